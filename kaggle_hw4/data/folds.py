@@ -1,0 +1,155 @@
+"""The fold table: which training utterance is validated in which fold. Reader and writer."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kaggle_hw4.artifact import sha256_json, write_text
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.errors import DataError, UsageError
+
+KINDS = ("session", "utterance")
+
+
+@dataclass(frozen=True)
+class Folds:
+    """`fold[i]` and `session[i]` of training row i; `session` is the row itself `by` utterance."""
+
+    name: str
+    by: str
+    count: int
+    seed: int
+    corpus: str  # hash of the packed corpus
+    fold: npt.NDArray[np.int64]
+    session: npt.NDArray[np.int64]
+
+    @property
+    def hash(self) -> str:
+        return sha256_json([self.by, self.count, self.corpus, self.fold.tolist()])[:16]
+
+    def validation(self, fold: int) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self.fold == fold)
+
+    def training(self, fold: int) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self.fold != fold)
+
+
+def make_folds(packed: Packed, by: str, count: int, seed: int = 0) -> Folds:
+    """Split the training rows into `count` folds, stratified by speaker.
+
+    `by` "utterance" deals out single utterances, as everybody does; `by` "session" keeps the
+    utterances of a guessed session together, so that validation hears sessions never trained on.
+    """
+    labels = packed.labels[packed.train]
+    if not 2 <= count <= len(labels):
+        raise UsageError(
+            f"--folds {count}: a split needs 2 folds or more, as many as utterances at most"
+        )
+    if by == "session":
+        # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
+        from kaggle_hw4.data.sessions import session_proxy
+
+        # As many sessions as folds, so that no fold takes most of a speaker; more than two, as
+        # the silhouette of two clusters is high for a lone outlier too.
+        session = session_proxy(packed, at_least=max(count, 3))
+    elif by == "utterance":
+        session = np.arange(len(labels))
+    else:
+        raise UsageError(f"--by {by}: a split is by one of {', '.join(KINDS)}")
+    name = f"{by}{count}" + (f"-seed{seed}" if seed else "")
+    fold = deal(labels, session, count, seed)
+    return Folds(name, by, count, seed, packed.hash, fold, session)
+
+
+def deal(
+    labels: npt.NDArray[np.int64], sessions: npt.NDArray[np.int64], count: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """A fold for every row: whole sessions, each speaker and each fold as even as they allow.
+
+    Large sessions are dealt first, each to the fold with the fewest utterances of its speaker,
+    then the fewest of all. (scikit-learn's StratifiedGroupKFold balances classes in the sum and
+    can leave a speaker with no training utterance; this cannot once he has two sessions.)
+    """
+    random = np.random.default_rng([seed, len(labels)])
+    fold = np.empty(len(labels), np.int64)
+    total = np.zeros(count, np.int64)
+    for label in random.permutation(int(labels.max()) + 1):
+        rows = np.flatnonzero(labels == label)
+        own = np.zeros(count, np.int64)
+        names, sizes = np.unique(sessions[rows], return_counts=True)
+        for i in np.lexsort((random.random(len(names)), -sizes)):
+            chosen = np.lexsort((random.random(count), total, own))[0]
+            fold[rows[sessions[rows] == names[i]]] = chosen
+            own[chosen] += sizes[i]
+            total[chosen] += sizes[i]
+    return fold
+
+
+def write_folds(folder: Path, packed: Packed, folds: Folds) -> Path:
+    """Write `folds/<name>.csv` once; the same table again is fine, another one is not."""
+    path = folder / f"{folds.name}.csv"
+    if path.exists():
+        if read_folds(path, packed).hash != folds.hash:
+            raise DataError(f"{path} holds other folds", "choose another --seed, or delete it")
+        return path
+    rows = packed.train
+    table = pd.DataFrame(
+        {
+            "id": [packed.ids[row] for row in rows],
+            "speaker": [packed.speakers[label] for label in packed.labels[rows]],
+            "session": folds.session,
+            "fold": folds.fold,
+        }
+    )
+    write_text(path, _header(folds) + table.to_csv(index=False, lineterminator="\n"))
+    return path
+
+
+def read_folds(path: Path, packed: Packed) -> Folds:
+    """The fold table in `path`, checked against its own hash and the packed corpus."""
+    try:
+        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+        header: dict[str, Any] = json.loads(head.removeprefix("# "))
+        table = pd.read_csv(io.StringIO(body))
+        fold, session = (table[c].to_numpy(np.int64) for c in ("fold", "session"))
+        found = Folds(**{k: header[k] for k in HEADER}, name=path.stem, fold=fold, session=session)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a fold table ({error})", "run `hw4 split` again") from None
+    if found.hash != header.get("hash"):
+        raise DataError(f"{path} was changed after it was written", "delete it and split again")
+    if found.corpus != packed.hash:
+        raise DataError(
+            f"{path} splits corpus {found.corpus}, but {packed.folder} holds {packed.hash}",
+            "run `hw4 split` again",
+        )
+    return found
+
+
+def find_folds(folder: Path, packed: Packed, name: str | None) -> Folds:
+    """The table called `name`, or the only one there is."""
+    names = sorted(path.stem for path in folder.glob("*.csv"))
+    if not names:
+        raise DataError(
+            f"no fold table in {folder}", "run `hw4 split --folds 5 --by session` first"
+        )
+    if name is None and len(names) > 1:
+        raise UsageError(
+            f"there are several fold tables: {', '.join(names)}", "name one with --split"
+        )
+    if name is not None and name not in names:
+        raise UsageError(f"there is no fold table {name!r}", f"there are {', '.join(names)}")
+    return read_folds(folder / f"{name or names[0]}.csv", packed)
+
+
+HEADER = ("by", "count", "seed", "corpus")
+
+
+def _header(folds: Folds) -> str:
+    values = {key: getattr(folds, key) for key in HEADER} | {"hash": folds.hash}
+    return f"# {json.dumps(values)}\n"

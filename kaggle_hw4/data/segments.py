@@ -1,0 +1,74 @@
+"""Segments: which frames of which utterance a training step sees, and their gathering.
+
+What is drawn is a function of (seed, step, position in the batch) and of nothing that came
+before, so a run that was stopped goes on with what it would have seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from kaggle_hw4.data.packed import Packed
+
+IntArray = npt.NDArray[np.int64]
+
+# One stream of random numbers for each purpose, so that none shifts another.
+ORDER, CROPS, MASKS = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Segments:
+    """`frames` frames from `starts` on of the utterances `rows`; each array is (B,)."""
+
+    rows: IntArray
+    starts: IntArray
+    frames: int
+
+
+def draw_segments(
+    seed: int, step: int, rows: IntArray, lengths: IntArray, batch_size: int, frames: int
+) -> Segments:
+    """The segments of one training step; `lengths` are those of all rows of the corpus.
+
+    Every epoch is a permutation of `rows`; a segment starts anywhere in its utterance.
+    """
+    position = step * batch_size + np.arange(batch_size)
+    epoch, place = np.divmod(position, len(rows))
+    chosen = np.empty(batch_size, np.int64)
+    for e in np.unique(epoch):
+        order = np.random.default_rng([seed, ORDER, int(e)]).permutation(rows)
+        chosen[epoch == e] = order[place[epoch == e]]
+    spare = np.maximum(lengths[chosen] - frames, 0)
+    start = np.random.default_rng([seed, CROPS, step]).random(batch_size) * (spare + 1)
+    return Segments(chosen, start.astype(np.int64), frames)
+
+
+class FrameStore:
+    """The corpus on a device: the frames resident there, or memory-mapped on a CPU."""
+
+    def __init__(self, packed: Packed, device: torch.device) -> None:
+        self.packed = packed
+        self.device = device
+        self.frames = packed.frames.to(device)
+
+    def gather(self, segments: Segments) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (B, frames, n_mels), float32, and their mask (B, frames), on the device.
+
+        An utterance shorter than the segment is followed by zeros that the mask excludes.
+        """
+        rows = segments.rows
+        first = self._tensor(self.packed.offsets[rows] + segments.starts)
+        real = self._tensor(self.packed.lengths[rows] - segments.starts)
+        t = torch.arange(segments.frames, device=self.device)
+        mask = t < real[:, None]
+        index = first[:, None] + torch.minimum(t, real[:, None] - 1)
+        features = self.frames[index].float()
+        return features.masked_fill(~mask.unsqueeze(-1), 0), mask
+
+    def labels(self, rows: IntArray) -> torch.Tensor:
+        return self._tensor(self.packed.labels[rows])
+
+    def _tensor(self, array: IntArray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)

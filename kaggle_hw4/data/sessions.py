@@ -1,0 +1,54 @@
+"""A proxy for the recording session of an utterance, from what the channel leaves in it.
+
+The dataset does not say which utterances come from the same video, but the test set seems to come
+from other videos than the training set. To validate on unseen sessions, they must be guessed:
+the quiet frames of an utterance show the room and its noise, the louder ones the channel.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.metrics import silhouette_score
+
+from kaggle_hw4.data.packed import Packed
+
+PERCENTILES = (5, 60)
+LEAST_PER_SESSION = 2  # utterances, on average
+
+
+def session_proxy(packed: Packed, at_least: int) -> npt.NDArray[np.int64]:
+    """A session number for every training row, unique over all speakers.
+
+    Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
+    method; the number of sessions, `at_least` so many, is the one with the highest mean silhouette
+    (Rousseeuw 1987).
+    """
+    sessions = np.full(len(packed.train), -1, np.int64)
+    following = 0
+    for label in range(len(packed.speakers)):
+        rows = np.flatnonzero(packed.labels == label)
+        found = cluster(np.stack([describe_channel(packed, row) for row in rows]), at_least)
+        sessions[rows] = following + found
+        following += int(found.max()) + 1
+    return sessions
+
+
+def describe_channel(packed: Packed, row: int) -> npt.NDArray[np.float32]:
+    """The 5th and 60th percentile of each band over time, less the utterance's mean level."""
+    features = packed.features(row).numpy()
+    spectra = np.percentile(features, PERCENTILES, axis=0) - features.mean()
+    return spectra.ravel().astype(np.float32)
+
+
+def cluster(descriptors: npt.NDArray[np.float32], at_least: int) -> npt.NDArray[np.int64]:
+    """Cluster numbers (n,) of descriptors (n, d); where n allows it, `at_least` so many."""
+    n = len(descriptors)
+    if n <= at_least:
+        return np.arange(n)
+    best, best_score = np.zeros(n, np.int64), -np.inf
+    for k in range(at_least, max(at_least, n // LEAST_PER_SESSION) + 1):
+        found = AgglomerativeClustering(k, linkage="ward").fit_predict(descriptors)
+        score = silhouette_score(descriptors, found)
+        if score > best_score:
+            best, best_score = found, score
+    return best

@@ -1,0 +1,51 @@
+"""What can go wrong, as one tree; the exit code of each branch is part of the interface.
+
+Hw4Error
+├── UsageError           2  the command line does not make sense here
+├── RecipeError          3  a recipe or a pipeline file is wrong
+├── DataError            4  the dataset, or an artifact made from it, is wrong
+├── BoardError           5  Kaggle or the network said no
+├── Stopped             75  a stage was asked to stop; the same command goes on
+└── Interrupted        130  the same, by Ctrl-C
+"""
+
+from collections.abc import Sequence
+
+
+class Hw4Error(Exception):
+    """Something the user can mend: `what` is wrong and where, and what to run `next`."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, next: str = "") -> None:
+        super().__init__(f"{what}; {next}" if next else what)
+
+
+class UsageError(Hw4Error):
+    exit_code = 2
+
+
+class RecipeError(Hw4Error):
+    exit_code = 3
+
+
+class DataError(Hw4Error):
+    """`problems` are all that was found, so that one run shows everything there is to mend."""
+
+    exit_code = 4
+
+    def __init__(self, what: str, next: str = "", problems: Sequence[str] = ()) -> None:
+        super().__init__(what, next)
+        self.problems = tuple(problems)
+
+
+class BoardError(Hw4Error):
+    exit_code = 5
+
+
+class Stopped(Hw4Error):
+    exit_code = 75
+
+
+class Interrupted(Hw4Error):
+    exit_code = 130

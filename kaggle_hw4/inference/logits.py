@@ -1,0 +1,78 @@
+"""The logits that a run leaves behind: of its validation fold (OOF) and of the test set."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.torch
+import torch
+from scipy.special import log_softmax
+
+from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.segments import FrameStore, IntArray
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.inference.predict import predict_logits
+from kaggle_hw4.models import SpeakerClassifier, build_model
+from kaggle_hw4.recipe import Predict
+from kaggle_hw4.runs import Logits, Run
+
+
+def write_predictions(
+    run: Run, model: SpeakerClassifier, store: FrameStore, validation: IntArray, plan: Predict
+) -> dict[str, Any]:
+    """Write the OOF and the test logits of `run`; return what its manifest says of them."""
+    packed, sha256 = store.packed, {}
+    oof = predict_logits(model, store, validation, plan)
+    for name, rows, values in (
+        ("oof", validation, oof),
+        ("test", packed.test, predict_logits(model, store, packed.test, plan)),
+    ):
+        logits = Logits(tuple(packed.ids[row] for row in rows), values)
+        sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
+    return {
+        "predict": plan.model_dump(),
+        "validation": evaluate(oof, packed.labels[validation]),
+        "sha256": sha256,
+    }
+
+
+def evaluate(logits: npt.NDArray[np.float32], labels: IntArray) -> dict[str, float]:
+    """Accuracy and cross-entropy (nat) of plain logits (n, C): no margin, no smoothing."""
+    own = np.arange(len(labels)), labels
+    return {
+        "accuracy": float((logits.argmax(1) == labels).mean()),
+        "loss": float(-log_softmax(logits, axis=1)[own].mean()),
+        "n": len(labels),
+    }
+
+
+def load_weights(model: SpeakerClassifier, path: Path) -> None:
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path}: not the weights of this recipe ({error})") from None
+
+
+def predict_run(run: Run, packed: Packed, folds: Folds, plan: Predict, device: torch.device) -> Any:
+    """Predict a finished run anew under `plan`; its logits are replaced, its manifest says so."""
+    manifest = run.manifest()
+    for key, found, here in (
+        ("corpus", manifest["corpus"], packed.hash),
+        ("fold table", manifest["folds"]["hash"], folds.hash),
+    ):
+        if found != here:
+            raise DataError(f"{run.name} was trained on {key} {found}, here is {here}")
+    weights = run.folder / f"{plan.weights}.safetensors"
+    if not weights.is_file() or sha256_file(weights) != manifest["sha256"][weights.name]:
+        raise DataError(f"{weights} is missing or has changed", run.remedy)
+    model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
+    load_weights(model, weights)
+    rows = folds.validation(manifest["fold"])
+    said = write_predictions(run, model.to(device), FrameStore(packed, device), rows, plan)
+    manifest["sha256"] |= said.pop("sha256")
+    run.write_manifest(manifest | said)
+    return run.manifest()

@@ -1,0 +1,34 @@
+"""On which device a model runs, and in which precision."""
+
+import torch
+
+from kaggle_hw4.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is the fastest one there is."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, found in there.items() if found))
+    if name not in there:
+        raise UsageError(f"--device {name}: a device is one of {', '.join(DEVICES)}")
+    if not there[name]:
+        raise UsageError(
+            f"--device {name}: this machine has none", "leave it out to choose by itself"
+        )
+    return torch.device(name)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bf16 pays: on CUDA cards that multiply it natively. A CPU is kept exact."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))

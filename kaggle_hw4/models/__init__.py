@@ -1,0 +1,54 @@
+"""From a recipe to a model: an explicit table of the parts."""
+
+import torch
+
+from kaggle_hw4.models.classifier import (
+    BatchNormEmbedding,
+    Frontend,
+    ReluEmbedding,
+    SpeakerClassifier,
+)
+from kaggle_hw4.models.conformer import Conformer
+from kaggle_hw4.models.heads import CosineHead
+from kaggle_hw4.models.pooling import (
+    AttentiveStatisticsPooling,
+    MeanPooling,
+    SelfAttentionPooling,
+    StatisticsPooling,
+)
+from kaggle_hw4.models.transformer import Transformer
+from kaggle_hw4.recipe import ConformerModel, Recipe
+
+POOLINGS = {
+    "mean": MeanPooling,
+    "statistics": StatisticsPooling,
+    "self_attention": SelfAttentionPooling,
+    "attentive_statistics": AttentiveStatisticsPooling,
+}
+EMBEDDINGS = {"relu": ReluEmbedding, "batch_norm": BatchNormEmbedding}
+
+__all__ = ["SpeakerClassifier", "build_model", "count_parameters"]
+
+
+def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerClassifier:
+    """The classifier that `recipe` describes, with weights drawn from torch's global generator."""
+    model = recipe.model
+    encoder = (
+        Conformer(n_mels, model)
+        if isinstance(model, ConformerModel)
+        else Transformer(n_mels, model)
+    )
+    pooling = POOLINGS[model.pooling](model.d_model)
+    embedding = EMBEDDINGS[model.embedding](pooling.d_out, model.d_embedding)
+    head = (
+        CosineHead(model.d_embedding, n_speakers, recipe.loss.scale)
+        if model.head == "cosine"
+        else torch.nn.Linear(model.d_embedding, n_speakers)
+    )
+    return SpeakerClassifier(
+        Frontend(recipe.features.normalisation), encoder, pooling, embedding, head
+    )
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,56 @@
+"""Multi-head self-attention over the real frames, and the positions that it may be told."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Scaled dot-product self-attention (Vaswani et al. 2017), batch first: (B, T, D) → (B, T, D).
+
+    Keys in the padding are never attended to. With `rotary`, queries and keys are turned by their
+    position (Su et al. 2021), so that a score depends on the distance of two frames alone.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float, rotary: bool) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.rotary = rotary
+        self.qkv = nn.Linear(d_model, 3 * d_model)
+        self.out = nn.Linear(d_model, d_model)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        B, T, D = x.shape
+        qkv = self.qkv(x).view(B, T, 3, self.n_heads, D // self.n_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
+        if self.rotary:
+            turn = rotary_angles(T, D // self.n_heads, x.device)
+            q, k = rotate(q, turn), rotate(k, turn)
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, mask[:, None, None, :], dropout)
+        out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, D))
+        return out
+
+
+def rotary_angles(T: int, d_head: int, device: torch.device) -> Tensor:
+    """Angles (T, d_head / 2) in radians: position t at frequency 10000^(-2i / d_head)."""
+    i = torch.arange(0, d_head, 2, device=device, dtype=torch.float32)
+    t = torch.arange(T, device=device, dtype=torch.float32)
+    return torch.outer(t, 10000.0 ** (-i / d_head))
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn each pair (i, i + d/2) of x (..., T, d) by its angle, in float32."""
+    a, b = x.float().chunk(2, dim=-1)
+    sin, cos = angles.sin(), angles.cos()
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
+
+
+def sinusoidal_positions(T: int, d_model: int, device: torch.device) -> Tensor:
+    """The absolute positions (T, d_model) of Vaswani et al. 2017."""
+    angles = rotary_angles(T, d_model, device)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

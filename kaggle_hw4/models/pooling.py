@@ -1,0 +1,71 @@
+"""From frames (B, T, D) and their mask (B, T) to one vector an utterance (B, d_out)."""
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-5
+
+
+def masked_moments(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, D) over the real frames of x (B, T, D), mask (B, T)."""
+    weight = mask.to(x.dtype).unsqueeze(-1)
+    return weighted_moments(x, weight / weight.sum(1, keepdim=True))
+
+
+def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, D) of x (B, T, D) under weights (B, T, 1) that sum to 1."""
+    # 0 · NaN is NaN: padding may hold anything, so it is replaced and not just weighted away.
+    x = x.masked_fill(weight == 0, 0)
+    mean = (weight * x).sum(1)
+    variance = (weight * (x - mean.unsqueeze(1)).square()).sum(1)
+    return mean, (variance + EPSILON).sqrt()
+
+
+class MeanPooling(nn.Module):
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.d_out = d_model
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return masked_moments(x, mask)[0]
+
+
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation, as in the x-vector (Snyder et al. 2017)."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.d_out = 2 * d_model
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return torch.cat(masked_moments(x, mask), dim=-1)
+
+
+class SelfAttentionPooling(nn.Module):
+    """A mean weighted by one learned query over the frames (Safari et al. 2020)."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.d_out = d_model
+        self.score = nn.Linear(d_model, 1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return weighted_moments(x, masked_softmax(self.score(x), mask))[0]
+
+
+class AttentiveStatisticsPooling(nn.Module):
+    """Mean and standard deviation under learned weights (Okabe et al. 2018)."""
+
+    def __init__(self, d_model: int, d_hidden: int = 128) -> None:
+        super().__init__()
+        self.d_out = 2 * d_model
+        self.score = nn.Sequential(nn.Linear(d_model, d_hidden), nn.Tanh(), nn.Linear(d_hidden, 1))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        moments = weighted_moments(x, masked_softmax(self.score(x), mask))
+        return torch.cat(moments, dim=-1)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Weights (B, T, 1) over the real frames; every utterance has at least one."""
+    return scores.masked_fill(~mask.unsqueeze(-1), -torch.inf).softmax(1)

@@ -1,0 +1,217 @@
+"""A variant as a recipe: a TOML file, complete and without inheritance, read strictly."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kaggle_hw4.artifact import sha256_json
+from kaggle_hw4.errors import RecipeError
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Frozen; a key too many, a key missing or a value of another type is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Features(Section):
+    normalisation: Literal["none", "mean", "mean_variance"]  # per utterance and band, over time
+
+
+class Model(Section):
+    d_model: Positive
+    n_layers: Positive
+    n_heads: Positive
+    d_ffn: Positive  # width of the feed-forward modules
+    dropout: Rate
+    positions: Literal["none", "sinusoidal", "rotary"]
+    pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"]
+    embedding: Literal["relu", "batch_norm"]  # what stands between the pooling and the head
+    d_embedding: Positive
+    head: Literal["linear", "cosine"]
+
+    @model_validator(mode="after")
+    def heads_fit(self) -> "Model":
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model {self.d_model} is no multiple of n_heads {self.n_heads}")
+        if self.positions == "rotary" and self.d_model // self.n_heads % 2:
+            raise ValueError("rotary positions need an even d_model / n_heads")
+        if self.positions == "sinusoidal" and self.d_model % 2:
+            raise ValueError("sinusoidal positions need an even d_model")
+        return self
+
+
+class TransformerModel(Model):
+    encoder: Literal["transformer"]
+    norm: Literal["pre", "post"]  # where LayerNorm stands; post diverges when deep
+
+
+class ConformerModel(Model):
+    encoder: Literal["conformer"]
+    kernel_size: Positive  # of the depthwise convolution, in frames; odd
+
+    @model_validator(mode="after")
+    def kernel_is_odd(self) -> "ConformerModel":
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size {self.kernel_size} must be odd to stay centred")
+        return self
+
+
+class Loss(Section):
+    margin: Rate  # taken off the true speaker's cosine, in the loss only
+    margin_warmup: Count  # steps over which the margin grows from 0
+    scale: Annotated[float, Field(gt=0)]  # logits = scale · cosine
+    label_smoothing: Rate
+
+
+class Segments(Section):
+    frames: Positive  # length of a training segment, 10 ms each
+    batch_size: Annotated[int, Field(ge=2)]
+
+
+class Augment(Section):
+    """SpecAugment, drawn for every utterance: so many masks of up to such a width."""
+
+    band_masks: Count
+    band_width: Count  # mel bands
+    time_masks: Count
+    time_width: Annotated[float, Field(ge=0, le=1)]  # fraction of the segment
+
+
+class Optimizer(Section):
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(ge=0)]  # of the gradient; 0 leaves it alone
+    ema_decay: Rate  # of the averaged weights; 0 makes them the live ones
+
+
+class Schedule(Section):
+    steps: Positive
+    warmup_steps: Count
+    validate_every: Positive  # steps
+
+
+class Predict(Section):
+    weights: Literal["averaged", "best"]  # at the end, or where validation was highest
+    segments: Count  # averaged per utterance, evenly spaced; 0: the whole utterance at once
+    frames: Positive  # length of such a segment
+
+
+class Recipe(Section):
+    """All that a training depends on beside its data, its fold and its seed."""
+
+    features: Features
+    model: Annotated[TransformerModel | ConformerModel, Field(discriminator="encoder")]
+    loss: Loss
+    segments: Segments
+    augment: Augment
+    optimizer: Optimizer
+    schedule: Schedule
+    predict: Predict
+
+    @model_validator(mode="after")
+    def parts_agree(self) -> "Recipe":
+        if self.model.head == "linear" and (self.loss.margin or self.loss.scale != 1):
+            raise ValueError(
+                "loss.margin and loss.scale act on cosines: with model.head = 'linear' "
+                "they must be 0.0 and 1.0 (or use model.head = 'cosine')"
+            )
+        if self.schedule.warmup_steps > self.schedule.steps:
+            raise ValueError("schedule.warmup_steps is more than schedule.steps")
+        return self
+
+    @property
+    def hash(self) -> str:
+        return sha256_json(self.model_dump())[:8]
+
+    def to_toml(self) -> str:
+        """The recipe as TOML; every value is one that JSON and TOML write alike."""
+        sections = (
+            f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+            for name, keys in self.model_dump().items()
+        )
+        return "\n".join(sections)
+
+
+def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe in `path` with `section.key=value` settings laid over it, or RecipeError."""
+    values = read_toml(path)
+    for setting in settings:
+        override(values, setting)
+    return validate(Recipe, values, path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path} cannot be read ({error})") from None
+
+
+def override(values: dict[str, Any], setting: str) -> None:
+    """Lay one `section.key=value` over `values`; the value is TOML, a bare word is a string."""
+    name, equals, text = setting.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and key):
+        raise RecipeError(f"-s {setting!r} is not of the form section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    values.setdefault(section, {})[key] = value
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """`values` as a `model`, or a RecipeError that names every problem and the nearest key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(model, dict(problem)) for problem in error.errors()]
+        raise RecipeError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    # A union puts its tag ("model", "conformer", "d_model") where a reader sees none.
+    path = ".".join(p for i, p in enumerate(location) if not (i == 1 and p in ENCODERS))
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _keys(model, location), 1, 0.5)
+        return f"{path} is not a key" + (f"; did you mean {near[0]}?" if near else "")
+    if problem["type"] == "missing":
+        return f"{path} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    place = f"{path}: " if path else ""
+    return f"{place}{message}" + (
+        f", not {given!r}" if isinstance(given, str | int | float) else ""
+    )
+
+
+ENCODERS = ("transformer", "conformer")
+
+
+def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    """The keys that could stand where `location` ends."""
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        if field is not None:
+            choices = [a for a in (field.annotation, *get_args(field.annotation)) if is_model(a)]
+            tagged = [c for c in choices if location[1] in str(c.model_fields.get("encoder", ""))]
+            model = (tagged or choices or [model])[0]
+    return list(model.model_fields)
+
+
+def is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

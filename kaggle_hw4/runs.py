@@ -1,0 +1,138 @@
+"""A run: one variant trained on one fold from one seed. Reader and writer of its folder.
+
+    runs/<variant>-<hash>/fold<k>-seed<s>/
+        recipe.toml          what was asked for
+        metrics.jsonl        one line a report: loss, accuracy, validation, rate
+        checkpoint.pt        all that a resumed training needs
+        best.safetensors     the averaged weights where validation was highest
+        averaged.safetensors the averaged weights at the end
+        oof.safetensors      logits of the validation utterances
+        test.safetensors     logits of the test utterances
+        run.json             what made it; written last: its presence means done
+
+<hash> covers the recipe, the fold table and the corpus: other inputs, another folder.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from kaggle_hw4.artifact import read_json, sha256_json, verify, write_bytes, write_json, write_text
+from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.recipe import Recipe, read_recipe
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Plain logits (n, C) of utterances `ids`, in their order."""
+
+    ids: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+
+    @classmethod
+    def of(
+        cls, runs: Path, variant: str, recipe: Recipe, inputs: list[str], fold: int, seed: int
+    ) -> "Run":
+        """The run of these ingredients; `inputs` are the hashes of its corpus and fold table."""
+        group = f"{variant}-{sha256_json([recipe.hash, *inputs])[:8]}"
+        return cls(runs / group / f"fold{fold}-seed{seed}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / "run.json").is_file()
+
+    @property
+    def remedy(self) -> str:
+        return f"delete {self.folder} and train it again"
+
+    def manifest(self) -> dict[str, Any]:
+        value: dict[str, Any] = read_json(self.folder / "run.json", "the manifest of a run")
+        return value
+
+    def recipe(self) -> Recipe:
+        return read_recipe(self.folder / "recipe.toml")
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        write_text(self.folder / "recipe.toml", recipe.to_toml())
+
+    def write_arrays(self, name: str, arrays: Arrays, metadata: dict[str, str]) -> str:
+        """Write `<name>.safetensors`; return its sha256, which the manifest keeps: the format
+        itself does not notice a flipped bit."""
+        data = safetensors.numpy.save(arrays, metadata=metadata)
+        return write_bytes(self.folder / f"{name}.safetensors", data)
+
+    def write_logits(self, name: str, logits: Logits) -> str:
+        # The ids go along, so that logits can be read without the corpus that they came from.
+        return self.write_arrays(
+            name, {"logits": logits.values}, {"ids": json.dumps(list(logits.ids))}
+        )
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        write_json(self.folder / "run.json", manifest)
+
+    def read_arrays(self, name: str) -> Arrays:
+        """The arrays of `<name>.safetensors`, checked against the manifest."""
+        path = self.folder / f"{name}.safetensors"
+        verify(path, self.manifest()["sha256"].get(path.name, ""), self.remedy)
+        return safetensors.numpy.load_file(path)
+
+    def read_logits(self, name: str) -> Logits:
+        values = self.read_arrays(name)["logits"]
+        with safetensors.safe_open(self.folder / f"{name}.safetensors", "np") as file:
+            ids = json.loads((file.metadata() or {}).get("ids", "[]"))
+        if len(ids) != len(values):
+            raise DataError(
+                f"{self.name}: {name}: {len(values)} logits, {len(ids)} ids", self.remedy
+            )
+        return Logits(tuple(ids), values)
+
+
+def find_runs(paths: Iterable[Path]) -> list[Run]:
+    """Every run below the given folders, a run's own folder included; finished or not."""
+    found: dict[Path, Run] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise UsageError(f"{path} is no folder of runs", "`hw4 train` makes them in runs/")
+        for recipe in sorted(
+            [*path.glob("recipe.toml"), *path.glob("*/recipe.toml"), *path.glob("*/*/recipe.toml")]
+        ):
+            folder = recipe.parent.resolve()
+            found.setdefault(folder, Run(folder))
+    return list(found.values())
+
+
+def finished(runs: Iterable[Run]) -> list[Run]:
+    """Those of `runs` that are done; DataError when none is."""
+    runs = list(runs)
+    done = [run for run in runs if run.done]
+    if not done:
+        waiting = f"{len(runs)} unfinished there" if runs else "none there"
+        raise DataError(
+            f"no finished run found ({waiting})", "`hw4 train --variant boss` makes one"
+        )
+    return done

@@ -1,0 +1,65 @@
+"""All that a training needs to go on as if it had never stopped. Reader and writer."""
+
+import io
+import pickle
+import zipfile
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kaggle_hw4.artifact import write_bytes
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.models import SpeakerClassifier
+
+
+@dataclass
+class State:
+    """A training between two steps. Random draws are functions of the step: none is kept."""
+
+    model: SpeakerClassifier
+    averaged: SpeakerClassifier
+    optimizer: torch.optim.AdamW
+    since_report: torch.Tensor  # sums over steps of the loss and of the batch's accuracy
+    step: int = 0  # steps done
+    best: float = -1.0  # highest validation accuracy so far
+    seconds: float = 0.0  # spent training so far
+    steps_since_report: int = 0
+
+    @classmethod
+    def start(
+        cls, model: SpeakerClassifier, optimizer: torch.optim.AdamW, device: torch.device
+    ) -> "State":
+        averaged = deepcopy(model).eval().requires_grad_(False)
+        return cls(model, averaged, optimizer, torch.zeros(2, device=device))
+
+
+MODULES = ("model", "averaged", "optimizer")
+PLAIN = ("step", "best", "seconds", "since_report", "steps_since_report")
+
+
+def save_checkpoint(path: Path, state: State) -> None:
+    values = {name: getattr(state, name).state_dict() for name in MODULES}
+    values |= {name: getattr(state, name) for name in PLAIN}
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
+    """Fill `state` from `path`; DataError when the file is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load itself does not look at the checksums
+        if damaged:
+            raise zipfile.BadZipFile(f"{damaged} has changed")
+        values = torch.load(path, map_location=device, weights_only=True)
+        for name in MODULES:
+            getattr(state, name).load_state_dict(values[name])
+        for name in PLAIN:
+            setattr(state, name, values[name])
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+        raise DataError(
+            f"{path}: not a checkpoint of this run ({error})", "delete it to train from the start"
+        ) from None

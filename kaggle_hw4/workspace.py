@@ -1,0 +1,69 @@
+"""Where every artifact lives."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaggle_hw4.errors import RecipeError
+
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with one corpus and all that was made from it."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path | None = None) -> "Workspace":
+        """The given folder, else the one that HW4_WORKSPACE names, else the current one."""
+        return cls((root or Path(os.environ.get("HW4_WORKSPACE") or ".")).resolve())
+
+    @property
+    def packed(self) -> Path:
+        return self.root / "packed"
+
+    @property
+    def folds(self) -> Path:
+        return self.root / "folds"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def submissions(self) -> Path:
+        return self.root / "submissions"
+
+    def variant(self, name: str) -> Path:
+        """The recipe file of a variant: a path, or a name in the workspace's or hw4's own."""
+        return self._find(name, "pipelines/variants", "variant")
+
+    def pipeline(self, name: str) -> Path:
+        """The file of a pipeline: a path, or a name in the workspace's or hw4's own."""
+        return self._find(name, "pipelines", "pipeline")
+
+    def shown(self, path: Path) -> str:
+        """`path` as a person in the current folder would type it."""
+        here = Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+    def _find(self, name: str, folder: str, kind: str) -> Path:
+        if name.endswith(".toml"):
+            tried = [Path(name), self.root / name, shipped(name)]
+        else:
+            tried = [self.root / folder / f"{name}.toml", shipped(f"{folder}/{name}.toml")]
+        for path in tried:
+            if path.is_file():
+                return path
+        known = sorted(
+            {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
+        )
+        raise RecipeError(f"there is no {kind} {name!r}", f"there are {', '.join(known)}")
+
+
+def shipped(name: str) -> Path:
+    """A file that comes with hw4: beside the package in a checkout, inside it in a wheel."""
+    inside = PACKAGE / name
+    return inside if inside.exists() else PACKAGE.parent / name
