@@ -25,8 +25,8 @@ def write_bytes(path: Path, data: bytes) -> str:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -72,7 +72,7 @@ def new_directory(path: Path) -> Iterator[Path]:
         made = Path(name) / path.name
         made.mkdir()
         yield made
-        os.replace(made, path)
+        made.replace(path)
     sync_directory(path.parent)
 
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 
 class Hw4Error(Exception):
-    """Something the user can mend: `what` is wrong and where, and what to run `next`."""
+    """Something the user can mend: `what` is wrong and where, and what to run `then`."""
 
     exit_code = 1
 
-    def __init__(self, what: str, next: str = "") -> None:
-        super().__init__(f"{what}; {next}" if next else what)
+    def __init__(self, what: str, then: str = "") -> None:
+        super().__init__(f"{what}; {then}" if then else what)
 
 
 class UsageError(Hw4Error):
@@ -34,8 +34,8 @@ class DataError(Hw4Error):
 
     exit_code = 4
 
-    def __init__(self, what: str, next: str = "", problems: Sequence[str] = ()) -> None:
-        super().__init__(what, next)
+    def __init__(self, what: str, then: str = "", problems: Sequence[str] = ()) -> None:
+        super().__init__(what, then)
         self.problems = tuple(problems)
 
 
@@ -43,9 +43,9 @@ class BoardError(Hw4Error):
     exit_code = 5
 
 
-class Stopped(Hw4Error):
+class Stopped(Hw4Error):  # noqa: N818 (not an error, an answer)
     exit_code = 75
 
 
-class Interrupted(Hw4Error):
+class Interrupted(Hw4Error):  # noqa: N818
     exit_code = 130

@@ -82,7 +82,8 @@ class Run:
 
     def write_arrays(self, name: str, arrays: Arrays, metadata: dict[str, str]) -> str:
         """Write `<name>.safetensors`; return its sha256, which the manifest keeps: the format
-        itself does not notice a flipped bit."""
+        itself does not notice a flipped bit.
+        """
         data = safetensors.numpy.save(arrays, metadata=metadata)
         return write_bytes(self.folder / f"{name}.safetensors", data)
 

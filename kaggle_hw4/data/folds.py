@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,13 @@ class Folds:
         return np.flatnonzero(self.fold != fold)
 
 
-def make_folds(packed: Packed, by: str, count: int, seed: int = 0) -> Folds:
+def make_folds(
+    packed: Packed,
+    by: str,
+    count: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Folds:
     """Split the training rows into `count` folds, stratified by speaker.
 
     `by` "utterance" deals out single utterances, as everybody does; `by` "session" keeps the
@@ -57,7 +64,7 @@ def make_folds(packed: Packed, by: str, count: int, seed: int = 0) -> Folds:
 
         # As many sessions as folds, so that no fold takes most of a speaker; more than two, as
         # the silhouette of two clusters is high for a lone outlier too.
-        session = session_proxy(packed, at_least=max(count, 3))
+        session = session_proxy(packed, max(count, 3), progress)
     elif by == "utterance":
         session = np.arange(len(labels))
     else:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -129,16 +129,19 @@ def _read_object(found: Official, name: str) -> dict[str, Any]:
 
 
 def _n_mels(found: Official, metadata: dict[str, Any], testdata: dict[str, Any]) -> int:
-    given = {
-        name: d.get("n_mels") for name, d in zip(FILES, (metadata, testdata), strict=False) if d
-    }
-    for name, value in given.items():
-        if not _is_count(value):
+    numbers: set[int] = set()
+    for name, values in (("metadata.json", metadata), ("testdata.json", testdata)):
+        value = values.get("n_mels")
+        if _is_count(value):
+            numbers.add(value)
+        elif values:
             found.problems.append(f"{name}: n_mels: found {value!r}, expected a number such as 40")
-    numbers = {v for v in given.values() if _is_count(v)}
     if len(numbers) > 1:
-        found.problems.append(f"testdata.json: n_mels: found {given}, expected the same in both")
-    return int(min(numbers, default=40))
+        both = " and ".join(map(str, sorted(numbers)))
+        found.problems.append(
+            f"testdata.json: n_mels: found {both}, expected that of metadata.json"
+        )
+    return min(numbers, default=40)
 
 
 def _read_mapping(found: Official, mapping: dict[str, Any]) -> None:
@@ -181,9 +184,7 @@ def _read_training(found: Official, metadata: dict[str, Any]) -> None:
             found.problems.append(f"{where}: unknown speaker, not in mapping.json")
         read = _read_rows(found, rows, where, speaker)
         if isinstance(rows, list) and len(rows) < 2:
-            found.problems.append(
-                f"{where}: found {len(rows)} utterances, expected at least 2 (to train and validate)"
-            )
+            found.problems.append(f"{where}: found {len(rows)} utterances, expected 2 at least")
         found.train += read
     for speaker in found.speakers:
         if speaker not in speakers:
@@ -192,9 +193,7 @@ def _read_training(found: Official, metadata: dict[str, Any]) -> None:
 
 def _read_rows(found: Official, rows: Any, where: str, speaker: str | None) -> list[Utterance]:
     if not isinstance(rows, list) or (speaker is None and not rows):
-        found.problems.append(
-            f"{where}: found {type(rows).__name__}, expected a list of utterances"
-        )
+        found.problems.append(f"{where}: found {rows!r:.40}, expected a list of utterances")
         return []
     good = []
     for i, row in enumerate(rows):
@@ -209,22 +208,22 @@ def _read_rows(found: Official, rows: Any, where: str, speaker: str | None) -> l
                 f"{where}[{i}].mel_len: found {frames!r}, expected a number of frames"
             )
         else:
-            good.append(Utterance(path, int(frames), speaker))
+            good.append(Utterance(path, frames, speaker))
     return good
 
 
 def _check_ids(found: Official) -> None:
     found.problems += [
-        f"{name}: {id}: stands there {times} times, expected once"
+        f"{name}: {utterance}: stands there {times} times, expected once"
         for name, rows in (("metadata.json", found.train), ("testdata.json", found.test))
-        for id, times in Counter(u.id for u in rows).items()
+        for utterance, times in Counter(u.id for u in rows).items()
         if times > 1
     ]
     trained = {u.id for u in found.train}
     found.problems += [
-        f"testdata.json: {id}: is in metadata.json too, expected a test utterance to be unseen"
-        for id in _unique(found.test)
-        if id in trained
+        f"testdata.json: {name}: is in metadata.json too, expected a test utterance to be unseen"
+        for name in _unique(found.test)
+        if name in trained
     ]
 
 
@@ -232,5 +231,5 @@ def _unique(utterances: list[Utterance]) -> Iterator[str]:
     return iter(dict.fromkeys(u.id for u in utterances))
 
 
-def _is_count(value: Any, least: int = 1) -> bool:
+def _is_count(value: Any, least: int = 1) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -35,7 +35,8 @@ REMEDY = "pack the dataset again: `hw4 data pack DATASET --replace`"
 @dataclass(frozen=True)
 class Packed:
     """A corpus as arrays. Rows 0 … n_train-1 are the training utterances, in metadata order;
-    the rows after them are the test utterances, in testdata order."""
+    the rows after them are the test utterances, in testdata order.
+    """
 
     folder: Path
     hash: str  # of the frames and the table: the corpus itself, whatever folder it came from
@@ -67,7 +68,7 @@ def pack(
     *,
     dtype: str = "float16",
     replace: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Packed:
     """Validate the official folder `dataset` and write it to `folder`, whole or not at all.
 
@@ -221,6 +222,6 @@ def _take_place(made: Path, folder: Path) -> None:
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        os.replace(folder, old)
-    os.replace(made, folder)
+        folder.replace(old)
+    made.replace(folder)
     shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,8 @@ from other videos than the training set. To validate on unseen sessions, they mu
 the quiet frames of an utterance show the room and its noise, the louder ones the channel.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import AgglomerativeClustering
@@ -16,7 +18,9 @@ PERCENTILES = (5, 60)
 LEAST_PER_SESSION = 2  # utterances, on average
 
 
-def session_proxy(packed: Packed, at_least: int) -> npt.NDArray[np.int64]:
+def session_proxy(
+    packed: Packed, at_least: int, progress: Callable[[int, int], None]
+) -> npt.NDArray[np.int64]:
     """A session number for every training row, unique over all speakers.
 
     Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
@@ -27,9 +31,10 @@ def session_proxy(packed: Packed, at_least: int) -> npt.NDArray[np.int64]:
     following = 0
     for label in range(len(packed.speakers)):
         rows = np.flatnonzero(packed.labels == label)
-        found = cluster(np.stack([describe_channel(packed, row) for row in rows]), at_least)
+        found = cluster(np.stack([describe_channel(packed, int(row)) for row in rows]), at_least)
         sessions[rows] = following + found
         following += int(found.max()) + 1
+        progress(label + 1, len(packed.speakers))
     return sessions
 
 
@@ -37,7 +42,7 @@ def describe_channel(packed: Packed, row: int) -> npt.NDArray[np.float32]:
     """The 5th and 60th percentile of each band over time, less the utterance's mean level."""
     features = packed.features(row).numpy()
     spectra = np.percentile(features, PERCENTILES, axis=0) - features.mean()
-    return spectra.ravel().astype(np.float32)
+    return np.asarray(spectra.ravel(), np.float32)
 
 
 def cluster(descriptors: npt.NDArray[np.float32], at_least: int) -> npt.NDArray[np.int64]:

@@ -40,11 +40,12 @@ def predict_logits(
         np.add.at(total, where[chosen], logits)
     model.train(was_training)
     assert total is not None, "there is at least one utterance to predict"
-    return total / np.bincount(where, minlength=len(rows))[:, None].astype(np.float32)
+    total /= np.bincount(where, minlength=len(rows))[:, None]
+    return total
 
 
 def plan_segments(lengths: IntArray, plan: Predict) -> tuple[IntArray, IntArray]:
-    """Which segments to predict: the index (S,) of each one's utterance, its (start, length) (S, 2).
+    """Which segments to predict: the index (S,) of each one's utterance, (start, length) (S, 2).
 
     `plan.segments` of `plan.frames` frames, evenly spaced from the first frame to the last; an
     utterance that is no longer than one of them, or a plan of none, takes the whole at once.

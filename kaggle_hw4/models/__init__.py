@@ -19,7 +19,8 @@ from kaggle_hw4.models.pooling import (
 from kaggle_hw4.models.transformer import Transformer
 from kaggle_hw4.recipe import ConformerModel, Recipe
 
-POOLINGS = {
+Pooling = MeanPooling | StatisticsPooling | SelfAttentionPooling | AttentiveStatisticsPooling
+POOLINGS: dict[str, type[Pooling]] = {
     "mean": MeanPooling,
     "statistics": StatisticsPooling,
     "self_attention": SelfAttentionPooling,

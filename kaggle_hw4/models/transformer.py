@@ -32,9 +32,9 @@ class TransformerLayer(nn.Module):
         if self.pre_norm:
             x = x + self.dropout(self.attention(self.attention_norm(x), mask))
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-            return x
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
-        x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        else:
+            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+            x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
 
 

@@ -1,0 +1,115 @@
+"""hw4 data: get a dataset, make one, pack it, look at it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.output import bars, show, table
+from kaggle_hw4.errors import UsageError
+from kaggle_hw4.workspace import Workspace
+
+app = typer.Typer(help="Get a dataset, make one, pack it, look at it.", no_args_is_help=True)
+
+
+@app.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
+    speakers: Annotated[int, typer.Option(min=2)] = 40,
+    frames: Annotated[float, typer.Option(min=91, help="Median length, 10 ms each.")] = 300,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write synthetic speakers in the official layout, their test set in unseen sessions.
+
+    Example: hw4 data synth corpus --speakers 40
+    """
+    from kaggle_hw4.data.synth import write_corpus
+
+    with bars() as bar:
+        made = write_corpus(
+            folder, speakers=speakers, frames=frames, seed=seed, progress=bar("synth")
+        )
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in made.items())
+    show(made, as_json, lambda: f"{folder}: {counts}", f"hw4 data pack {folder}")
+
+
+@app.command()
+def download(
+    folder: Annotated[Path, typer.Argument(help="Dataset/ will be in it.")] = Path(),
+    competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "ml2022spring-hw4",
+    as_json: AsJson = False,
+) -> None:
+    """Download the competition's files with the Kaggle client, and unpack them safely.
+
+    Needs the extra: pip install 'kaggle_hw4[kaggle]'. Example: hw4 data download
+    """
+    from kaggle_hw4.kaggle.client import download as fetch
+
+    with bars() as bar:
+        dataset = fetch(folder, competition, progress=bar("download"))
+    show({"dataset": str(dataset)}, as_json, lambda: str(dataset), f"hw4 data pack {dataset}")
+
+
+@app.command()
+def pack(
+    dataset: Annotated[Path, typer.Argument(help="The folder with metadata.json.")],
+    dtype: Annotated[str, typer.Option(help="float16 (half the size) or float32.")] = "float16",
+    replace: Annotated[bool, typer.Option(help="Replace the corpus that is packed here.")] = False,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a dataset and pack it into one memory-mapped file, whole or not at all.
+
+    Example: hw4 data pack Dataset
+    """
+    from kaggle_hw4.data.packed import DTYPES
+    from kaggle_hw4.data.packed import pack as write
+
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
+    place = Workspace.at(workspace)
+    with bars() as bar:
+        packed = write(dataset, place.packed, dtype=dtype, replace=replace, progress=bar("pack"))
+    value = {
+        "folder": str(packed.folder),
+        "hash": packed.hash,
+        "speakers": len(packed.speakers),
+        "train": len(packed.train),
+        "test": len(packed.test),
+    }
+    show(
+        value,
+        as_json,
+        lambda: (
+            f"{place.shown(packed.folder)}: {value['speakers']} speakers, {value['train']:,} "
+            f"training and {value['test']:,} test utterances, corpus {packed.hash}"
+        ),
+        "hw4 split --folds 5 --by session",
+    )
+
+
+@app.command()
+def inspect(workspace: Root = None, as_json: AsJson = False) -> None:
+    """Show what the packed corpus holds: counts, lengths, levels, balance.
+
+    Example: hw4 data inspect
+    """
+    from kaggle_hw4.data.inspection import inspect_corpus
+
+    value = inspect_corpus(Workspace.at(workspace).packed)
+    show(value, as_json, lambda: _inspection(value), "hw4 split --folds 5 --by session")
+
+
+def _inspection(value: dict[str, Any]) -> Any:
+    def cell(number: float) -> str:
+        return f"{number:,}" if isinstance(number, int) else f"{number:,.2f}"
+
+    rows = [
+        (section if i == 0 else "", key.replace("_", " "), cell(number))
+        for section, figures in value.items()
+        if isinstance(figures, dict)
+        for i, (key, number) in enumerate(figures.items())
+    ]
+    return table(("", "of the corpus", value["hash"] + ">"), rows)

@@ -1,0 +1,132 @@
+"""hw4 split, train, predict."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
+from kaggle_hw4.cli.output import bars, live, percent, show, table
+from kaggle_hw4.errors import UsageError
+from kaggle_hw4.workspace import Workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (split, train, predict):
+        app.command()(command)
+
+
+def split(
+    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
+    by: Annotated[str, typer.Option(help="session (unseen ones) or utterance.")] = "session",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Split the training utterances into folds.
+
+    By session, the utterances of one recording (guessed from the features) stay together, so that
+    validation hears sessions that were never trained on; by utterance, it flatters.
+
+    Example: hw4 split --folds 5 --by session
+    """
+    import numpy as np
+
+    from kaggle_hw4 import stages
+
+    place = Workspace.at(workspace)
+    with bars() as bar:
+        made, path = stages.split(place, by, folds, seed, bar("sessions"))
+    value = {
+        "name": made.name,
+        "path": str(path),
+        "hash": made.hash,
+        "by": made.by,
+        "sizes": np.bincount(made.fold, minlength=made.count).tolist(),
+        "sessions": len(np.unique(made.session)) if by == "session" else None,
+    }
+    guessed = f", {value['sessions']} guessed sessions" if value["sessions"] else ""
+    show(
+        value,
+        as_json,
+        lambda: f"{place.shown(path)}: folds of {value['sizes']} utterances{guessed}",
+        "hw4 train --variant boss --folds all",
+    )
+
+
+def train(
+    variant: Annotated[str, typer.Option(help="A name in pipelines/variants, or a .toml file.")],
+    fold: Annotated[
+        list[int] | None, typer.Option(min=0, help="One fold; may be repeated.")
+    ] = None,
+    folds: Annotated[str | None, typer.Option(help="'all', or a list such as 0,1.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="May be repeated.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which fold table, if there are two.")] = None,
+    settings: Settings = None,
+    device: Device = "auto",
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a variant, or go on where it stopped.
+
+    Runs that are done are left alone; one that was stopped or killed goes on from its checkpoint.
+
+    Example: hw4 train --variant boss --fold 0 --seed 0 -s model.d_model=128
+    """
+    from kaggle_hw4 import stages
+
+    chosen = _folds(fold or [], folds)
+    what = stages.Training(variant, settings or [], split, chosen, seed or [0])
+    with live() as monitor:
+        reports = stages.train(Workspace.at(workspace), what, device, monitor)
+    _show_runs(reports, as_json)
+
+
+def _folds(single: list[int], many: str | None) -> list[int] | None:
+    """The folds asked for; None is all of them, fold 0 what one gets for saying nothing."""
+    if many == "all":
+        return None
+    try:
+        listed = [int(part) for part in (many or "").split(",") if part]
+    except ValueError:
+        raise UsageError(f"--folds {many}: give 'all' or numbers such as 0,1") from None
+    return sorted({*single, *listed}) or [0]
+
+
+def predict(
+    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", metavar="predict.KEY=VALUE", help="Another averaging."),
+    ] = None,
+    device: Device = "auto",
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict finished runs with another averaging.
+
+    Their out-of-fold and test logits are replaced.
+
+    Example: hw4 predict runs/* -s predict.segments=5 -s predict.frames=400
+    """
+    from kaggle_hw4 import stages
+
+    reports = stages.predict(Workspace.at(workspace), runs, settings or [], device)
+    _show_runs(reports, as_json)
+
+
+def _show_runs(reports: list[dict[str, Any]], as_json: bool) -> None:
+    rows = [
+        (
+            report["run"],
+            report["folds"]["name"],
+            percent(report["validation"]["accuracy"]),
+            f"{report['validation']['n']:,}",
+            f"{report['validation']['loss']:.3f}",
+            f"{report['parameters']:,}",
+            f"{report['seconds']:.0f} s",
+        )
+        for report in reports
+    ]
+    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "parameters>", "trained>")
+    show(reports, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")

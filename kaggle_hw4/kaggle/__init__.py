@@ -1,0 +1,1 @@
+"""Submissions, their ledger, the leaderboard, and Kaggle itself."""

@@ -1,0 +1,207 @@
+"""Kaggle through its official client, which is imported only here and only when needed."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kaggle_hw4.errors import BoardError, DataError, UsageError
+from kaggle_hw4.kaggle.archive import join, unpack
+
+COMPETITION = "ml2022spring-hw4"
+RETRIES = 5  # of a download that breaks off, each from where the last one stopped
+SPACE = 3  # times the archive's size on the disk while it is unpacked
+
+INSTALL = "run pip install 'kaggle_hw4[kaggle]'"
+CONFIGURE = "name a folder it may write to in KAGGLE_CONFIG_DIR"
+SIGN_IN = (
+    "make a token at https://www.kaggle.com/settings/api and put it in KAGGLE_API_TOKEN "
+    "or ~/.kaggle/access_token (an older kaggle.json belongs in ~/.kaggle)"
+)
+AGAIN = "run the same command again"
+
+Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all (where that is known)
+
+
+def download(
+    into: Path,
+    competition: str = COMPETITION,
+    progress: Progress | None = None,
+    retries: int = RETRIES,
+) -> Path:
+    """Fetch the competition's files and return `into/Dataset`, there only once it is whole.
+
+    What a broken connection has left in `into` is used by the next download.
+    """
+    dataset = into / "Dataset"
+    if dataset.exists():
+        raise UsageError(f"{dataset} is already there", "use it, or remove it to download again")
+    api = connect(competition)
+    with told(competition), _work_folder(into, competition) as folder:
+        archive = _fetch(api, competition, folder / "archive", progress, retries)
+        try:
+            _find_dataset(archive, folder).replace(dataset)
+        except DataError:
+            archive.unlink()  # or the next download would go on with it
+            raise
+        shutil.rmtree(folder)
+    return dataset
+
+
+def connect(competition: str = COMPETITION) -> Any:
+    """The authenticated KaggleApi."""
+    try:
+        with redirect_stdout(StringIO()):  # it authenticates, and prints, as soon as it is imported
+            from kaggle.api.kaggle_api_extended import KaggleApi
+    except ImportError as error:
+        raise BoardError(f"the Kaggle client is not installed ({error})", INSTALL) from None
+    except OSError as error:  # it makes its folder as soon as it is imported
+        raise BoardError(f"the Kaggle client cannot start ({error})", CONFIGURE) from None
+    api = KaggleApi()
+    with told(competition):
+        try:
+            api.authenticate()
+        except SystemExit:
+            raise BoardError("Kaggle's credentials are missing or not valid", SIGN_IN) from None
+    return api
+
+
+@contextmanager
+def told(competition: str) -> Iterator[None]:
+    """Keep the client's own words off the screen, and put its errors into a competitor's words."""
+    import requests
+
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    except requests.HTTPError as error:
+        raise _refusal(error, competition) from None
+    except requests.RequestException as error:
+        reason = f"Kaggle cannot be reached, or the connection broke ({type(error).__name__})"
+        raise BoardError(reason, f"check the network and {AGAIN}") from None
+    except OSError as error:
+        where = error.filename or "the disk"
+        raise DataError(f"{where} cannot be written ({error.strerror})") from None
+
+
+def _refusal(error: Any, competition: str) -> BoardError:
+    """Kaggle's answer and what to do about it."""
+    status = error.response.status_code if error.response is not None else 0
+    page = f"https://www.kaggle.com/competitions/{competition}"
+    remedy = {
+        401: SIGN_IN,
+        403: f"join the competition and accept its rules at {page}/rules",
+        404: f"look whether {page} is there",
+        429: f"too many requests: wait a few minutes and {AGAIN}",
+    }.get(status, "the fault is on Kaggle's side: try again later")
+    return BoardError(f"Kaggle answered {status} for {competition} ({_reason(error)})", remedy)
+
+
+def _reason(error: Any) -> str:
+    """What the board itself says, on one line, without the address it was asked at."""
+    words = " ".join(str(error).split()).partition(" for url")[0]
+    return words[:200] or "no reason given"
+
+
+@contextmanager
+def _work_folder(into: Path, competition: str) -> Iterator[Path]:
+    """The folder for what is on its way, for one process at a time."""
+    folder = into / f".{competition}.partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(into / f".{competition}.lock", timeout=0):
+            yield folder
+    except Timeout:
+        raise UsageError(f"another download to {into} is at work", "wait for it") from None
+
+
+def _fetch(
+    api: Any, competition: str, archive: Path, progress: Progress | None, retries: int
+) -> Path:
+    from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFilesRequest
+
+    request = ApiDownloadDataFilesRequest()
+    request.competition_name = competition
+    with api.build_kaggle_client() as kaggle:
+        response = kaggle.competitions.competition_api_client.download_data_files(request)
+        if not api.download_needed(response, str(archive)):  # stopped while unpacking
+            return archive
+        total = int(response.headers.get("Content-Length") or 0) or None
+        _check_space(archive.parent, (total or 0) - _size(archive))
+        http = kaggle.http_client()
+        try:
+            with _watched(archive, total, progress):
+                api.download_file(response, str(archive), http, resume=True, max_retries=retries)
+        except ValueError as error:  # of a wrong size: what is there must not be gone on with
+            archive.unlink(missing_ok=True)
+            raise BoardError(f"the download is not whole ({error})", AGAIN) from None
+    return archive
+
+
+def _check_space(folder: Path, missing: int) -> None:
+    """Say before hours of downloading, not after, that the files will not fit."""
+    need, free = SPACE * missing, shutil.disk_usage(folder).free
+    if need > free:
+        raise DataError(
+            f"{folder.parent}: {free / 1e9:.1f} GB free, the dataset needs {need / 1e9:.1f} GB",
+            "make room, or download to another disk",
+        )
+
+
+@contextmanager
+def _watched(file: Path, total: int | None, progress: Progress | None) -> Iterator[None]:
+    """Report the size of `file` while it grows: the client itself downloads without a word."""
+    if progress is None:
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            progress(_size(file), total)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        progress(_size(file), total)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _find_dataset(archive: Path, folder: Path) -> Path:
+    """The folder with metadata.json in `archive`, or in an archive that it holds (once)."""
+    shutil.rmtree(folder / "files", ignore_errors=True)  # of a download that was stopped here
+    files = unpack(archive, folder / "files")
+    inner = None if _with_metadata(files) else _inner_archive(files)
+    if inner:
+        unpack(inner, files / "inner")
+    if found := _with_metadata(files):
+        return found
+    raise DataError(
+        "the competition's archive holds no metadata.json",
+        "download it from the Data page of the competition and run hw4 data pack on its folder",
+    )
+
+
+def _with_metadata(folder: Path) -> Path | None:
+    found = sorted(folder.rglob("metadata.json"), key=lambda path: len(path.parts))
+    return found[0].parent if found else None
+
+
+def _inner_archive(folder: Path) -> Path | None:
+    """An archive among the files, put together where it came in parts."""
+    if parts := list(folder.rglob("*.tar.gz.part*")):
+        return join(parts, folder / "joined.tar.gz")
+    found = [path for end in ("*.tar.gz", "*.tgz", "*.tar", "*.zip") for path in folder.rglob(end)]
+    return found[0] if found else None

@@ -1,0 +1,155 @@
+"""Scores: a board of one's own on a truth file, and the table of all submissions."""
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.kaggle.ledger import BOARDS, Entry, Event, Ledger
+from kaggle_hw4.kaggle.submissions import path_of, read_submission, version_of
+
+BASELINES = {"Simple": 0.60824, "Medium": 0.70375, "Strong": 0.77750, "Boss": 0.86500}
+ROWS_OF_A_HALF = 4000  # of Kaggle's board: the public and the private one score as many rows
+
+
+@dataclass(frozen=True)
+class Score:
+    """The accuracy on either half of a truth file."""
+
+    public: float
+    private: float
+    n_public: int
+    n_private: int
+
+    def event(self, version: str, truth_csv: Path) -> Event:
+        """What the ledger keeps of it."""
+        return {
+            "event": "scored",
+            "version": version,
+            "board": "local",
+            "public": self.public,
+            "private": self.private,
+            "n_public": self.n_public,
+            "n_private": self.n_private,
+            "how": f"truth file {truth_csv}",
+        }
+
+
+def halves(ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The public and the private half: the same ids on every machine, whatever their order."""
+    shuffled = sorted(ids, key=lambda name: hashlib.sha256(name.encode()).digest())
+    middle = (len(shuffled) + 1) // 2
+    return shuffled[:middle], shuffled[middle:]
+
+
+def score_locally(submission_path: Path, truth_csv: Path) -> Score:
+    """Score a submission as a board would, on a truth file (Id,Category) for the same ids."""
+    truth = _answers(truth_csv, "truth file")
+    answers = _answers(submission_path, "submission")
+    if len(truth) < 2:
+        raise DataError(f"{truth_csv}: found {len(truth)} rows, expected 2 at least")
+    if problems := _disagreements(answers, truth):
+        raise DataError(
+            f"{submission_path} and {truth_csv} are not about the same test set",
+            "give the truth file of the corpus that the submission was made on",
+            problems,
+        )
+    public, private = halves(truth)
+    accuracies = [
+        sum(answers[i] == truth[i] for i in half) / len(half) for half in (public, private)
+    ]
+    return Score(accuracies[0], accuracies[1], len(public), len(private))
+
+
+def standard_error(accuracy: float, n: int) -> float:
+    """Of an accuracy measured on n rows: half a point at 0.88 on one of Kaggle's halves."""
+    return math.sqrt(accuracy * (1 - accuracy) / n)
+
+
+def passed(accuracy: float) -> list[str]:
+    """The names of the baselines that a public score reaches, the lowest first."""
+    return [name for name, baseline in BASELINES.items() if accuracy >= baseline]
+
+
+def table(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """A row per version and board, best public score first, versions sent nowhere last.
+
+    Kaggle's board comes first. The local one is on another corpus: neither Kaggle's scores nor
+    its baselines can be compared with it.
+    """
+    rows = [_row(entry, board) for entry in entries for board in _boards(entry)]
+    return sorted(rows, key=_rank)
+
+
+def resolve(ledger: Ledger, name: str | None) -> Entry:
+    """The entry of a version, of its file's name or path; without a name, the latest one made."""
+    entries = {entry.version: entry for entry in ledger.entries()}
+    if name is None:
+        created = [entry for entry in entries.values() if entry.created]
+        if not created:
+            raise UsageError(f"{ledger.folder}: no submission yet", "run hw4 ensemble to make one")
+        return created[-1]
+    for version in (name, version_of(Path(name))):
+        if version in entries:
+            return entries[version]
+        if path_of(ledger.folder, version).is_file():  # put there by hand
+            return Entry(version)
+    known = ", ".join(entries) or "none yet, run hw4 ensemble to make one"
+    raise UsageError(f"there is no submission {name!r}", f"known: {known}")
+
+
+def _answers(path: Path, what: str) -> dict[str, str]:
+    rows = read_submission(path, what)
+    answers = dict(rows)
+    if len(answers) < len(rows):
+        raise DataError(f"{path}: {len(rows) - len(answers)} ids of the {what} are there twice")
+    return answers
+
+
+def _disagreements(answers: Collection[str], truth: Collection[str]) -> list[str]:
+    missing = sorted(set(truth) - set(answers))
+    other = sorted(set(answers) - set(truth))
+    return [
+        f"{len(names)} of {len(whole)} ids are only in the {where}, such as {names[0]!r}"
+        for names, whole, where in ((missing, truth, "truth file"), (other, answers, "submission"))
+        if names
+    ]
+
+
+def _boards(entry: Entry) -> list[str | None]:
+    """Where the version has a score, or waits for one; [None] when it was sent nowhere."""
+    sent = {"local" if event.get("to") == "local" else "kaggle" for event in entry.submissions}
+    return [board for board in BOARDS if board in sent or board in entry.scores] or [None]
+
+
+def _row(entry: Entry, board: str | None) -> dict[str, Any]:
+    score = entry.scores.get(board or "", {})
+    created = entry.created or {}
+    public = score.get("public")
+    rows = score.get("n_public") or (ROWS_OF_A_HALF if board == "kaggle" else None)
+    return {
+        "version": entry.version,
+        "label": created.get("label") or entry.version.rpartition("_V")[0] or entry.version,
+        "cv": _cv(created.get("cv")),
+        "board": board,
+        "public": public,
+        "private": score.get("private"),
+        "standard_error": None if public is None or not rows else standard_error(public, rows),
+        "passes": [] if public is None else passed(public),
+    }
+
+
+def _cv(cv: Any) -> dict[str, dict[str, Any]]:
+    """Validation by its kind (session, utterance): accuracy, low, high, n."""
+    found = [cv] if isinstance(cv, dict) else cv or []
+    return {
+        one.get("kind", "unknown"): {k: v for k, v in one.items() if k != "kind"} for one in found
+    }
+
+
+def _rank(row: dict[str, Any]) -> tuple[int, float]:
+    board = BOARDS.index(row["board"]) if row["board"] else len(BOARDS)
+    return board, math.inf if row["public"] is None else -row["public"]

@@ -1,0 +1,148 @@
+"""The submission CSV: written once under a version of its own, read back, checked row by row."""
+
+import csv
+import io
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaggle_hw4.artifact import write_text
+from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.kaggle.ledger import Ledger
+
+HEADER = ("Id", "Category")
+SHOWN = 5  # problems of one kind that are told one by one
+
+Row = tuple[int, str, str]  # its number in the file (the header is row 1), Id, Category
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One file, and the version that nothing else will ever be called, such as Strong+Boss_V3."""
+
+    version: str
+    path: Path
+    sha256: str
+
+
+def write_submission(
+    folder: Path, label: str, ids: Sequence[str], speakers: Sequence[str]
+) -> Submission:
+    """Write `output_<label>_V<n>.csv`, n above every n that this label has ever had here."""
+    if not re.fullmatch(r"[A-Za-z0-9+_.-]+", label):
+        raise UsageError(
+            f"label {label!r} cannot name a file", "use letters, digits, +, -, _ and ."
+        )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows(zip(ids, speakers, strict=True))
+    ledger = Ledger(folder)
+    with ledger.locked():
+        version = f"{label}_V{1 + _largest_number(ledger, label)}"
+        path = path_of(folder, version)
+        return Submission(version, path, write_text(path, text.getvalue()))
+
+
+def path_of(folder: Path, version: str) -> Path:
+    return folder / f"output_{version}.csv"
+
+
+def version_of(path: Path) -> str:
+    """The version that a file's name tells: Boss_V2 for output_Boss_V2.csv."""
+    return path.name.removeprefix("output_").removesuffix(".csv")
+
+
+def read_submission(path: Path, what: str = "submission") -> list[tuple[str, str]]:
+    """The rows (Id, Category); `what` names the file to the user when it is not such a table."""
+    header, *body = _table(path, what)
+    problems = _header_problems(header) + _shape_problems(body)
+    if problems:
+        raise DataError(f"{path}: the {what} is not a table of Id,Category", problems=problems)
+    return [(row[0], row[1]) for row in body]
+
+
+def check_submission(path: Path, test_ids: Sequence[str], speakers: Collection[str]) -> list[str]:
+    """Everything that Kaggle would refuse or score as wrong, one line each; [] when it is fine."""
+    try:
+        header, *body = _table(path, "submission")
+    except DataError as error:
+        return [str(error)]
+    rows = [(n, row[0], row[1]) for n, row in enumerate(body, start=2) if len(row) == 2]
+    problems = _header_problems(header)
+    if len(body) != len(test_ids):
+        problems.append(f"found {len(body)} rows after the header, expected {len(test_ids)}")
+    problems += _shape_problems(body) + _id_problems(rows, test_ids)
+    if not problems:  # otherwise one missing row would put every later one out of order
+        problems = _order_problems(rows, test_ids)
+    return problems + _label_problems(rows, set(speakers))
+
+
+def _largest_number(ledger: Ledger, label: str) -> int:
+    """The largest n of this label; in any case, since some disks take Boss and boss for one."""
+    versions = [version_of(path) for path in ledger.folder.glob("output_*")]
+    versions += [event["version"] for event in ledger.events()]
+    pattern = re.compile(re.escape(label) + r"_V([0-9]{1,9})", re.IGNORECASE)
+    return max((int(found[1]) for name in versions if (found := pattern.match(name))), default=0)
+
+
+def _table(path: Path, what: str) -> list[list[str]]:
+    """Every row, the header first (an empty file has an empty header)."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
+    except FileNotFoundError:
+        raise DataError(f"{path}: the {what} is missing") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not UTF-8, expected plain UTF-8") from None
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: the {what} cannot be read ({error})") from None
+
+
+def _header_problems(header: list[str]) -> list[str]:
+    if tuple(header) == HEADER:
+        return []
+    found, expected = ",".join(header), ",".join(HEADER)
+    mark = " (a byte order mark before it)" if found.startswith("\ufeff") else ""
+    return [f"row 1: found {found!r}{mark}, expected {expected!r}"]
+
+
+def _shape_problems(body: list[list[str]]) -> list[str]:
+    wrong = [(n, ",".join(row)) for n, row in enumerate(body, start=2) if len(row) != 2]
+    return _some([f"row {n}: found {row!r}, expected an Id and a Category" for n, row in wrong])
+
+
+def _id_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
+    expected, seen = set(test_ids), dict[str, int]()
+    unknown, again = [], []
+    for number, name, _ in rows:
+        if name not in expected:
+            unknown.append(f"row {number}: found Id {name!r}, expected one of the test set")
+        elif name in seen:
+            again.append(f"row {number}: found Id {name!r} again, it is in row {seen[name]} too")
+        seen.setdefault(name, number)
+    missing = [
+        f"Id {name!r} is missing, expected in row {number}"
+        for number, name in enumerate(test_ids, start=2)
+        if name not in seen
+    ]
+    return _some(unknown) + _some(again) + _some(missing)
+
+
+def _order_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
+    pairs = zip(rows, test_ids, strict=True)
+    wrong = [(n, name, due) for (n, name, _), due in pairs if name != due]
+    return _some([f"row {n}: found Id {name!r}, expected {due!r}" for n, name, due in wrong])
+
+
+def _label_problems(rows: list[Row], speakers: set[str]) -> list[str]:
+    wrong = [(n, label) for n, _, label in rows if label not in speakers]
+    expected = f"expected one of the {len(speakers)} speakers"
+    return _some([f"row {n}: found Category {label!r}, {expected}" for n, label in wrong])
+
+
+def _some(problems: list[str]) -> list[str]:
+    """The first few of a kind, and how many more there are."""
+    more = len(problems) - SHOWN
+    return problems if more <= 0 else [*problems[:SHOWN], f"… and {more} more rows like that"]

@@ -1,0 +1,111 @@
+"""A pipeline file: the stages from a dataset to a scored submission, run where they are missing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import model_validator
+
+from kaggle_hw4 import stages
+from kaggle_hw4.recipe import Positive, Section, read_toml, validate
+from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.data.folds import Folds
+    from kaggle_hw4.training.loop import Monitor
+
+
+class Data(Section):
+    dataset: str  # the official folder; relative to the workspace
+    synth_speakers: Positive | None = None  # make it, synthetic, where it is missing
+
+
+class Split(Section):
+    by: Literal["session", "utterance"]
+    folds: Positive
+    seed: int = 0
+
+
+class Train(Section):
+    variant: str
+    folds: Literal["all"] | list[int] = "all"
+    seeds: tuple[int, ...] = (0,)
+    settings: tuple[str, ...] = ()
+
+
+class Ensemble(Section):
+    label: str | None = None
+
+
+class Submit(Section):
+    to: Literal["local", "web"]
+    truth: str | None = None
+
+    @model_validator(mode="after")
+    def truth_is_local(self) -> "Submit":
+        if (self.to == "local") != (self.truth is not None):
+            raise ValueError("a truth file is what to = 'local' scores on: give both or none")
+        return self
+
+
+class Pipeline(Section):
+    data: Data
+    split: Split
+    train: list[Train]
+    ensemble: Ensemble = Ensemble()
+    submit: Submit
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    return validate(Pipeline, read_toml(path), path.name)
+
+
+Say = Callable[[str, str], None]  # (stage, what became of it)
+
+
+def prepare(
+    workspace: Workspace, plan: Pipeline, say: Say, progress: Callable[[str], stages.Progress]
+) -> "Folds":
+    """Dataset → packed corpus → folds."""
+    from kaggle_hw4.data.packed import pack
+    from kaggle_hw4.data.synth import write_corpus
+
+    dataset = workspace.root / plan.data.dataset
+    if plan.data.synth_speakers and not dataset.exists():
+        write_corpus(dataset, speakers=plan.data.synth_speakers, progress=progress("synth"))
+        say("synth", f"{plan.data.synth_speakers} speakers in {workspace.shown(dataset)}")
+    packed = pack(dataset, workspace.packed, progress=progress("pack"))
+    say("pack", f"{len(packed.train)} training and {len(packed.test)} test utterances")
+    by, count, seed = plan.split.by, plan.split.folds, plan.split.seed
+    folds, path = stages.split(workspace, by, count, seed, progress("split"))
+    say("split", f"{count} folds by {by} in {workspace.shown(path)}")
+    return folds
+
+
+def run_pipeline(
+    workspace: Workspace, plan: Pipeline, folds: "Folds", device: str, monitor: "Monitor", say: Say
+) -> dict[str, Any]:
+    """Folds → runs → submission → score. Returns the submission with its score."""
+    runs = []
+    for part in plan.train:
+        chosen = None if part.folds == "all" else part.folds
+        what = stages.Training(part.variant, part.settings, folds.name, chosen, part.seeds)
+        for report in stages.train(workspace, what, device, monitor):
+            runs.append(Path(report["folder"]))
+            found = report["validation"]
+            say("train", f"{report['run']}: {found['accuracy']:.4f} of {found['n']} utterances")
+    made = stages.ensemble(workspace, runs, plan.ensemble.label)
+    say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
+    return made | {"score": _submit(workspace, plan.submit, made["version"])}
+
+
+def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any]:
+    from kaggle_hw4.kaggle.leaderboard import resolve
+    from kaggle_hw4.kaggle.ledger import Ledger
+
+    entry = resolve(Ledger(workspace.submissions), version)
+    board = "local" if submit.to == "local" else "kaggle"
+    if board in entry.scores:
+        return {"version": version, "to": submit.to, **entry.scores[board]}
+    truth = workspace.root / submit.truth if submit.truth else None
+    return stages.submit(workspace, version, submit.to, truth)

@@ -1,0 +1,313 @@
+"""Downloads through the real Kaggle client, over a real socket, from a board of our own."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kaggle_hw4.errors import BoardError, DataError, UsageError
+from kaggle_hw4.kaggle.archive import unpack
+from kaggle_hw4.kaggle.client import download
+
+needs_kaggle = pytest.mark.skipif(
+    find_spec("kaggle") is None, reason="needs pip install 'kaggle_hw4[kaggle]'"
+)
+MIB = 2**20  # the client keeps what it has got of a file in steps of this
+DATASET = {"Dataset/metadata.json": b"{}", "Dataset/uttr-1.pt": os.urandom(3 * MIB)}
+DOWNLOAD = """
+import sys
+from pathlib import Path
+from kaggle_hw4.errors import Hw4Error
+from kaggle_hw4.kaggle.client import download
+try:
+    sizes = []
+    dataset = download(Path(sys.argv[1]), progress=lambda *size: sizes.append(size), retries=1)
+    print(dataset, *sizes[-1:])
+except Hw4Error as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def tarred(*entries: tuple[str, bytes, bytes]) -> bytes:
+    """A .tar.gz of entries (name, type, content or target)."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, kind, content in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.size = kind, content.decode("latin-1"), 0
+            if kind == tarfile.REGTYPE:
+                entry.linkname, entry.size = "", len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+class Board(ThreadingHTTPServer):
+    """Speaks as much of Kaggle's protocol as a download needs; `cuts` are broken connections."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.status, self.message, self.archive = 200, "", zipped(DATASET)
+        self.cuts: list[int] = []
+        self.ranges: list[str | None] = []
+        self.active = True
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Board
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("IntrospectToken"):
+            self.answer(200, {"active": self.server.active, "username": "anna"})
+        elif self.server.status == 0:
+            self.close_connection = True
+        elif self.server.status != 200:
+            told = {"code": self.server.status, "message": self.server.message}
+            self.answer(self.server.status, told)
+        else:
+            self.send_response(302)
+            self.send_header("Location", "http://localhost/files/archive.zip?signed=1")
+            self.end_headers()
+
+    def do_GET(self) -> None:
+        wanted = self.headers["Range"]
+        self.server.ranges.append(wanted)
+        start = int(wanted[6:-1]) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        for name, value in (
+            ("Content-Length", str(len(self.server.archive) - start)),
+            ("Accept-Ranges", "bytes"),
+            ("ETag", '"1"'),
+            ("Last-Modified", "Tue, 01 Mar 2022 00:00:00 GMT"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        end = self.server.cuts.pop(0) if self.server.cuts else None
+        with contextlib.suppress(ConnectionError):  # of a client that has what it needs
+            self.wfile.write(self.server.archive[start:end])
+
+    def answer(self, status: int, value: dict[str, Any]) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    with Board() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def run(into: Path, port: int, **more: str) -> tuple[int, str]:
+    """`download` in a process of its own, since the client reads its surroundings on import."""
+    root = str(Path(__file__).parents[1])
+    credentials = {"KAGGLE_USERNAME": "anna", "KAGGLE_KEY": "secret"}
+    home = {"HOME": str(into), "KAGGLE_CONFIG_DIR": str(into), "PYTHONPATH": root}
+    network = {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "HTTP_PROXY": f"http://127.0.0.1:{port}"}
+    done = subprocess.run(
+        [sys.executable, "-c", DOWNLOAD, str(into)],
+        env={"PATH": os.environ["PATH"], **(more or credentials), **home, **network},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert not done.stderr, done.stderr
+    assert done.stdout.count("\n") == 1, done.stdout
+    return done.returncode, done.stdout
+
+
+@needs_kaggle
+def test_a_download_becomes_the_dataset_and_leaves_nothing_else(
+    tmp_path: Path, board: Board
+) -> None:
+    code, said = run(tmp_path, board.server_port)
+    size = len(board.archive)
+    assert (code, said) == (0, f"{tmp_path / 'Dataset'} ({size}, {size})\n")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "Dataset").iterdir()} == {
+        Path(name).name: content for name, content in DATASET.items()
+    }
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != ".lock"] == ["Dataset"]
+
+
+@needs_kaggle
+def test_a_token_is_as_good_as_a_key(tmp_path: Path, board: Board) -> None:
+    assert run(tmp_path, board.server_port, KAGGLE_API_TOKEN="KGAT_1")[0] == 0
+    board.active = False
+    code, said = run(tmp_path / "other", board.server_port, KAGGLE_API_TOKEN="KGAT_1")
+    assert code == 5
+    assert "not valid" in said
+
+
+@needs_kaggle
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "KAGGLE_API_TOKEN"),
+        (403, "accept its rules at https://www.kaggle.com/competitions/ml2022spring-hw4/rules"),
+        (404, "look whether"),
+        (429, "wait a few minutes"),
+        (500, "try again later"),
+        (0, "check the network"),
+    ],
+)
+def test_a_refusal_is_told_in_words(tmp_path: Path, board: Board, status: int, words: str) -> None:
+    board.status, board.message = status, "You must accept\nthis."
+    code, said = run(tmp_path, board.server_port)
+    assert code == 5
+    assert words in said
+    assert ("You must accept this." in said) == (status > 0)
+    assert not (tmp_path / "Dataset").exists()
+
+
+@needs_kaggle
+def test_without_credentials_it_says_where_to_put_them(tmp_path: Path, board: Board) -> None:
+    code, said = run(tmp_path, board.server_port, KAGGLE_USERNAME="anna")
+    assert code == 5
+    assert "https://www.kaggle.com/settings/api" in said
+
+
+@needs_kaggle
+def test_without_a_network_it_says_so(tmp_path: Path) -> None:
+    code, said = run(tmp_path, 1)
+    assert (code, said.split("(")[0]) == (5, "Kaggle cannot be reached, or the connection broke ")
+
+
+@needs_kaggle
+def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, board: Board) -> None:
+    board.cuts = [MIB + 9, 2 * MIB + 9]  # of the first run: its download and its only retry
+    code, said = run(tmp_path, board.server_port)
+    assert code == 5
+    assert "run the same command again" in said
+    assert run(tmp_path, board.server_port)[0] == 0
+    assert board.ranges == [None, f"bytes={MIB}-", None, f"bytes={2 * MIB}-"]
+    assert (tmp_path / "Dataset" / "uttr-1.pt").read_bytes() == DATASET["Dataset/uttr-1.pt"]
+
+
+@needs_kaggle
+def test_a_download_stopped_while_unpacking_is_not_fetched_again(
+    tmp_path: Path, board: Board
+) -> None:
+    whole = zipped(DATASET | {"Dataset/metadata.json": b"[]"})
+    (tmp_path / ".ml2022spring-hw4.partial" / "files").mkdir(parents=True)
+    (tmp_path / ".ml2022spring-hw4.partial" / "archive").write_bytes(whole)
+    assert run(tmp_path, board.server_port) == (0, f"{tmp_path / 'Dataset'}\n")
+    assert (tmp_path / "Dataset" / "metadata.json").read_bytes() == b"[]"
+
+
+@needs_kaggle
+def test_an_archive_in_parts_inside_the_archive_is_found(tmp_path: Path, board: Board) -> None:
+    inner = tarred(*[(name, tarfile.REGTYPE, content) for name, content in DATASET.items()])
+    parts = {"Dataset.tar.gz.partaa": inner[:9000], "Dataset.tar.gz.partab": inner[9000:]}
+    board.archive = zipped(parts | {"sample.csv": b"Id,Category\n"})
+    assert run(tmp_path, board.server_port)[0] == 0
+    assert (tmp_path / "Dataset" / "uttr-1.pt").stat().st_size == 3 * MIB
+
+
+@needs_kaggle
+@pytest.mark.parametrize("content", [zipped({"../x": b""}), zipped({"a.csv": b""}), b"<html>"])
+def test_a_useless_archive_is_not_kept(tmp_path: Path, board: Board, content: bytes) -> None:
+    board.archive = content
+    assert run(tmp_path, board.server_port)[0] == 4
+    assert not (tmp_path / "Dataset").exists()
+    board.archive = zipped(DATASET)
+    assert run(tmp_path, board.server_port)[0] == 0
+
+
+def test_a_dataset_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "Dataset").mkdir()
+    with pytest.raises(UsageError, match="already there"):
+        download(tmp_path)
+
+
+def test_without_the_extra_it_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kaggle", None)
+    with pytest.raises(BoardError, match=r"pip install 'kaggle_hw4\[kaggle\]'"):
+        download(tmp_path)
+
+
+FILE = tarfile.REGTYPE
+LINK = zipfile.ZipInfo("link")
+LINK.external_attr = 0o120777 << 16
+HOSTILE = {
+    "parent.zip": zipped({"../x": b"x"}),
+    "deep.zip": zipped({"a/../../x": b"x"}),
+    "root.zip": zipped({"/tmp/x": b"x"}),
+    "windows.zip": zipped({"..\\x": b"x"}),
+    "drive.zip": zipped({"C:x": b"x"}),
+    "link.zip": zipped({LINK: b"/etc/passwd"}),  # type: ignore[dict-item]
+    "parent.tar.gz": tarred(("../x", FILE, b"x")),
+    "root.tar.gz": tarred(("/tmp/x", FILE, b"x")),
+    "link.tar.gz": tarred(("a", tarfile.SYMTYPE, b"/etc"), ("a/x", FILE, b"x")),
+    "hard.tar.gz": tarred(("a", tarfile.LNKTYPE, b"/etc/passwd")),
+    "device.tar.gz": tarred(("a", tarfile.CHRTYPE, b"")),
+    "pipe.tar.gz": tarred(("a", tarfile.FIFOTYPE, b"")),
+    "twice.tar.gz": tarred(("a", FILE, b"x"), ("a", FILE, b"y")),
+    "cut.tar.gz": tarred(("a", FILE, os.urandom(10_000)))[:5000],
+    "cut.zip": zipped(DATASET)[:-9],
+    "flipped.zip": zipped(DATASET).replace(DATASET["Dataset/uttr-1.pt"][:9], b"flipped!!"),
+    "not.zip": b"hello",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_or_broken_archive_leaves_nothing(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / name
+    archive.write_bytes(HOSTILE[name])
+    with pytest.raises(DataError, match=name):
+        unpack(archive, tmp_path / "inside" / "out")
+    assert not list((tmp_path / "inside").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {name, "inside"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_that_swells_is_refused_before_it_does(tmp_path: Path, kind: str) -> None:
+    zeros = bytes(70 * 2**20)
+    archive = tmp_path / "bomb"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bomb:
+            bomb.writestr("a", zeros)
+    else:
+        archive.write_bytes(tarred(("a", FILE, zeros)))
+    with pytest.raises(DataError, match="unpacks to more than 64 MiB"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_a_good_archive_is_unpacked_to_a_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped(DATASET | {"empty/": b""}))
+    out = unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert (out / "Dataset" / "uttr-1.pt").read_bytes() == DATASET["Dataset/uttr-1.pt"]
+    with pytest.raises(UsageError, match="already there"):
+        unpack(tmp_path / "a.zip", out)
