@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from kaggle_hw4 import stages
 from kaggle_hw4.recipe import Positive, Section, read_toml, validate
@@ -29,8 +29,8 @@ class Split(Section):
 class Train(Section):
     variant: str
     folds: Literal["all"] | list[int] = "all"
-    seeds: tuple[int, ...] = (0,)
-    settings: tuple[str, ...] = ()
+    seeds: list[int] = Field(default_factory=lambda: [0])
+    settings: list[str] = Field(default_factory=list)
 
 
 class Ensemble(Section):

@@ -1,7 +1,6 @@
 """The competition's official folder (2021, 2022 and 2023 editions): its reader and its checks."""
 
 import json
-import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -85,7 +84,7 @@ def read_features(found: Official, utterance: Utterance) -> torch.Tensor | None:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         found.problems.append(f"{utterance.id}: the file is missing")
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # spoiled bytes make the unpickler raise nearly anything
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         found.problems.append(f"{utterance.id}: not a tensor that torch.load reads ({reason})")
     else:
@@ -138,9 +137,7 @@ def _n_mels(found: Official, metadata: dict[str, Any], testdata: dict[str, Any])
             found.problems.append(f"{name}: n_mels: found {value!r}, expected a number such as 40")
     if len(numbers) > 1:
         both = " and ".join(map(str, sorted(numbers)))
-        found.problems.append(
-            f"testdata.json: n_mels: found {both}, expected that of metadata.json"
-        )
+        found.problems.append(f"testdata.json: n_mels: found {both}, expected one number")
     return min(numbers, default=40)
 
 

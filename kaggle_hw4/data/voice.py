@@ -1,0 +1,306 @@
+"""Speech that nobody spoke: log-mel features drawn from a source, a filter, a room and a channel.
+
+The source-filter model of speech (Fant 1960) as power in the 201 bins of a 400-point FFT at 16 kHz,
+seen through the competition's 40 mel filters. Vowel formants are the men's of Peterson and Barney
+(1952). What is random is a function of (seed, speaker, session, utterance) and of nothing else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Real = NDArray[np.floating]
+Indices = NDArray[np.intp]
+
+BANDS = 40
+FLOOR = 1e-9  # the competition's clamp, before its natural logarithm
+HZ = np.linspace(0, 8000, 201, dtype=np.float32)  # the bins of n_fft 400 at 16 kHz
+LOBE = 24.0  # Hz; the main lobe of a 25 ms Hann window, as the deviation of a Gaussian
+
+# Phones: F1-F3 (Hz), the factor of their bandwidths, the power of voice and of noise (dB), the
+# noise's centre (Hz) and spread (mel), duration (ms).
+VOWELS = """
+iy  270 2290 3010 1   0 -60 3000 500  95    ih  390 1990 2550 1   0 -60 2500 500  70
+ey  450 2100 2650 1   0 -60 2500 500 105    eh  530 1840 2480 1   0 -60 2500 500  80
+ae  660 1720 2410 1   0 -60 2500 500 115    aa  730 1090 2440 1   0 -60 2500 500 110
+ao  570  840 2410 1   0 -60 2500 500 110    ah  640 1190 2390 1   0 -60 2500 500  75
+ow  460  920 2350 1   0 -60 2500 500 105    uh  440 1020 2240 1  -1 -60 2500 500  70
+uw  300  870 2240 1  -2 -60 2500 500  95    er  490 1350 1690 1  -1 -60 2500 500 100
+ax  500 1480 2500 1  -3 -60 2500 500  50    ix  400 1800 2550 1  -3 -60 2500 500  50
+"""
+CONSONANTS = """
+m   250 1050 2200 3  -5 -60 2500 500  65    n   250 1550 2600 3  -5 -60 2500 500  60
+ng  250 2000 2750 3  -6 -60 2500 500  65    l   360 1050 2750 2  -4 -60 2500 500  60
+r   330 1200 1600 2  -4 -60 2500 500  60    w   300  700 2200 2  -4 -60 2500 500  60
+y   260 2200 3000 2  -4 -60 2500 500  55    dx  350 1700 2600 2  -9 -52 3500 400  25
+v   300 1100 2300 2 -10 -29 4500 900  55    dh  300 1400 2500 2 -10 -29 5000 900  45
+z   300 1650 2550 2 -13 -16 5800 260  75    zh  300 1900 2450 2 -13 -15 3400 330  75
+f   350 1100 2300 2 -60 -24 5000 950  90    th  350 1400 2500 2 -60 -25 5500 900  85
+s   350 1650 2550 2 -60 -10 6000 240 105    sh  350 1900 2450 2 -60  -9 3300 320 105
+h   500 1500 2500 3 -60 -20 1800 700  55
+"""
+STOPS = """
+p   350 1000 2200 2 -60 -22 1200 700  35    b   300 1000 2200 2 -12 -25 1000 700  20
+t   350 1750 2650 2 -60 -12 4300 500  45    d   300 1750 2650 2 -12 -17 3900 500  20
+k   350 1900 2400 2 -60 -15 2200 380  50    g   300 1900 2400 2 -12 -19 2000 380  25
+ch  350 1900 2450 2 -60  -9 3500 330  75    jh  300 1900 2450 2 -13 -12 3400 330  50
+"""
+GAPS = """
+cl  350 1500 2500 3 -60 -60 2500 500  50    vcl 250 1200 2400 4 -16 -60 2500 500  45
+sil 500 1500 2500 3 -60 -60 2500 500  70
+"""
+
+F, DAMPING, VOICE, NOISE, CENTRE, SPREAD, MS = slice(0, 3), 3, 4, 5, 6, 7, 8
+
+
+def parsed(phones: str) -> Array:
+    """The columns named above, a row a phone; formants as log Hz, the noise's centre as mel."""
+    rows = np.array(phones.split()).reshape(-1, 10)[:, 1:].astype(np.float32)
+    rows[:, F] = np.log(rows[:, F])
+    rows[:, CENTRE] = mel(rows[:, CENTRE])
+    return rows
+
+
+def mel(hz: Real) -> Array:
+    return np.asarray(2595 * np.log10(1 + hz / 700), np.float32)
+
+
+def mel_filters() -> Array:
+    """Triangles (201, 40), evenly spaced in mel from 50 Hz to 8 kHz."""
+    low, high = mel(np.array([50.0, 8000.0]))
+    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    rise = (HZ[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - HZ[:, None]) / (edges[2:] - edges[1:-1])
+    return np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)
+
+
+PHONES = np.concatenate([parsed(rows) for rows in (VOWELS, CONSONANTS, STOPS, GAPS)])
+CLOSURE, VOICED_CLOSURE, PAUSE = range(len(PHONES) - 3, len(PHONES))
+FIRST_CONSONANT, FIRST_STOP = len(parsed(VOWELS)), CLOSURE - len(parsed(STOPS))
+FILTERS = mel_filters()
+# Half of noise's degrees of freedom in a band: a Hann window makes neighbouring bins alike.
+FREEDOM = np.maximum(1, FILTERS.sum(0) ** 2 / (FILTERS**2).sum(0) / 1.5)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """What is the same in every session of one person."""
+
+    pitch: float  # its middle, log Hz
+    pitch_range: float  # deviation of the accents, log Hz
+    tilt: float  # of the glottal spectrum; 1 is -6 dB an octave after the lips
+    breath: float  # power of aspiration beside the voice, dB
+    rate: float  # log factor of durations
+    coda: float  # probability that a syllable ends in a consonant
+    pause: float  # probability of a pause after a syllable
+    phones: Array  # PHONES, as this person says them
+    tract: Array  # (201,) power response of the formants that stay where they are, F4 to F9
+    colour: Array  # (40,) log power of all that the formants leave out
+
+    @classmethod
+    def draw(cls, rng: Generator) -> "Speaker":
+        woman = rng.random() < 0.4
+        tract = 0.13 * woman + rng.normal(0, 0.045)  # a shorter one raises all formants
+        upper = np.arange(3500.0, 9000, 1000) * np.exp(tract + rng.normal(0, 0.02, 6))
+        widths = 0.09 * upper * np.exp(rng.normal(0, 0.3, 6))
+        return cls(
+            pitch=float(4.8 + 0.5 * woman + rng.normal(0, 0.14)),
+            pitch_range=float(0.11 * np.exp(rng.normal(0, 0.3))),
+            tilt=float(rng.normal(0.75, 0.15)),
+            breath=float(rng.normal(-24, 4)),
+            rate=float(rng.normal(0, 0.13)),
+            coda=float(rng.uniform(0.25, 0.6)),
+            pause=float(rng.uniform(0.04, 0.16)),
+            phones=own_phones(rng, tract),
+            tract=resonance(upper, widths).prod(0),
+            colour=curve(rng, 0.6),
+        )
+
+
+def own_phones(rng: Generator, tract: float) -> Array:
+    """PHONES from a vocal tract whose formants are exp(`tract`) times as high, with its habits."""
+    phones, count = PHONES.copy(), len(PHONES)
+    phones[:, F] += tract + rng.normal(0, 0.04, 3) + rng.normal(0, 0.035, (count, 3))
+    phones[:, DAMPING] *= np.exp(rng.normal(0, 0.25) + rng.normal(0, 0.15, count))
+    phones[:, VOICE] += rng.normal(0, 1.2, count)
+    phones[:, NOISE] += rng.normal(0, 2) + rng.normal(0, 2, count)
+    phones[:, CENTRE] += 600 * tract + rng.normal(0, 70, count)
+    phones[:, SPREAD] *= np.exp(rng.normal(0, 0.2, count))
+    phones[:, MS] *= np.exp(rng.normal(0, 0.15, count))
+    return phones
+
+
+@dataclass(frozen=True)
+class Session:
+    """One recording: the speaker on that day, the room, the noise and the channel."""
+
+    pitch: float  # added to the speaker's, log Hz
+    effort: float  # taken from the speaker's tilt
+    rate: float  # added to the speaker's
+    wet: float  # power of the reverberation at its start, the direct sound's being 1
+    decay: Array  # (40,) factor of the reverberation's power from frame to frame
+    noise: Array  # (40,) log power spectrum, up to a constant
+    snr: float  # dB
+    babble: float  # depth of the noise's slow modulation, nats
+    channel: Array  # (40,) log power response
+    gate: float  # probability that a frame of a pause is digital silence
+
+    @classmethod
+    def draw(cls, rng: Generator) -> "Session":
+        t60 = rng.uniform(0.15, 0.8) * np.exp(np.linspace(0.2, -0.5, BANDS))  # seconds
+        return cls(
+            pitch=float(rng.normal(0, 0.06)),
+            effort=float(rng.normal(0, 0.12)),
+            rate=float(rng.normal(0, 0.08)),
+            wet=float(np.exp(rng.uniform(-6, -2.5))),
+            decay=np.exp(-6 * np.log(10) * 0.01 / t60).astype(np.float32),
+            noise=curve(rng, 0.7) - np.linspace(0, rng.uniform(0, 4), BANDS, dtype=np.float32),
+            snr=float(rng.uniform(8, 36)),
+            babble=float(rng.uniform(0.1, 0.9)),
+            channel=curve(rng, 0.6) + band_limits(rng),
+            gate=0.25 * (rng.random() < 0.5),
+        )
+
+
+def band_limits(rng: Generator) -> Array:
+    """The log response (40,) of a high-pass and, in one session of four, of a codec's low-pass."""
+    band = np.arange(BANDS)
+    high_pass = rng.uniform(0.3, 1.2) * np.minimum(0, band - rng.uniform(0, 6))
+    last = rng.uniform(33, 39) if rng.random() < 0.25 else BANDS
+    return np.asarray(high_pass - 8 * np.clip(band - last, 0, 4), np.float32)
+
+
+def utterance(seed: int, speaker: int, session: int, index: int, frames: float) -> Array:
+    """Features (T, 40), natural-log mel power every 10 ms; T is log-normal, its median `frames`."""
+    who = Speaker.draw(default_rng([seed, 1, speaker]))
+    where = Session.draw(default_rng([seed, 2, speaker, session]))
+    rng = default_rng([seed, 3, speaker, session, index])
+    length = int(np.clip(frames * np.exp(rng.normal(0, 0.411)), 91, 7193))
+    phones, syllables = articulation(rng, who, where, length)
+    spoken = speech(rng, who, where, phones, syllables)
+    return recording(rng, where, spoken, phones == PAUSE)
+
+
+def articulation(
+    rng: Generator, who: Speaker, where: Session, length: int
+) -> tuple[Indices, Indices]:
+    """The phone and the syllable (T,) of each of `length` frames."""
+    count = length // 2 + 8  # a vowel lasts two frames or more
+    vowel = rng.integers(0, FIRST_CONSONANT, count)
+    onset, coda = rng.integers(FIRST_CONSONANT, CLOSURE, (2, count))
+    pause = np.full(count, PAUSE)
+    parts = np.stack([closure(onset), onset, vowel, closure(coda), coda, pause], axis=1)
+    has_onset, has_coda, has_pause = rng.random((3, count)) < [[0.85], [who.coda], [who.pause]]
+    said = [has_onset & (onset >= FIRST_STOP), has_onset, np.ones(count, bool)]
+    said += [has_coda & (coda >= FIRST_STOP), has_coda, has_pause]
+    stretch = np.exp(who.rate + where.rate + rng.normal(0, 0.25, parts.shape))
+    lasting = np.maximum(2, np.rint(who.phones[parts, MS] / 10 * stretch)).astype(int)
+    lasting *= np.stack(said, axis=1)
+    syllables = np.repeat(np.arange(count), lasting.sum(1))
+    begin = rng.integers(0, 12)  # a cut may fall inside a syllable
+    cut = slice(begin, begin + length)
+    return np.repeat(parts.ravel(), lasting.ravel())[cut], syllables[cut]
+
+
+def closure(stops: Indices) -> Indices:
+    """What goes before each stop: the odd ones in their table are voiced."""
+    return np.where((stops - FIRST_STOP) % 2, VOICED_CLOSURE, CLOSURE)
+
+
+def speech(
+    rng: Generator, who: Speaker, where: Session, phones: Indices, syllables: Indices
+) -> Array:
+    """Mel power (T, 40) of the voice before the room."""
+    track = movement(rng, who.phones[phones], syllables)
+    voice, noise = 10 ** (track[:, [VOICE, NOISE]].T[:, :, None] / 10)
+    voice = voice * who.tract
+    for f, width in zip(np.exp(track[:, F].T), (60, 80, 120), strict=True):
+        voice *= resonance(f, width * track[:, DAMPING])
+    x = (HZ / 120) ** 2
+    glottis = x / (1 + x) ** (1 + who.tilt - where.effort)
+    breath = 10 ** (who.breath / 10) * x / (100 + x)
+    noise = noise * np.exp(-0.5 * ((mel(HZ) - track[:, [CENTRE]]) / track[:, [SPREAD]]) ** 2)
+    harmonics = (voice * glottis * comb(intonation(rng, who, where, syllables))) @ FILTERS
+    harmonics *= np.exp(rng.normal(0, 0.35, harmonics.shape))  # shimmer
+    hiss = (voice * breath.astype(np.float32) + noise) @ FILTERS * fluctuation(rng, len(phones))
+    return np.asarray((harmonics + hiss) * np.exp(who.colour), np.float32)
+
+
+def movement(rng: Generator, track: Array, syllables: Indices) -> Array:
+    """Targets (T, 9) as they are reached: never twice alike, stressed or not, coarticulated."""
+    count = syllables[-1] + 1
+    track[:, F] += rng.normal(0, 0.045, (count, 3))[syllables]
+    track[:, F] += smoothed(rng.normal(0, 0.1, (len(track), 3)), 15)
+    track[:, VOICE] += rng.normal(0, 1.5, count)[syllables]
+    slow, fast = smoothed(track, 9), smoothed(track, 3)  # the tongue; the glottis and the lips
+    slow[:, [VOICE, NOISE]] = fast[:, [VOICE, NOISE]]
+    return slow
+
+
+def intonation(rng: Generator, who: Speaker, where: Session, syllables: Indices) -> Array:
+    """Pitch (T,) in Hz: accents on a line that falls through each phrase, and jitter."""
+    frames = len(syllables)
+    accents = rng.normal(0, who.pitch_range, syllables[-1] + 1)[syllables]
+    phrase = (np.arange(frames) / rng.uniform(120, 250) + rng.random()) % 1
+    pitch = who.pitch + where.pitch + rng.normal(0, 0.03) + smoothed(accents[:, None], 15)[:, 0]
+    pitch += 0.25 * (0.5 - phrase) + rng.normal(0, 0.01, frames)
+    return np.asarray(np.exp(pitch), np.float32)
+
+
+def comb(pitch: Array) -> Array:
+    """Power (T, 201) of equal harmonics, 1 on average, resolved where they are far apart."""
+    pitch = pitch[:, None]
+    width = np.minimum(np.hypot(LOBE, 0.012 * HZ), 0.45 * pitch)  # jitter blurs the upper ones
+    away = np.abs(HZ - pitch * np.rint(HZ / pitch))
+    lobes = np.exp(-0.5 * (away / width) ** 2) + np.exp(-0.5 * ((pitch - away) / width) ** 2)
+    return np.asarray(lobes * pitch / width / np.sqrt(2 * np.pi), np.float32)
+
+
+def resonance(f: Real, width: Real) -> Array:
+    """Power response (N, 201) of formants at `f` with bandwidths `width`, both (N,) in Hz."""
+    x = (HZ / f[:, None]) ** 2
+    return np.asarray(1 / ((1 - x) ** 2 + x * (width / f)[:, None] ** 2), np.float32)
+
+
+def recording(rng: Generator, where: Session, spoken: Array, pause: NDArray[np.bool_]) -> Array:
+    """Log-mel features (T, 40) of the mel power `spoken`, heard in its session."""
+    power = spoken + where.wet * reverberation(spoken, where.decay)
+    swell = where.babble * smoothed(rng.normal(0, 3, (len(power), 1)), 41)
+    noise = fluctuation(rng, len(power)) * np.exp(where.noise + swell)
+    snr = where.snr + rng.normal(0, 2)
+    power += noise * (power.mean() / noise.mean() / 10 ** (snr / 10))
+    power *= np.exp(where.channel + curve(rng, 0.08))  # the head moves
+    power *= np.exp(rng.normal(8.1, 0.3)) / power.sum(1).max()  # a peak of -3 dB
+    power[pause & (rng.random(len(power)) < where.gate)] = 0
+    return np.asarray(np.log(np.maximum(power, FLOOR)), np.float32)
+
+
+def reverberation(power: Array, decay: Array) -> Array:
+    """The exponential tail (T, 40) of each frame in the next 127, by doubling its length."""
+    tail = power.copy()
+    for lag in (1, 2, 4, 8, 16, 32, 64):
+        tail[lag:] += decay**lag * tail[:-lag]
+    return tail - power
+
+
+def fluctuation(rng: Generator, frames: int) -> Array:
+    """The power (T, 40) of white noise about its mean: chi-square, steadier in wider bands."""
+    return np.asarray(rng.standard_gamma(FREEDOM, (frames, BANDS)) / FREEDOM, np.float32)
+
+
+def smoothed(track: Real, width: int) -> Array:
+    """(T, C) under a Hann window of `width` frames, an odd number; the ends are held."""
+    window = np.hanning(width + 2)[1:-1]
+    padded = np.pad(track, ((width // 2, width // 2), (0, 0)), mode="edge")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
+    return np.asarray(frames @ (window / window.sum()), np.float32)
+
+
+def curve(rng: Generator, scale: float) -> Array:
+    """A smooth random curve (40,) of mean 0: eight cosines, the fainter the faster."""
+    order = np.arange(1, 9)
+    cosines = np.cos(np.pi * np.outer(order, np.arange(BANDS) + 0.5) / BANDS)
+    return np.asarray(rng.normal(0, 2 * scale / (1 + order)) @ cosines, np.float32)

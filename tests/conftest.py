@@ -1,0 +1,90 @@
+"""A tiny synthetic corpus and tiny recipes: real parts of everything, in seconds."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kaggle_hw4.data.folds import Folds, make_folds
+from kaggle_hw4.data.packed import Packed, pack
+from kaggle_hw4.data.synth import write_corpus
+from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.runs import Run
+from kaggle_hw4.training.loop import Job, train
+from kaggle_hw4.workspace import shipped
+
+VARIANTS = ("simple", "medium", "strong", "boss")
+TINY = (
+    "model.d_model=16",
+    "model.n_layers=1",
+    "model.n_heads=2",
+    "model.d_ffn=16",
+    "model.d_embedding=16",
+    "segments.frames=24",
+    "segments.batch_size=4",
+    "schedule.steps=4",
+    "schedule.warmup_steps=1",
+    "schedule.validate_every=2",
+)
+
+
+def tiny(variant: str, *settings: str) -> Recipe:
+    return read_recipe(shipped(f"pipelines/variants/{variant}.toml"), [*TINY, *settings])
+
+
+class Silent:
+    """A monitor that only remembers."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[int, dict[str, float]]] = []
+
+    def begin(self, name: str, done: int, total: int) -> None:
+        self.done = done
+
+    def report(self, step: int, figures: dict[str, float]) -> None:
+        self.reports.append((step, figures))
+
+
+def job(recipe: Recipe, packed: Packed, folds: Folds, runs: Path, **which: Any) -> Job:
+    fold, seed, variant = which.get("fold", 0), which.get("seed", 0), which.get("variant", "boss")
+    run = Run.of(runs, variant, recipe, [packed.hash, folds.hash], fold, seed)
+    return Job(variant, recipe, packed, folds, fold, seed, run)
+
+
+def trained(recipe: Recipe, packed: Packed, folds: Folds, runs: Path, **which: Any) -> Run:
+    """The finished run of a recipe."""
+    made = job(recipe, packed, folds, runs, **which)
+    train(made, torch.device("cpu"), Silent())
+    return made.run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)  # tiny tensors: a second thread only costs
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4 speakers, each 3 sessions of 3 utterances, and 2 test utterances in a fourth session."""
+    folder = tmp_path_factory.mktemp("corpus") / "corpus"
+    sizes = {"sessions": 3, "utterances": 3, "test_sessions": 1, "test_utterances": 2}
+    write_corpus(folder, speakers=4, frames=120, **sizes)
+    return folder
+
+
+@pytest.fixture
+def dataset(corpus: Path, tmp_path: Path) -> Path:
+    """A copy of the corpus that a test may spoil."""
+    return Path(shutil.copytree(corpus / "Dataset", tmp_path / "Dataset"))
+
+
+@pytest.fixture(scope="session")
+def packed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    return pack(corpus, tmp_path_factory.mktemp("workspace") / "packed")
+
+
+@pytest.fixture(scope="session")
+def folds(packed: Packed) -> Folds:
+    return make_folds(packed, "session", 2)

@@ -1,0 +1,158 @@
+"""The command line: errors are one line with a code, data goes to stdout, help is instant."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kaggle_hw4.cli import main
+from kaggle_hw4.data.packed import Packed
+from tests.conftest import TINY
+
+SETTINGS = [part for setting in TINY for part in ("-s", setting)]
+
+
+def run(*arguments: str) -> int:
+    """The exit code of the command line, called in this process."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def workspace(packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with the packed corpus, entered by HW4_WORKSPACE."""
+    shutil.copytree(packed.folder, tmp_path / "here" / "packed")
+    monkeypatch.setenv("HW4_WORKSPACE", str(tmp_path / "here"))
+    return tmp_path / "here"
+
+
+def test_the_chain_by_hand(
+    workspace: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("split", "--folds", "2", "--by", "session") == 0
+    for variant in ("strong", "boss"):
+        assert run("train", "--variant", variant, "--folds", "all", *SETTINGS) == 0
+    assert run("predict", workspace / "runs", "-s", "predict.segments=2") == 0
+    assert run("ensemble", *sorted((workspace / "runs").iterdir())) == 0
+    assert run("submit", "--to", "local", "--truth", corpus / "truth.csv") == 0
+    assert run("leaderboard", "record", "Strong+Boss_V1", "--public", "0.78825") == 0
+    capsys.readouterr()
+    assert run("leaderboard", "show") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("Strong+Boss_V1") == 2, "on the local board and on Kaggle's"
+    for expected in ("0.78825", "Boss baseline", "0.86500", "0.60824"):
+        assert expected in shown
+    lines = (workspace / "submissions" / "output_Strong+Boss_V1.csv").read_text().splitlines()
+    assert lines[0] == "Id,Category"
+    assert len(lines) == 9
+
+
+def test_predict_with_another_averaging_makes_another_submission(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    capsys.readouterr()
+    versions = []
+    for segments in (0, 0, 3):
+        plan = ("-s", f"predict.segments={segments}", "-s", "predict.frames=60")
+        assert run("predict", workspace / "runs", *plan) == 0
+        capsys.readouterr()
+        run("ensemble", workspace / "runs", "--json")
+        versions.append(json.loads(capsys.readouterr().out)["version"])
+    assert versions == ["Boss_V1", "Boss_V1", "Boss_V2"]
+
+
+def test_json_is_json_and_hints_stay_off_stdout(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (
+        ("split", "--folds", "2"),
+        ("train", "--variant", "simple", *SETTINGS),
+        ("data", "inspect"),
+        ("ensemble", str(workspace / "runs")),
+        ("submit",),
+        ("leaderboard", "show"),
+    ):
+        capsys.readouterr()
+        assert run(*command, "--json") == 0
+        assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        (("train", "--variant", "bos"), 3, "there are boss, medium, simple, strong"),
+        (("train", "--variant", "boss", "-s", "model.d_modle=3"), 3, "did you mean d_model?"),
+        (("train", "--variant", "boss"), 4, "run `hw4 split --folds 5 --by session` first"),
+        (("split", "--by", "video"), 2, "one of session, utterance"),
+        (("split", "--folds", "1"), 2, "--folds"),
+        (("ensemble", "nowhere"), 2, "nowhere is no folder of runs"),
+        (("submit",), 2, "no submission yet"),
+        (("submit", "--to", "local"), 2, "--truth"),
+        (("leaderboard", "record", "Boss_V9", "--public", "0.8"), 2, "no submission 'Boss_V9'"),
+        (("run", "pipelines/none.toml"), 3, "there is no pipeline 'pipelines/none.toml'"),
+        (("data", "pack", "nowhere"), 4, "holds no metadata.json"),
+        (("data", "pack", "nowhere", "--dtype", "int8"), 2, "float16 or float32"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_its_code(
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    code: int,
+    told: str,
+) -> None:
+    assert run(*command) == code
+    error = capsys.readouterr().err
+    assert told in error
+    assert "Traceback" not in error
+    if code != 2:
+        assert error.count("\n") == 1
+
+
+def test_without_a_corpus_one_is_told_what_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--workspace", tmp_path, "data", "inspect") == 4
+    assert "run `hw4 data pack DATASET` first" in capsys.readouterr().err
+
+
+def test_every_problem_of_a_dataset_is_listed(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in sorted(dataset.glob("uttr-*.pt"))[:2]:
+        path.write_bytes(b"spoiled")
+    assert run("data", "pack", dataset, "--workspace", tmp_path) == 4
+    error = capsys.readouterr().err
+    assert "2 problems" in error
+    assert error.count("\n  uttr-") == 2
+
+
+def test_help_is_as_fast_as_importing_typer_and_rich() -> None:
+    def seconds(*command: str) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert seconds("-m", "kaggle_hw4", "--help") < seconds("-c", "import typer, rich") + 0.05
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom kaggle_hw4.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'numpy', 'pandas', 'sklearn', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,78 @@
+"""Folds cover every utterance once, keep sessions whole and never change."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaggle_hw4.data.folds import deal, find_folds, make_folds, read_folds, write_folds
+from kaggle_hw4.data.packed import Packed, pack
+from kaggle_hw4.data.synth import write_corpus
+from kaggle_hw4.errors import DataError, UsageError
+
+
+@pytest.mark.parametrize("by", ["session", "utterance"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_folds_cover_every_utterance_once(packed: Packed, by: str, count: int) -> None:
+    folds = make_folds(packed, by, count)
+    validated = np.concatenate([folds.validation(k) for k in range(count)])
+    assert sorted(validated) == packed.train.tolist()
+    for k in range(count):
+        assert not set(folds.validation(k)) & set(folds.training(k))
+        assert len(folds.validation(k)) + len(folds.training(k)) == len(packed.train)
+
+
+@pytest.mark.parametrize("by", ["session", "utterance"])
+def test_every_speaker_is_trained_on_in_every_fold(packed: Packed, by: str) -> None:
+    folds = make_folds(packed, by, 3)
+    for k in range(3):
+        assert set(packed.labels[folds.training(k)]) == set(range(4))
+
+
+def test_a_session_lies_in_one_fold(packed: Packed) -> None:
+    folds = make_folds(packed, "session", 3)
+    for session in np.unique(folds.session):
+        members = folds.session == session
+        assert len(set(folds.fold[members])) == 1
+        assert len(set(packed.labels[packed.train][members])) == 1
+
+
+def test_folds_are_stratified_and_even() -> None:
+    labels = np.repeat(np.arange(50), 20)
+    fold = deal(labels, np.arange(1000), 5, seed=0)
+    counts = np.array([np.bincount(fold[labels == s], minlength=5) for s in range(50)])
+    assert (counts == 4).all()
+    assert (fold != deal(labels, np.arange(1000), 5, seed=1)).any()
+
+
+def test_a_table_is_written_once_and_read_back(packed: Packed, tmp_path: Path) -> None:
+    folds = make_folds(packed, "session", 2)
+    path = write_folds(tmp_path, packed, folds)
+    before = path.read_bytes()
+    assert write_folds(tmp_path, packed, folds).read_bytes() == before
+    assert read_folds(path, packed).hash == folds.hash
+    assert (find_folds(tmp_path, packed, None).fold == folds.fold).all()
+
+
+def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path) -> None:
+    path = write_folds(tmp_path, packed, make_folds(packed, "session", 2))
+    text = path.read_text()
+    path.write_text(text[:-2] + ("1" if text[-2] == "0" else "0") + "\n")
+    with pytest.raises(DataError, match="was changed after it was written"):
+        read_folds(path, packed)
+
+
+def test_folds_of_another_corpus_are_refused(packed: Packed, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "other", speakers=2, sessions=2, utterances=2, frames=100, seed=9)
+    other = pack(tmp_path / "other", tmp_path / "packed")
+    path = write_folds(tmp_path / "folds", other, make_folds(other, "utterance", 2))
+    with pytest.raises(DataError, match="splits corpus"):
+        read_folds(path, packed)
+
+
+def test_two_tables_must_be_told_apart(packed: Packed, tmp_path: Path) -> None:
+    for by in ("session", "utterance"):
+        write_folds(tmp_path, packed, make_folds(packed, by, 2))
+    with pytest.raises(UsageError, match="session2, utterance2"):
+        find_folds(tmp_path, packed, None)
+    assert find_folds(tmp_path, packed, "utterance2").by == "utterance"

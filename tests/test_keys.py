@@ -1,0 +1,122 @@
+"""Every key of a recipe reaches its destination: change it, and the run changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.recipe import Recipe
+from kaggle_hw4.runs import Run
+from tests.conftest import tiny, trained
+
+# Bases in which everything is switched on, so that every key has something to act on.
+ON = (
+    "schedule.steps=8",
+    "schedule.warmup_steps=2",
+    "loss.margin_warmup=4",
+    "model.dropout=0.1",
+    "augment.band_masks=2",
+    "augment.time_masks=2",
+    "augment.time_width=0.3",
+    "predict.segments=2",
+    "predict.frames=60",
+)
+BASES = {
+    "conformer": tiny("boss", *ON, "loss.label_smoothing=0.1", "model.kernel_size=5"),
+    "transformer": tiny("medium", *ON, "loss.margin_warmup=0"),
+}
+CHANGES = [
+    ("conformer", "features.normalisation", "none"),
+    ("conformer", "features.normalisation", "mean_variance"),
+    ("conformer", "model.d_model", 24),
+    ("conformer", "model.n_layers", 2),
+    ("conformer", "model.n_heads", 4),
+    ("conformer", "model.d_ffn", 24),
+    ("conformer", "model.dropout", 0.3),
+    ("conformer", "model.positions", "rotary"),
+    ("conformer", "model.positions", "sinusoidal"),
+    ("conformer", "model.pooling", "mean"),
+    ("conformer", "model.pooling", "statistics"),
+    ("conformer", "model.pooling", "attentive_statistics"),
+    ("conformer", "model.embedding", "relu"),
+    ("conformer", "model.d_embedding", 24),
+    ("transformer", "model.head", "cosine"),
+    ("conformer", "model.kernel_size", 7),
+    ("transformer", "model.norm", "post"),
+    ("transformer", "model.positions", "rotary"),
+    ("transformer", "model.positions", "sinusoidal"),
+    ("conformer", "loss.margin", 0.4),
+    ("conformer", "loss.margin_warmup", 8),
+    ("conformer", "loss.scale", 15.0),
+    ("conformer", "loss.label_smoothing", 0.2),
+    ("conformer", "segments.frames", 32),
+    ("conformer", "segments.batch_size", 5),
+    ("conformer", "augment.band_masks", 0),
+    ("conformer", "augment.band_width", 12),
+    ("conformer", "augment.time_masks", 0),
+    ("conformer", "augment.time_width", 0.6),
+    ("conformer", "optimizer.learning_rate", 2e-3),
+    ("conformer", "optimizer.weight_decay", 0.5),
+    ("conformer", "optimizer.clip_norm", 0.1),
+    ("conformer", "optimizer.ema_decay", 0.0),
+    ("conformer", "schedule.steps", 9),
+    ("conformer", "schedule.warmup_steps", 4),
+    ("conformer", "schedule.validate_every", 3),
+    ("conformer", "predict.segments", 3),
+    ("conformer", "predict.frames", 80),
+    ("conformer", "predict.weights", "best"),
+]
+
+
+def changed(base: Recipe, key: str, value: Any) -> Recipe:
+    values = base.model_dump()
+    section, name = key.split(".")
+    assert values[section][name] != value
+    values[section][name] = value
+    return Recipe.model_validate(values)
+
+
+def fingerprint(run: Run) -> str:
+    """The test logits, or when validated: what a key can possibly change."""
+    steps = [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()]
+    return sha256_file(run.folder / "test.safetensors") + str(steps)
+
+
+@pytest.fixture(scope="module")
+def fingerprints(packed: Packed, folds: Folds, tmp_path_factory: Any) -> dict[str, str]:
+    runs = tmp_path_factory.mktemp("bases")
+    return {k: fingerprint(trained(r, packed, folds, runs / k)) for k, r in BASES.items()}
+
+
+@pytest.mark.parametrize(("base", "key", "value"), CHANGES)
+def test_a_key_changes_the_run(
+    packed: Packed,
+    folds: Folds,
+    tmp_path: Path,
+    fingerprints: dict[str, str],
+    base: str,
+    key: str,
+    value: Any,
+) -> None:
+    recipe = changed(BASES[base], key, value)
+    if key == "predict.weights":
+        recipe = changed(recipe, "optimizer.learning_rate", 0.3)  # best and last then differ
+    run = trained(recipe, packed, folds, tmp_path)
+    if key == "predict.weights":
+        twin = trained(changed(recipe, key, "averaged"), packed, folds, tmp_path)
+        best, last = (sha256_file(run.folder / f"{n}.safetensors") for n in ("best", "averaged"))
+        same = sha256_file(run.folder / "test.safetensors") == sha256_file(
+            twin.folder / "test.safetensors"
+        )
+        assert (best == last) == same
+    else:
+        assert fingerprint(run) != fingerprints[base]
+
+
+def test_no_key_is_left_out() -> None:
+    keys = {f"{s}.{k}" for base in BASES.values() for s, v in base.model_dump().items() for k in v}
+    assert keys - {key for _, key, _ in CHANGES} == {"model.encoder"}  # told by the two bases

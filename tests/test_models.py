@@ -1,0 +1,139 @@
+"""Models: padding changes nothing, utterances of a batch never meet, the sample is the sample."""
+
+import pytest
+import torch
+from torch import nn
+
+from kaggle_hw4.models import EMBEDDINGS, POOLINGS, build_model, count_parameters
+from kaggle_hw4.models.attention import rotary_angles, rotate
+from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.workspace import shipped
+from tests.conftest import VARIANTS, tiny
+
+LENGTHS = torch.tensor([[50], [31], [7]])
+
+
+def model_of(variant: str, *settings: str) -> SpeakerClassifier:
+    torch.manual_seed(0)
+    return build_model(tiny(variant, *settings), n_speakers=5).eval()
+
+
+def batch(T: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn(3, T, 40, generator=torch.Generator().manual_seed(1)) * 3 - 8
+    return x, torch.arange(T) < LENGTHS
+
+
+def test_simple_has_the_sample_recipes_parameters() -> None:
+    recipe = read_recipe(shipped("pipelines/variants/simple.toml"))
+    assert count_parameters(build_model(recipe, 600)) == 125_896
+
+
+def test_simple_computes_what_the_sample_recipe_computes() -> None:
+    torch.manual_seed(0)
+    ours = build_model(read_recipe(shipped("pipelines/variants/simple.toml")), 600).eval()
+    sample = nn.TransformerEncoderLayer(80, 2, 256, batch_first=True).eval()
+    layer = ours.encoder.layers[0]
+    pairs = {
+        "self_attn.in_proj_weight": layer.attention.qkv.weight,
+        "self_attn.in_proj_bias": layer.attention.qkv.bias,
+        "self_attn.out_proj.weight": layer.attention.out.weight,
+        "self_attn.out_proj.bias": layer.attention.out.bias,
+        "linear1.weight": layer.feed_forward[0].weight,
+        "linear1.bias": layer.feed_forward[0].bias,
+        "linear2.weight": layer.feed_forward[3].weight,
+        "linear2.bias": layer.feed_forward[3].bias,
+        "norm1.weight": layer.attention_norm.weight,
+        "norm1.bias": layer.attention_norm.bias,
+        "norm2.weight": layer.feed_forward_norm.weight,
+        "norm2.bias": layer.feed_forward_norm.bias,
+    }
+    sample.load_state_dict(pairs)
+    x = batch()[0]
+    pooled = sample(ours.encoder.prenet(x)).mean(1)
+    expected = ours.head(ours.embedding(pooled))
+    torch.testing.assert_close(ours(x, torch.ones(3, 50, dtype=torch.bool)), expected)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("positions", ["none", "sinusoidal", "rotary"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_padding_does_not_change_logits(variant: str, positions: str, pooling: str) -> None:
+    model = model_of(variant, f"model.positions={positions}", f"model.pooling={pooling}")
+    x, mask = batch()
+    spoiled = x.masked_fill(~mask.unsqueeze(-1), torch.nan)
+    together = model(spoiled, mask)
+    for i, n in enumerate(LENGTHS.flatten()):
+        alone = model(x[i : i + 1, :n], mask[i : i + 1, :n])
+        torch.testing.assert_close(together[i], alone[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "mean", "mean_variance"])
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_padding_changes_nothing_under_any_normalisation(
+    normalisation: str, embedding: str
+) -> None:
+    model = model_of(
+        "boss", f"features.normalisation={normalisation}", f"model.embedding={embedding}"
+    )
+    x, mask = batch()
+    spoiled = x.masked_fill(~mask.unsqueeze(-1), -20.0)
+    torch.testing.assert_close(model(spoiled, mask), model(x, mask), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_attention_across_the_batch(variant: str) -> None:
+    model = model_of(variant)
+    x, mask = batch()
+    other = x.clone()
+    other[1:] = torch.randn_like(other[1:])
+    assert torch.equal(model(x, mask)[0], model(other, mask)[0])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_frame_hears_the_others(variant: str) -> None:
+    model = model_of(variant)
+    x, mask = batch()
+    other = x.clone()
+    other[0, 40] += 5
+    changed = (model.encoder(x, mask) - model.encoder(other, mask))[0].abs().amax(-1)
+    assert (changed[:40] > 0).all()
+
+
+@pytest.mark.parametrize("variant", ["strong", "boss"])
+def test_a_conformer_hears_the_order_of_frames(variant: str) -> None:
+    model = model_of(variant)
+    x, mask = batch()
+    full = torch.ones_like(mask)
+    assert not torch.allclose(model(x, full), model(x.flip(1), full), atol=1e-4)
+
+
+def test_rotary_scores_depend_on_distance_alone() -> None:
+    turn = rotary_angles(20, 8, torch.device("cpu"))
+    q, k = torch.randn(8), torch.randn(8)
+    scores = rotate(q.expand(20, 8), turn) @ rotate(k.expand(20, 8), turn).T
+    torch.testing.assert_close(scores.diagonal(3), scores[0, 3].expand(17), atol=1e-5, rtol=0)
+    assert not torch.allclose(scores[0, 3], scores[3, 0])
+
+
+def test_mean_normalisation_takes_a_channel_off() -> None:
+    model = model_of("boss")
+    x, mask = batch()
+    channel = torch.randn(3, 1, 40) * 4
+    torch.testing.assert_close(model(x + channel, mask), model(x, mask), atol=1e-4, rtol=0)
+
+
+def test_boss_predicts_from_bounded_cosines() -> None:
+    model = model_of("boss")
+    logits = model(*batch())
+    assert logits.abs().max() <= 30.0 + 1e-4
+    assert not hasattr(model.head, "bias")
+
+
+def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
+    for variant in VARIANTS:
+        model = model_of(variant, "model.dropout=0.5")
+        x, mask = batch()
+        assert torch.equal(model(x, mask), model(x, mask))
+        model.encoder.train()
+        assert not torch.equal(model.encoder(x, mask), model.encoder(x, mask))

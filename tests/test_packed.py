@@ -1,0 +1,72 @@
+"""The packed corpus holds what the folder held, and notices a flipped bit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kaggle_hw4.data.packed import Packed, open_packed, pack
+from kaggle_hw4.errors import DataError
+
+
+def test_every_utterance_is_there_in_its_order(packed: Packed, corpus: Path) -> None:
+    metadata = json.loads((corpus / "Dataset" / "metadata.json").read_text())["speakers"]
+    testdata = json.loads((corpus / "Dataset" / "testdata.json").read_text())["utterances"]
+    trained = [(row["feature_path"], s) for s, rows in metadata.items() for row in rows]
+    assert [packed.ids[row] for row in packed.train] == [name for name, _ in trained]
+    assert [packed.speakers[packed.labels[row]] for row in packed.train] == [s for _, s in trained]
+    assert [packed.ids[row] for row in packed.test] == [row["feature_path"] for row in testdata]
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 0.008), ("float32", 0.0)])
+def test_frames_are_those_of_the_files(
+    corpus: Path, tmp_path: Path, dtype: str, error: float
+) -> None:
+    found = pack(corpus, tmp_path / "packed", dtype=dtype)
+    for row, name in enumerate(found.ids):
+        original = torch.load(corpus / "Dataset" / name, weights_only=True)
+        torch.testing.assert_close(found.features(row), original, atol=error, rtol=0)
+
+
+def test_the_same_dataset_packs_to_the_same_hash(
+    corpus: Path, tmp_path: Path, packed: Packed
+) -> None:
+    again = pack(corpus / "Dataset", tmp_path / "packed")
+    assert again.hash == packed.hash
+    assert np.array_equal(again.lengths, packed.lengths)
+
+
+@pytest.mark.parametrize("name", ["frames.bin", "utterances.csv"])
+def test_a_flipped_bit_is_noticed(corpus: Path, tmp_path: Path, name: str) -> None:
+    path = pack(corpus, tmp_path / "packed").folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"{name} has changed.*hw4 data pack"):
+        open_packed(tmp_path / "packed")
+
+
+def test_another_corpus_does_not_take_the_place_of_this_one(
+    corpus: Path, dataset: Path, tmp_path: Path
+) -> None:
+    before = pack(corpus, tmp_path / "packed")
+    metadata = json.loads((dataset / "metadata.json").read_text())
+    next(iter(metadata["speakers"].values())).pop()
+    (dataset / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(DataError, match="holds another corpus.*--replace"):
+        pack(dataset, tmp_path / "packed")
+    assert open_packed(tmp_path / "packed").hash == before.hash
+    assert pack(dataset, tmp_path / "packed", replace=True).hash != before.hash
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["Dataset", "packed"]
+
+
+def test_a_failed_replacement_leaves_the_old_corpus(
+    corpus: Path, dataset: Path, tmp_path: Path
+) -> None:
+    before = pack(corpus, tmp_path / "packed")
+    next(dataset.glob("uttr-*.pt")).unlink()
+    with pytest.raises(DataError, match="1 problem"):
+        pack(dataset, tmp_path / "packed", replace=True)
+    assert open_packed(tmp_path / "packed").hash == before.hash

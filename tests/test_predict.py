@@ -1,0 +1,65 @@
+"""Predictions come in the order asked for, whatever the batches and the segments."""
+
+import numpy as np
+import pytest
+import torch
+
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.inference.predict import WHOLE, batches, plan_segments, predict_logits
+from kaggle_hw4.models import SpeakerClassifier, build_model
+from kaggle_hw4.recipe import Predict
+from tests.conftest import VARIANTS, tiny
+
+CPU = torch.device("cpu")
+
+
+def make(variant: str = "boss") -> SpeakerClassifier:
+    torch.manual_seed(0)
+    return build_model(tiny(variant), 4).eval()
+
+
+def alone(model: SpeakerClassifier, packed: Packed, row: int, cut: slice) -> np.ndarray:
+    x = packed.features(row)[cut].unsqueeze(0)
+    with torch.inference_mode():
+        return model(x, torch.ones(x.shape[:2], dtype=torch.bool))[0].numpy()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_predictions_are_in_the_order_of_the_rows(packed: Packed, variant: str) -> None:
+    model, rows = make(variant), np.array([7, 2, 30, 2, 19])
+    found = predict_logits(model, FrameStore(packed, CPU), rows, WHOLE)
+    expected = [alone(model, packed, int(row), slice(None)) for row in rows]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_segments_are_averaged_evenly_spaced(packed: Packed) -> None:
+    model, row = make(), int(packed.lengths.argmax())
+    spare = int(packed.lengths[row]) - 40
+    cuts = [slice(s, s + 40) for s in (0, int(np.rint(spare / 2)), spare)]
+    expected = np.mean([alone(model, packed, row, cut) for cut in cuts], axis=0)
+    plan = Predict(weights="averaged", segments=3, frames=40)
+    found = predict_logits(model, FrameStore(packed, CPU), np.array([row, 0]), plan)
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+def test_a_short_utterance_is_taken_whole() -> None:
+    plan = Predict(weights="averaged", segments=3, frames=100)
+    where, cuts = plan_segments(np.array([80, 100, 300]), plan)
+    assert where.tolist() == [0, 1, 2, 2, 2]
+    assert cuts.tolist() == [[0, 80], [0, 100], [0, 100], [100, 100], [200, 100]]
+
+
+def test_batches_cover_everything_once_with_little_padding() -> None:
+    lengths = np.random.default_rng(0).lognormal(6.388, 0.411, 2000).astype(np.int64)
+    found = list(batches(lengths))
+    assert sorted(np.concatenate(found)) == list(range(2000))
+    padded = sum(len(chosen) * lengths[chosen].max() for chosen in found)
+    assert padded < 1.05 * lengths.sum()
+
+
+def test_the_model_is_left_in_its_mode_and_predicts_without_dropout(packed: Packed) -> None:
+    model, store = make().train(), FrameStore(packed, CPU)
+    once, again = (predict_logits(model, store, packed.test, WHOLE) for _ in range(2))
+    assert model.training
+    assert (once == again).all()

@@ -1,0 +1,136 @@
+"""The embedded corpus has the official layout, and is a function of its arguments."""
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kaggle_hw4.data.synth import speaker_name, write_corpus
+from kaggle_hw4.errors import DataError, UsageError
+
+SMALL: dict[str, Any] = {"sessions": 2, "utterances": 2, "test_utterances": 2, "frames": 95}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("corpus") / "synth"
+    write_corpus(out, speakers=4, **SMALL)
+    return out
+
+
+def read(corpus: Path, name: str) -> Any:
+    return json.loads((corpus / "Dataset" / f"{name}.json").read_text())
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+
+def test_the_layout_is_the_official_one(corpus: Path) -> None:
+    metadata, test, mapping = (read(corpus, n) for n in ("metadata", "testdata", "mapping"))
+    assert metadata["n_mels"] == test["n_mels"] == 40
+    rows = [row for rows in metadata["speakers"].values() for row in rows] + test["utterances"]
+    files = {path.name for path in (corpus / "Dataset").glob("uttr-*.pt")}
+    assert files == {row["feature_path"] for row in rows} and len(files) == len(rows) == 32
+    assert {key for row in rows for key in row} == {"feature_path", "mel_len"}
+    assert mapping["speaker2id"].keys() == metadata["speakers"].keys()
+    assert mapping["id2speaker"] == {str(v): k for k, v in mapping["speaker2id"].items()}
+
+
+def test_features_are_tensors_of_their_own(corpus: Path) -> None:
+    for row in read(corpus, "testdata")["utterances"]:
+        features = torch.load(corpus / "Dataset" / row["feature_path"], weights_only=True)
+        assert features.shape == (row["mel_len"], 40) and features.dtype == torch.float32
+        assert features.is_contiguous()
+        assert features.untyped_storage().nbytes() == 4 * features.numel()
+
+
+def test_test_sessions_are_unseen(corpus: Path) -> None:
+    test = {row["feature_path"] for row in read(corpus, "testdata")["utterances"]}
+    heard: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    for row in table(corpus / "sessions.csv"):
+        heard[row["Id"] in test].add((row["Speaker"], row["Session"]))
+    assert len(heard[True]) == len(heard[False]) == 8
+    assert not heard[True] & heard[False]
+
+
+def test_the_truth_follows_the_test_data_and_mixes_the_speakers(corpus: Path) -> None:
+    truth = table(corpus / "truth.csv")
+    test = read(corpus, "testdata")["utterances"]
+    assert [row["Id"] for row in truth] == [row["feature_path"] for row in test]
+    speakers = [row["Category"] for row in truth]
+    assert set(speakers) == set(read(corpus, "metadata")["speakers"])
+    assert sum(a != b for a, b in pairwise(speakers)) > len(set(speakers))
+
+
+def test_same_seed_same_bytes(corpus: Path, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "again", speakers=4, **SMALL)
+    assert contents(tmp_path / "again") == contents(corpus)
+
+
+def test_another_seed_shares_no_file(corpus: Path, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "other", speakers=1, seed=1, **SMALL)
+    files = contents(tmp_path / "other").keys() & contents(corpus).keys()
+    assert not [name for name in files if name.startswith("uttr-")]
+
+
+def test_an_utterance_does_not_depend_on_how_many_speakers_there_are(
+    corpus: Path, tmp_path: Path
+) -> None:
+    write_corpus(tmp_path / "fewer", speakers=2, **SMALL)
+    fewer, more = contents(tmp_path / "fewer"), contents(corpus)
+    files = [name for name in fewer if name.startswith("uttr-")]
+    assert len(files) == 16 and all(fewer[name] == more[name] for name in files)
+
+
+def test_600_speakers_have_600_names() -> None:
+    names = [speaker_name(0, speaker) for speaker in range(600)]
+    assert len(set(names)) == 600 and {len(name) for name in names} == {7}
+
+
+def test_out_that_exists_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="is there already"):
+        write_corpus(tmp_path, speakers=1, **SMALL)
+    assert contents(tmp_path) == {"mine.txt": b"mine"}
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write_corpus(tmp_path / "out", speakers=1, **SMALL)
+    assert (tmp_path / "out" / "Dataset" / "metadata.json").is_file()
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_corpus(tmp_path / "out", speakers=1, progress=interrupt, **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_and_the_answer_count_what_is_written(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    found = write_corpus(
+        tmp_path / "out", speakers=2, progress=lambda *count: told.append(count), **SMALL
+    )
+    assert told == [(done, 16) for done in range(1, 17)]
+    assert (found["speakers"], found["train"], found["test"]) == (2, 8, 8)
+    assert found["frames"] >= 16 * 91
+
+
+def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        write_corpus(tmp_path / "out", speakers=0)
+    assert not list(tmp_path.iterdir())

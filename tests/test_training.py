@@ -1,0 +1,266 @@
+"""Training: the same seed gives the same bits, also across a stop, a kill and a resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.data.folds import Folds, write_folds
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.errors import DataError, Interrupted, RecipeError, Stopped, UsageError
+from kaggle_hw4.inference.logits import evaluate, load_weights
+from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.models import build_model
+from kaggle_hw4.recipe import Loss
+from kaggle_hw4.runs import Run
+from kaggle_hw4.training.checkpoint import State, load_checkpoint
+from kaggle_hw4.training.loop import start, train
+from kaggle_hw4.training.loss import margin_loss
+from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_average
+from tests.conftest import TINY, VARIANTS, Silent, job, tiny, trained
+
+CPU = torch.device("cpu")
+ARTIFACTS = ("best", "averaged", "oof", "test")
+
+
+def bits(run: Run) -> dict[str, str]:
+    return {name: sha256_file(run.folder / f"{name}.safetensors") for name in ARTIFACTS}
+
+
+def log(run: Run) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_same_seed_gives_the_same_bits(
+    packed: Packed, folds: Folds, tmp_path: Path, variant: str
+) -> None:
+    recipe = tiny(variant)
+    once, again, other = (
+        trained(recipe, packed, folds, tmp_path / name, seed=seed)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert bits(once) == bits(again)
+    assert bits(once) != bits(other)
+
+
+class SignalAt(Silent):
+    """A monitor that sends its own process a signal at a step."""
+
+    def __init__(self, step: int, number: int) -> None:
+        super().__init__()
+        self.step, self.number = step, number
+
+    def report(self, step: int, figures: dict[str, float]) -> None:
+        super().report(step, figures)
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, Stopped), (signal.SIGINT, Interrupted)]
+)
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    packed: Packed, folds: Folds, tmp_path: Path, number: int, error: type[Exception]
+) -> None:
+    recipe = tiny("boss", "schedule.steps=6")
+    whole = trained(recipe, packed, folds, tmp_path / "whole")
+    stopped = job(recipe, packed, folds, tmp_path / "stopped")
+    with pytest.raises(error, match="the same command goes on"):
+        train(stopped, CPU, SignalAt(2, number))
+    assert not stopped.run.done
+    monitor = Silent()
+    train(stopped, CPU, monitor)
+    assert monitor.done == 2
+    assert bits(stopped.run) == bits(whole)
+    assert log(stopped.run) == log(whole)
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    settings = (*TINY, "schedule.steps=120", "schedule.validate_every=20")
+    recipe = tiny("strong", *settings)
+    write_folds(packed.folder.parent / "folds", packed, folds)
+    command = [sys.executable, "-m", "kaggle_hw4", "train", "--variant", "strong"]
+    for setting in settings:
+        command += ["-s", setting]
+    run = job(recipe, packed, folds, packed.folder.parent / "runs", variant="strong").run
+    environment = {**os.environ, "HW4_WORKSPACE": str(packed.folder.parent), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    wait_for(run.checkpoint)
+    process.kill()
+    process.wait()
+    assert not run.done
+    again = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    whole = trained(recipe, packed, folds, tmp_path, variant="strong")
+    assert bits(run) == bits(whole)
+    assert log(run) == log(whole)
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} never came"
+        time.sleep(0.01)
+
+
+def test_a_finished_run_is_left_alone(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+    run = trained(tiny("simple"), packed, folds, tmp_path)
+    before = {p.name: p.stat().st_mtime_ns for p in run.folder.iterdir() if p.name != ".lock"}
+    trained(tiny("simple"), packed, folds, tmp_path)
+    assert before == {
+        p.name: p.stat().st_mtime_ns for p in run.folder.iterdir() if p.name != ".lock"
+    }
+
+
+def test_validation_is_whole_and_of_its_fold_alone(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    for fold in range(2):
+        run = trained(tiny("boss"), packed, folds, tmp_path, fold=fold)
+        expected = [packed.ids[row] for row in folds.validation(fold)]
+        assert list(run.read_logits("oof").ids) == expected
+        assert run.manifest()["validation"]["n"] == len(expected)
+        assert list(run.read_logits("test").ids) == [packed.ids[row] for row in packed.test]
+
+
+def test_no_margin_in_validation_or_test(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+    recipe = tiny("boss", "loss.margin=0.9", "loss.margin_warmup=0")
+    run = trained(recipe, packed, folds, tmp_path)
+    model = build_model(recipe, len(packed.speakers))
+    load_weights(model, run.folder / "averaged.safetensors")
+    rows = folds.validation(0)
+    plain = predict_logits(model, FrameStore(packed, CPU), rows, WHOLE)
+    labels = packed.labels[rows]
+    assert np.array_equal(run.read_logits("oof").values, plain)
+    loss = F.cross_entropy(torch.from_numpy(plain), torch.from_numpy(labels))
+    reported = log(run)[-1]
+    assert reported["validation_loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert reported["validation_accuracy"] == (plain.argmax(1) == labels).mean()
+
+
+def test_best_is_a_copy_and_not_what_was_last(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+    # The rate grows until it wrecks the weights: the best ones lie in the middle.
+    settings = ("schedule.steps=60", "schedule.warmup_steps=60", "optimizer.learning_rate=3.0")
+    recipe = tiny("strong", *settings, "schedule.validate_every=5", "optimizer.clip_norm=0.0")
+    made = job(recipe, packed, folds, tmp_path)
+    monitor = Silent()
+    manifest = train(made, CPU, monitor)
+    seen = [f["validation_accuracy"] for _, f in monitor.reports if "validation_accuracy" in f]
+    assert max(seen) > seen[-1], "this recipe must get worse for the test to say anything"
+    model = build_model(recipe, len(packed.speakers))
+    load_weights(model, made.run.folder / "best.safetensors")
+    rows = folds.validation(0)
+    logits = predict_logits(model, FrameStore(packed, CPU), rows, WHOLE)
+    assert evaluate(logits, packed.labels[rows])["accuracy"] == max(seen)
+    assert manifest["best_while_training"] == max(seen)
+    assert bits(made.run)["best"] != bits(made.run)["averaged"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_optimizer_gets_every_parameter(variant: str) -> None:
+    recipe = tiny(variant)
+    model = build_model(recipe, 4)
+    given = {
+        id(p)
+        for group in make_optimizer(model, recipe.optimizer).param_groups
+        for p in group["params"]
+    }
+    assert given == {id(p) for p in model.parameters()}
+    assert id(model.head.weight) in given
+
+
+def test_the_margin_lowers_the_true_cosine_alone() -> None:
+    logits, labels = 30 * torch.tensor([[0.9, 0.1, -0.2]]), torch.tensor([0])
+    loss = Loss(margin=0.2, margin_warmup=100, scale=30.0, label_smoothing=0.0)
+    expected = F.cross_entropy(logits - torch.tensor([[6.0, 0, 0]]), labels)
+    torch.testing.assert_close(margin_loss(logits, labels, loss, 100), expected)
+    torch.testing.assert_close(
+        margin_loss(logits, labels, loss, 0), F.cross_entropy(logits, labels)
+    )
+
+
+def test_the_margin_has_finite_gradients_at_a_cosine_of_one() -> None:
+    cosine = torch.tensor([[1.0, -1.0]], requires_grad=True)
+    loss = Loss(margin=0.2, margin_warmup=0, scale=30.0, label_smoothing=0.0)
+    margin_loss(30 * cosine, torch.tensor([0]), loss, 0).backward()
+    assert cosine.grad is not None
+    assert cosine.grad.isfinite().all()
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    recipe = tiny("boss", "schedule.steps=100", "schedule.warmup_steps=10")
+    rates = [learning_rate(step, recipe.optimizer, recipe.schedule) for step in range(101)]
+    assert rates[0] == 0.0
+    assert max(rates) == rates[10] == 1e-3
+    assert rates[55] == pytest.approx(5e-4)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_averaged_weights_are_the_moving_average_of_the_live_ones() -> None:
+    live, averaged = (build_model(tiny("boss"), 4) for _ in range(2))
+    expected = averaged.head.weight.detach().clone()
+    for step in range(1000, 1003):
+        with torch.no_grad():
+            live.head.weight.normal_()
+        expected = 0.9 * expected + 0.1 * live.head.weight.detach()
+        update_average(averaged, live, 0.9, step)
+    torch.testing.assert_close(averaged.head.weight.detach(), expected)
+
+
+def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+    made = job(tiny("simple"), packed, folds, tmp_path)
+    trained(tiny("simple"), packed, folds, tmp_path)
+    data = bytearray(made.run.checkpoint.read_bytes())
+    model = build_model(made.recipe, 4)
+    load_weights(model, made.run.folder / "averaged.safetensors")
+    data[data.index(model.encoder.prenet.weight.detach().numpy().tobytes())] ^= 1
+    made.run.checkpoint.write_bytes(data)
+    state = State.start(model, make_optimizer(model, made.recipe.optimizer), CPU)
+    with pytest.raises(DataError, match=r"checkpoint\.pt: not a checkpoint.*delete it"):
+        load_checkpoint(made.run.checkpoint, state, CPU)
+
+
+def test_lines_after_the_checkpoint_are_dropped(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    made = job(tiny("simple"), packed, folds, tmp_path)
+    with pytest.raises(Stopped):
+        train(made, CPU, SignalAt(2, signal.SIGTERM))
+    with made.run.metrics.open("a") as file:
+        file.write('{"step": 3, "loss": 1.0}\n{"step": 4, "lo')
+    start(made, CPU)
+    assert [line["step"] for line in log(made.run)] == [2]
+
+
+def test_a_diverging_training_is_told(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+    recipe = tiny("simple", "optimizer.learning_rate=1e30", "schedule.steps=8")
+    with pytest.raises(RecipeError, match=r"diverged; lower optimizer\.learning_rate"):
+        trained(recipe, packed, folds, tmp_path)
+
+
+def test_two_processes_do_not_train_one_run(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+    made = job(tiny("simple"), packed, folds, tmp_path)
+
+    class Second(Silent):
+        def begin(self, name: str, done: int, total: int) -> None:
+            with pytest.raises(UsageError, match="being trained by another process"):
+                train(made, CPU, Silent())
+            self.tried = True
+
+    second = Second()
+    train(made, CPU, second)
+    assert second.tried
