@@ -110,9 +110,15 @@ def predict(
 
 
 def ensemble(
-    workspace: Workspace, paths: Iterable[Path], label: str | None = None
+    workspace: Workspace,
+    paths: Iterable[Path],
+    label: str | None = None,
+    split: str | None = None,
 ) -> dict[str, Any]:
-    """Blend the finished runs below `paths` into a new submission, or find it made."""
+    """Blend the finished runs below `paths` into a new submission, or find it made.
+
+    `split` takes only the runs that were trained on the fold table of that name.
+    """
     from kaggle_hw4.ensemble.blend import blend
     from kaggle_hw4.ensemble.members import find_members, label_of
     from kaggle_hw4.kaggle.ledger import Ledger
@@ -120,7 +126,10 @@ def ensemble(
     from kaggle_hw4.runs import find_runs, finished
 
     runs = find_runs(paths)
-    members = find_members(finished(runs))
+    done = [r for r in finished(runs) if split in (None, r.manifest()["folds"]["name"])]
+    if not done:
+        raise UsageError(f"none of these runs was trained on the fold table {split!r}")
+    members = find_members(done)
     label = label or label_of(members)
     inputs = {k: v for m in members for k, v in m.inputs.items()}
     ledger = Ledger(workspace.submissions)

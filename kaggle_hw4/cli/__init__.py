@@ -4,8 +4,10 @@ Heavy imports live inside the commands, so that `hw4 --help` is instant.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -13,7 +15,7 @@ import typer
 from kaggle_hw4 import __version__
 from kaggle_hw4.cli import board, chain, data, training
 from kaggle_hw4.cli.output import complain
-from kaggle_hw4.errors import DataError, Hw4Error
+from kaggle_hw4.errors import DataError, Hw4Error, Stopped
 
 app = typer.Typer(
     name="hw4",
@@ -50,8 +52,14 @@ def root(
         os.environ["HW4_WORKSPACE"] = str(workspace)
 
 
+def stop(_number: int, _frame: FrameType | None) -> None:
+    """Unwind on SIGTERM, so that what is half-written is taken away."""
+    raise Stopped("stopped", "run the same command again")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of ours become one line and their exit code."""
+    signal.signal(signal.SIGTERM, stop)
     try:
         app(arguments)
     except Hw4Error as error:

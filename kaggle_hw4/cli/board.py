@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
 def ensemble(
     runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
     label: Annotated[str | None, typer.Option(help="Else the variants, as Strong+Boss.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only runs of this fold table.")] = None,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +34,7 @@ def ensemble(
     """
     from kaggle_hw4 import stages
 
-    value = stages.ensemble(Workspace.at(workspace), runs, label)
+    value = stages.ensemble(Workspace.at(workspace), runs, label, split)
     if value["unfinished"]:
         say(f"left out, not finished: {', '.join(value['unfinished'])}")
     if not value["new"]:
@@ -120,7 +121,7 @@ def record(
 
 @leaderboard.command("show")
 def show_board(workspace: Root = None, as_json: AsJson = False) -> None:
-    """Show every submission, its validation and its scores, among the four baselines.
+    """Show the submissions among the four baselines.
 
     Example: hw4 leaderboard show
     """

@@ -21,7 +21,9 @@ def synth(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write synthetic speakers in the official layout, their test set in unseen sessions.
+    """Write synthetic speakers in the official layout.
+
+    Their test set is in unseen sessions; truth.csv, beside Dataset/, has its answers.
 
     Example: hw4 data synth corpus --speakers 40
     """
@@ -41,9 +43,11 @@ def download(
     competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "ml2022spring-hw4",
     as_json: AsJson = False,
 ) -> None:
-    """Download the competition's files with the Kaggle client, and unpack them safely.
+    """Download the competition's files with the Kaggle client.
 
-    Needs the extra: pip install 'kaggle_hw4[kaggle]'. Example: hw4 data download
+    They are unpacked safely. Needs the extra: pip install 'kaggle_hw4[kaggle]'
+
+    Example: hw4 data download
     """
     from kaggle_hw4.kaggle.client import download as fetch
 
@@ -60,7 +64,9 @@ def pack(
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a dataset and pack it into one memory-mapped file, whole or not at all.
+    """Check a dataset and pack it into one memory-mapped file.
+
+    Every problem is named, and nothing is written then.
 
     Example: hw4 data pack Dataset
     """
@@ -92,7 +98,7 @@ def pack(
 
 @app.command()
 def inspect(workspace: Root = None, as_json: AsJson = False) -> None:
-    """Show what the packed corpus holds: counts, lengths, levels, balance.
+    """Show counts, lengths, levels and balance of the corpus.
 
     Example: hw4 data inspect
     """

@@ -68,7 +68,10 @@ def _check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
             found[key(manifest)].add(run.folder.parent.name)
         if len(found) > 1:
             listed = "; ".join(f"{k}: {', '.join(sorted(v))}" for k, v in sorted(found.items()))
-            raise DataError(f"these runs come from different {what}: {listed}", "name those of one")
+            raise DataError(
+                f"these runs come from different {what}: {listed}",
+                "name those of one, or choose with --split",
+            )
 
 
 def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -> Member:

@@ -1,0 +1,57 @@
+# Every target says what it does: `make`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+HW4 := $(VENV)/bin/hw4
+TO ?= web
+TRUTH ?=
+SPLIT ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-corpus test-gpu check submit bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# The stamp is made anew when what is installed changes.
+setup: $(VENV)/ready ## Install hw4 and its tools into .venv
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hw4 needs Python 3.11 or newer: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,kaggle]'
+	@touch $@
+
+demo: setup ## From nothing to a scored submission on synthetic speakers, in minutes
+	@HW4_WORKSPACE=demo $(HW4) run pipelines/demo.toml
+	@HW4_WORKSPACE=demo $(HW4) leaderboard show
+
+test: setup ## Run the tests (about a minute)
+	$(VENV)/bin/pytest
+
+test-slow: setup ## Run the tests that take minutes
+	$(VENV)/bin/pytest -m slow
+
+test-corpus: setup ## Run the checks on the real speech in ../shared/corpora
+	$(VENV)/bin/pytest -m corpus
+
+test-gpu: setup ## Run the checks that need a CUDA device
+	$(VENV)/bin/pytest -m gpu
+
+check: setup ## Lint, types, import layers and tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/pytest
+
+submit: setup ## Blend runs/* into a submission and check it (TO=local TRUTH=… scores it here)
+	$(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT))
+	$(HW4) submit --to $(TO) $(if $(TRUTH),--truth $(TRUTH))
+
+bench: setup ## Time the parts: training steps, prediction, packing
+	$(VENV)/bin/python benchmarks/speed.py
+
+clean: ## Remove the demo and the caches; runs, folds and submissions stay
+	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

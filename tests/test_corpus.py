@@ -1,0 +1,91 @@
+"""On the real speech of ../shared/corpora: the split by utterance flatters, the one by session
+does not. Minutes; `make test-corpus`.
+"""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from kaggle_hw4.data.folds import make_folds
+from kaggle_hw4.data.packed import Packed, pack
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.runs import Run
+from kaggle_hw4.workspace import shipped
+from tests.conftest import trained
+
+UNPACK = Path(__file__).parents[2] / "shared" / "corpora" / "unpack.py"
+SMALL = (
+    "model.d_model=64",
+    "model.d_embedding=64",
+    "model.d_ffn=128",
+    "model.n_layers=1",
+    "model.kernel_size=15",
+    "model.dropout=0.1",
+    "segments.frames=128",
+    "segments.batch_size=32",
+    "schedule.steps=600",
+    "schedule.warmup_steps=60",
+    "schedule.validate_every=600",
+    "optimizer.ema_decay=0.98",
+    "loss.margin_warmup=200",
+)
+
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.skipif(not UNPACK.exists(), reason=f"{UNPACK} is not here"),
+]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("en30")
+    command = [sys.executable, UNPACK, folder, "--speakers", "30"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    return pack(speech, tmp_path_factory.mktemp("real") / "packed")
+
+
+def column(path: Path, name: str) -> dict[str, str]:
+    with path.open(newline="") as file:
+        return {row["Id"]: row[name] for row in csv.DictReader(file)}
+
+
+def test_guessed_sessions_agree_with_the_true_ones(speech: Path, real: Packed) -> None:
+    folds = make_folds(real, "session", 5)
+    session = column(speech / "sessions.csv", "Session")
+    true = np.array([session[real.ids[row]] for row in real.train])
+    labels = real.labels[real.train]
+    scores = [
+        adjusted_rand_score(true[labels == s], folds.session[labels == s])
+        for s in range(len(real.speakers))
+    ]
+    assert np.mean(scores) > 0.6
+
+
+def unseen_accuracy(run: Run, speech: Path, real: Packed) -> float:
+    truth = column(speech / "truth.csv", "Category")
+    logits = run.read_logits("test")
+    guessed = [real.speakers[i] for i in logits.values.argmax(1)]
+    return float(np.mean([truth[i] == s for i, s in zip(logits.ids, guessed, strict=True)]))
+
+
+def test_utterance_folds_promise_more_than_unseen_sessions_give(
+    speech: Path, real: Packed, tmp_path: Path
+) -> None:
+    recipe = read_recipe(shipped("pipelines/variants/boss.toml"), SMALL)
+    promised, given = {}, {}
+    for by in ("utterance", "session"):
+        run = trained(recipe, real, make_folds(real, by, 2), tmp_path / by)
+        promised[by] = run.manifest()["validation"]["accuracy"]
+        given[by] = unseen_accuracy(run, speech, real)
+    assert promised["utterance"] - given["utterance"] > 0.1
+    assert abs(promised["session"] - given["session"]) < 0.1

@@ -1,0 +1,91 @@
+"""What the documents say to type exists: README, help texts, Makefile."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from kaggle_hw4 import errors
+from kaggle_hw4.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands_of(text: str) -> list[str]:
+    """Lines of code blocks, and inline code, that call hw4."""
+    blocks = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    lines = [line.split(" #")[0].strip().removeprefix("$ ") for line in blocks.splitlines()]
+    inline = re.findall(r"`(hw4 [^`]+)`", text)
+    return [line for line in [*lines, *inline] if line.startswith("hw4 ")]
+
+
+def tree(
+    command: typer.main.TyperGroup, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    for name, child in command.commands.items():
+        yield (*path, name), child
+        if hasattr(child, "commands"):
+            yield from tree(child, (*path, name))
+
+
+ROOT_COMMAND = typer.main.get_command(app)
+COMMANDS = dict(tree(ROOT_COMMAND))
+
+
+def check(line: str) -> None:
+    """Assert that the command of `line` exists and knows every option given to it."""
+    words = shlex.split(line)[1:]
+    path = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS), ())
+    command = COMMANDS.get(path, ROOT_COMMAND)
+    if not hasattr(command, "commands") and words:
+        assert path, f"{line}: no such command"
+    known = {"--help"} | {option for p in command.params for option in p.opts}
+    given = {word.split("=")[0] for word in words if word.startswith("-")}
+    assert given <= known, f"{line}: unknown {given - known}"
+
+
+@pytest.mark.parametrize("line", commands_of(README))
+def test_a_command_of_the_readme_exists(line: str) -> None:
+    check(line)
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = " ".join(commands_of(README))
+    leaves = [path for path, command in COMMANDS.items() if not hasattr(command, "commands")]
+    for path in leaves:
+        assert f"hw4 {' '.join(path)}" in shown, path
+
+
+@pytest.mark.parametrize("path", [p for p, c in COMMANDS.items() if not hasattr(c, "commands")])
+def test_every_command_has_a_sentence_and_an_example(path: tuple[str, ...]) -> None:
+    text = COMMANDS[path].help
+    sentence, example = text.split("\n")[0], re.search(r"Example: (hw4 .*)", text)
+    assert sentence.endswith(".")
+    assert len(sentence) <= 60, "the list of commands would cut it"
+    assert example
+    assert example.group(1).startswith(f"hw4 {' '.join(path)}")
+    check(example.group(1))
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M)) <= targets
+
+
+def test_exit_codes_are_as_documented() -> None:
+    codes = {kind.__name__: kind.exit_code for kind in errors.Hw4Error.__subclasses__()}
+    drawn = dict(re.findall(r"[├└]── (\w+) +(\d+)", errors.__doc__))
+    assert {name: int(code) for name, code in drawn.items()} == codes
+    for code in codes.values():
+        assert re.search(rf"^\| {code} \|", README, re.MULTILINE), f"README does not explain {code}"
+
+
+def test_the_file_tree_of_the_readme_is_the_one_there_is() -> None:
+    block = README[README.index("kaggle_hw4/\n") :].split("```")[0]
+    named = set(re.findall(r"\b(\w+\.py)\b", block))
+    there = {p.name for p in (ROOT / "kaggle_hw4").rglob("*.py")} - {"__init__.py", "__main__.py"}
+    assert named == there
