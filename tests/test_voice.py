@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from numpy.random import default_rng
 
-from kaggle_hw4.data import voice
+from kaggle_hw4.data import room, voice
 
 SPEAKERS, SESSIONS, UTTERANCES = 4, 6, 4
 
 
 @pytest.fixture(scope="module")
-def corpus() -> list[list[list[voice.Array]]]:
+def corpus() -> list[list[list[room.Array]]]:
     """Features by speaker, session and utterance."""
     return [
         [[voice.utterance(0, s, r, u, 300) for u in range(UTTERANCES)] for r in range(SESSIONS)]
@@ -18,7 +17,7 @@ def corpus() -> list[list[list[voice.Array]]]:
     ]
 
 
-def test_features_span_the_floor_and_stay_finite(corpus: list[list[list[voice.Array]]]) -> None:
+def test_features_span_the_floor_and_stay_finite(corpus: list[list[list[room.Array]]]) -> None:
     files = [x for speaker in corpus for session in speaker for x in session]
     assert all(np.isfinite(x).all() and x.dtype == np.float32 for x in files)
     floor = np.log(np.float32(1e-9))
@@ -35,7 +34,7 @@ def test_lengths_are_log_normal_about_their_median() -> None:
 
 
 def test_sessions_can_be_told_apart_within_a_speaker(
-    corpus: list[list[list[voice.Array]]],
+    corpus: list[list[list[room.Array]]],
 ) -> None:
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.metrics import adjusted_rand_score
@@ -49,7 +48,7 @@ def test_sessions_can_be_told_apart_within_a_speaker(
 
 
 def test_utterances_of_a_session_are_nearer_than_those_of_a_speaker(
-    corpus: list[list[list[voice.Array]]],
+    corpus: list[list[list[room.Array]]],
 ) -> None:
     means = np.array([[[x.mean(0) for x in session] for session in s] for s in corpus])
     within_session = means.std(axis=2).mean()
@@ -65,24 +64,5 @@ def test_harmonics_are_resolved_where_they_are_far_apart() -> None:
 
 def test_a_resonance_peaks_at_its_formant() -> None:
     (response,) = voice.resonance(np.array([1500.0]), np.array([80.0]))
-    assert voice.HZ[response.argmax()] == pytest.approx(1500, abs=40)
+    assert room.HZ[response.argmax()] == pytest.approx(1500, abs=40)
     assert response[0] == 1
-
-
-def test_reverberation_decays_exponentially() -> None:
-    click = np.zeros((200, voice.BANDS), np.float32)
-    click[10] = 1
-    tail = voice.reverberation(click, np.full(voice.BANDS, 0.9, np.float32))
-    assert not tail[:11].any()
-    assert tail[11:60, 0] == pytest.approx(0.9 ** np.arange(1, 50), rel=1e-4)
-
-
-def test_noise_has_unit_mean_and_is_steadier_in_wider_bands() -> None:
-    noise = voice.fluctuation(default_rng(0), 4000)
-    assert noise.mean() == pytest.approx(1, abs=0.02)
-    assert noise[:, 0].std() > 2 * noise[:, -1].std()
-
-
-def test_every_bin_between_the_outer_filters_is_counted_once() -> None:
-    first, last = np.flatnonzero(voice.FILTERS[:, 0])[0], voice.FILTERS[:, -1].argmax()
-    assert voice.FILTERS.sum(1)[first + 1 : last] == pytest.approx(1, abs=1e-4)

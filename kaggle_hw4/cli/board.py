@@ -45,7 +45,7 @@ def ensemble(
 def _blend(value: dict[str, Any]) -> Any:
     """The table of an ensemble: members, what was compared, what was chosen."""
     rows: list[tuple[object, ...]] = [
-        (m["name"], str(m["folds"]), f"{m['temperature']:.2f}", f"{w:.2f}", *_accuracy(m["oof"]))
+        (m["name"], len(m["folds"]), f"{m['temperature']:.2f}", f"{w:.2f}", *_accuracy(m["oof"]))
         for m, w in zip(value["members"], value["weights"], strict=True)
     ]
     best = max((m["oof"] for m in value["members"]), key=lambda oof: float(oof["accuracy"]))
@@ -58,7 +58,7 @@ def _blend(value: dict[str, Any]) -> Any:
         if oof:
             rows.append((name, "", "", "", *_accuracy(oof)))
     by = value["cv"][0]["kind"]
-    columns = ("member", "folds", "T>", "weight>", "out of fold>", "95 %")
+    columns = ("member", "folds>", "T>", "weight>", "out of fold>", "95 %")
     return table(columns, rows, f"{value['version']}: folds by {by}, {best['n']:,} utterances")
 
 
@@ -152,17 +152,16 @@ def standings(rows: list[dict[str, Any]], baselines: dict[str, float]) -> Any:
             percent(row["public"]),
             percent(row["private"]),
             "" if row["standard_error"] is None else f"{row['standard_error']:.4f}",
-            (row["passes"] or [""])[-1],
         )
         for row in rows
     ]
     lines += [
-        (score, f"· {name} baseline", "", "", "kaggle", percent(score), "", "", "")
+        (score, f"· {name} baseline", "", "", "kaggle", percent(score), "", "")
         for name, score in baselines.items()
     ]
     columns = ("submission", "CV sess.>", "CV utt.>", "board", "public>", "private>")
     ordered = sorted(lines, key=lambda line: -line[0])
-    return table((*columns, "s.e.>", "passes"), [line[1:] for line in ordered])
+    return table((*columns, "s.e.>"), [line[1:] for line in ordered])
 
 
 def _validation(row: dict[str, Any], kind: str) -> str:

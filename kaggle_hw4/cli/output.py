@@ -20,7 +20,7 @@ def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -
     from rich.console import Console
 
     # A file has no width of its own; what goes there may be as wide as it needs.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(render(), soft_wrap=True)
     if then:
         say(f"next: {then}")
@@ -90,15 +90,15 @@ class LiveMonitor:
 
     def report(self, step: int, figures: dict[str, float]) -> None:
         if "validation_accuracy" in figures:
-            self.validated = f" · validation {figures['validation_accuracy']:.4f}"
-        text = f"loss {figures['loss']:.3f} · accuracy {figures['accuracy']:.3f}{self.validated}"
+            self.validated = f" val {figures['validation_accuracy']:.3f}"
+        text = f"loss {figures['loss']:.3f} acc {figures['accuracy']:.3f}{self.validated}"
         speed = self.shown.tasks[-1].speed or 0.0
-        self.shown.update(self.task, completed=step, figures=f"{text} · {speed:.1f} steps/s")
+        self.shown.update(self.task, completed=step, figures=f"{text} {speed:.1f}/s")
 
 
 @contextmanager
 def live() -> Iterator[LiveMonitor]:
-    with _progress("{task.completed}/{task.total} {task.fields[figures]}") as shown:
+    with _progress("{task.percentage:.0f}% {task.fields[figures]}") as shown:
         yield LiveMonitor(shown)
 
 
@@ -110,9 +110,9 @@ def _progress(figures: str) -> Iterator["Progress"]:
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=8),
         TextColumn(figures),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
         disable=not console.is_terminal,

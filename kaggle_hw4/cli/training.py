@@ -123,10 +123,9 @@ def _show_runs(reports: list[dict[str, Any]], as_json: bool) -> None:
             percent(report["validation"]["accuracy"]),
             f"{report['validation']['n']:,}",
             f"{report['validation']['loss']:.3f}",
-            f"{report['parameters']:,}",
             f"{report['seconds']:.0f} s",
         )
         for report in reports
     ]
-    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "parameters>", "trained>")
+    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "trained>")
     show(reports, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")

@@ -62,9 +62,7 @@ def make_folds(
         # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
         from kaggle_hw4.data.sessions import session_proxy
 
-        # As many sessions as folds, so that no fold takes most of a speaker; more than two, as
-        # the silhouette of two clusters is high for a lone outlier too.
-        session = session_proxy(packed, max(count, 3), progress)
+        session = session_proxy(packed, count, progress)
     elif by == "utterance":
         session = np.arange(len(labels))
     else:

@@ -15,23 +15,27 @@ from sklearn.metrics import silhouette_score
 from kaggle_hw4.data.packed import Packed
 
 PERCENTILES = (5, 60)
-LEAST_PER_SESSION = 2  # utterances, on average
+FEWEST = 5  # sessions of a speaker with utterances enough
 
 
 def session_proxy(
-    packed: Packed, at_least: int, progress: Callable[[int, int], None]
+    packed: Packed, folds: int, progress: Callable[[int, int], None]
 ) -> npt.NDArray[np.int64]:
     """A session number for every training row, unique over all speakers.
 
     Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
-    method; the number of sessions, `at_least` so many, is the one with the highest mean silhouette
-    (Rousseeuw 1987).
+    method; the number of sessions is the one with the highest mean silhouette (Rousseeuw 1987)
+    among those that are no fewer than `folds`, nor than 5. Without that bound the silhouette asks
+    for too few, and merged sessions leave only unlike ones to be held out: validation then reads
+    too low (docs/LOG.md).
     """
     sessions = np.full(len(packed.train), -1, np.int64)
     following = 0
     for label in range(len(packed.speakers)):
         rows = np.flatnonzero(packed.labels == label)
-        found = cluster(np.stack([describe_channel(packed, int(row)) for row in rows]), at_least)
+        found = cluster(
+            np.stack([describe_channel(packed, int(row)) for row in rows]), max(folds, FEWEST)
+        )
         sessions[rows] = following + found
         following += int(found.max()) + 1
         progress(label + 1, len(packed.speakers))
@@ -46,12 +50,13 @@ def describe_channel(packed: Packed, row: int) -> npt.NDArray[np.float32]:
 
 
 def cluster(descriptors: npt.NDArray[np.float32], at_least: int) -> npt.NDArray[np.int64]:
-    """Cluster numbers (n,) of descriptors (n, d); where n allows it, `at_least` so many."""
+    """Cluster numbers (n,) of descriptors (n, d): `at_least` so many where n allows it, else 2."""
     n = len(descriptors)
-    if n <= at_least:
+    fewest = max(2, min(at_least, n // 3))
+    if n <= fewest:
         return np.arange(n)
     best, best_score = np.zeros(n, np.int64), -np.inf
-    for k in range(at_least, max(at_least, n // LEAST_PER_SESSION) + 1):
+    for k in range(fewest, max(fewest, n // 2) + 1):
         found = AgglomerativeClustering(k, linkage="ward").fit_predict(descriptors)
         score = silhouette_score(descriptors, found)
         if score > best_score:

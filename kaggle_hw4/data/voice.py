@@ -1,8 +1,8 @@
-"""Speech that nobody spoke: log-mel features drawn from a source, a filter, a room and a channel.
+"""Speech that nobody spoke: log-mel features drawn from a source, a filter and a recording.
 
-The source-filter model of speech (Fant 1960) as power in the 201 bins of a 400-point FFT at 16 kHz,
-seen through the competition's 40 mel filters. Vowel formants are the men's of Peterson and Barney
-(1952). What is random is a function of (seed, speaker, session, utterance) and of nothing else.
+The source-filter model of speech (Fant 1960) as power in the bins of `room`. Vowel formants are the
+men's of Peterson and Barney (1952). What is random is a function of (seed, speaker, session,
+utterance) and of nothing else.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,22 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Real = NDArray[np.floating]
+from kaggle_hw4.data.room import BANDS as BANDS  # the width of utterance
+from kaggle_hw4.data.room import (
+    FILTERS,
+    HZ,
+    Array,
+    Real,
+    Session,
+    curve,
+    fluctuation,
+    mel,
+    recording,
+    smoothed,
+)
+
 Indices = NDArray[np.intp]
 
-BANDS = 40
-FLOOR = 1e-9  # the competition's clamp, before its natural logarithm
-HZ = np.linspace(0, 8000, 201, dtype=np.float32)  # the bins of n_fft 400 at 16 kHz
 LOBE = 24.0  # Hz; the main lobe of a 25 ms Hann window, as the deviation of a Gaussian
 
 # Phones: F1-F3 (Hz), the factor of their bandwidths, the power of voice and of noise (dB), the
@@ -64,25 +73,9 @@ def parsed(phones: str) -> Array:
     return rows
 
 
-def mel(hz: Real) -> Array:
-    return np.asarray(2595 * np.log10(1 + hz / 700), np.float32)
-
-
-def mel_filters() -> Array:
-    """Triangles (201, 40), evenly spaced in mel from 50 Hz to 8 kHz."""
-    low, high = mel(np.array([50.0, 8000.0]))
-    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
-    rise = (HZ[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    fall = (edges[2:] - HZ[:, None]) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)
-
-
 PHONES = np.concatenate([parsed(rows) for rows in (VOWELS, CONSONANTS, STOPS, GAPS)])
 CLOSURE, VOICED_CLOSURE, PAUSE = range(len(PHONES) - 3, len(PHONES))
 FIRST_CONSONANT, FIRST_STOP = len(parsed(VOWELS)), CLOSURE - len(parsed(STOPS))
-FILTERS = mel_filters()
-# Half of noise's degrees of freedom in a band: a Hann window makes neighbouring bins alike.
-FREEDOM = np.maximum(1, FILTERS.sum(0) ** 2 / (FILTERS**2).sum(0) / 1.5)
 
 
 @dataclass(frozen=True)
@@ -131,46 +124,6 @@ def own_phones(rng: Generator, tract: float) -> Array:
     phones[:, SPREAD] *= np.exp(rng.normal(0, 0.2, count))
     phones[:, MS] *= np.exp(rng.normal(0, 0.15, count))
     return phones
-
-
-@dataclass(frozen=True)
-class Session:
-    """One recording: the speaker on that day, the room, the noise and the channel."""
-
-    pitch: float  # added to the speaker's, log Hz
-    effort: float  # taken from the speaker's tilt
-    rate: float  # added to the speaker's
-    wet: float  # power of the reverberation at its start, the direct sound's being 1
-    decay: Array  # (40,) factor of the reverberation's power from frame to frame
-    noise: Array  # (40,) log power spectrum, up to a constant
-    snr: float  # dB
-    babble: float  # depth of the noise's slow modulation, nats
-    channel: Array  # (40,) log power response
-    gate: float  # probability that a frame of a pause is digital silence
-
-    @classmethod
-    def draw(cls, rng: Generator) -> "Session":
-        t60 = rng.uniform(0.15, 0.8) * np.exp(np.linspace(0.2, -0.5, BANDS))  # seconds
-        return cls(
-            pitch=float(rng.normal(0, 0.06)),
-            effort=float(rng.normal(0, 0.12)),
-            rate=float(rng.normal(0, 0.08)),
-            wet=float(np.exp(rng.uniform(-6, -2.5))),
-            decay=np.exp(-6 * np.log(10) * 0.01 / t60).astype(np.float32),
-            noise=curve(rng, 0.7) - np.linspace(0, rng.uniform(0, 4), BANDS, dtype=np.float32),
-            snr=float(rng.uniform(8, 36)),
-            babble=float(rng.uniform(0.1, 0.9)),
-            channel=curve(rng, 0.6) + band_limits(rng),
-            gate=0.25 * (rng.random() < 0.5),
-        )
-
-
-def band_limits(rng: Generator) -> Array:
-    """The log response (40,) of a high-pass and, in one session of four, of a codec's low-pass."""
-    band = np.arange(BANDS)
-    high_pass = rng.uniform(0.3, 1.2) * np.minimum(0, band - rng.uniform(0, 6))
-    last = rng.uniform(33, 39) if rng.random() < 0.25 else BANDS
-    return np.asarray(high_pass - 8 * np.clip(band - last, 0, 4), np.float32)
 
 
 def utterance(seed: int, speaker: int, session: int, index: int, frames: float) -> Array:
@@ -263,44 +216,3 @@ def resonance(f: Real, width: Real) -> Array:
     """Power response (N, 201) of formants at `f` with bandwidths `width`, both (N,) in Hz."""
     x = (HZ / f[:, None]) ** 2
     return np.asarray(1 / ((1 - x) ** 2 + x * (width / f)[:, None] ** 2), np.float32)
-
-
-def recording(rng: Generator, where: Session, spoken: Array, pause: NDArray[np.bool_]) -> Array:
-    """Log-mel features (T, 40) of the mel power `spoken`, heard in its session."""
-    power = spoken + where.wet * reverberation(spoken, where.decay)
-    swell = where.babble * smoothed(rng.normal(0, 3, (len(power), 1)), 41)
-    noise = fluctuation(rng, len(power)) * np.exp(where.noise + swell)
-    snr = where.snr + rng.normal(0, 2)
-    power += noise * (power.mean() / noise.mean() / 10 ** (snr / 10))
-    power *= np.exp(where.channel + curve(rng, 0.08))  # the head moves
-    power *= np.exp(rng.normal(8.1, 0.3)) / power.sum(1).max()  # a peak of -3 dB
-    power[pause & (rng.random(len(power)) < where.gate)] = 0
-    return np.asarray(np.log(np.maximum(power, FLOOR)), np.float32)
-
-
-def reverberation(power: Array, decay: Array) -> Array:
-    """The exponential tail (T, 40) of each frame in the next 127, by doubling its length."""
-    tail = power.copy()
-    for lag in (1, 2, 4, 8, 16, 32, 64):
-        tail[lag:] += decay**lag * tail[:-lag]
-    return tail - power
-
-
-def fluctuation(rng: Generator, frames: int) -> Array:
-    """The power (T, 40) of white noise about its mean: chi-square, steadier in wider bands."""
-    return np.asarray(rng.standard_gamma(FREEDOM, (frames, BANDS)) / FREEDOM, np.float32)
-
-
-def smoothed(track: Real, width: int) -> Array:
-    """(T, C) under a Hann window of `width` frames, an odd number; the ends are held."""
-    window = np.hanning(width + 2)[1:-1]
-    padded = np.pad(track, ((width // 2, width // 2), (0, 0)), mode="edge")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
-    return np.asarray(frames @ (window / window.sum()), np.float32)
-
-
-def curve(rng: Generator, scale: float) -> Array:
-    """A smooth random curve (40,) of mean 0: eight cosines, the fainter the faster."""
-    order = np.arange(1, 9)
-    cosines = np.cos(np.pi * np.outer(order, np.arange(BANDS) + 0.5) / BANDS)
-    return np.asarray(rng.normal(0, 2 * scale / (1 + order)) @ cosines, np.float32)
