@@ -15,7 +15,7 @@ from kaggle_hw4.data.packed import Packed
 IntArray = npt.NDArray[np.int64]
 
 # One stream of random numbers for each purpose, so that none shifts another.
-ORDER, CROPS, MASKS = 0, 1, 2
+ORDER, CROPS, MASKS, DROPOUT = range(4)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from kaggle_hw4 import artifact
-from kaggle_hw4.data import voice
+from kaggle_hw4.data import room, voice
 from kaggle_hw4.errors import DataError, UsageError
 
 
@@ -112,8 +112,8 @@ def write_dataset(
     """The three JSON files of the competition."""
     labels = {speaker: label for label, speaker in enumerate(sorted(train))}
     names = {str(label): speaker for speaker, label in labels.items()}
-    metadata = {"n_mels": voice.BANDS, "speakers": train}
-    testdata = {"n_mels": voice.BANDS, "utterances": test}
+    metadata = {"n_mels": room.BANDS, "speakers": train}
+    testdata = {"n_mels": room.BANDS, "utterances": test}
     artifact.write_json(folder / "metadata.json", metadata)
     artifact.write_json(folder / "testdata.json", testdata)
     artifact.write_json(folder / "mapping.json", {"speaker2id": labels, "id2speaker": names})

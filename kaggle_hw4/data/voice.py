@@ -11,7 +11,6 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from kaggle_hw4.data.room import BANDS as BANDS  # the width of utterance
 from kaggle_hw4.data.room import (
     FILTERS,
     HZ,

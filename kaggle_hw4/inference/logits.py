@@ -61,6 +61,7 @@ def predict_run(run: Run, packed: Packed, folds: Folds, plan: Predict, device: t
     """Predict a finished run anew under `plan`; its logits are replaced, its manifest says so."""
     manifest = run.manifest()
     for key, found, here in (
+        ("recipe", manifest["recipe"], run.recipe().hash),
         ("corpus", manifest["corpus"], packed.hash),
         ("fold table", manifest["folds"]["hash"], folds.hash),
     ):

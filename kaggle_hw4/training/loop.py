@@ -15,7 +15,7 @@ from kaggle_hw4.artifact import provenance, sha256_file, write_bytes, write_text
 from kaggle_hw4.data.augment import spec_augment
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.segments import FrameStore, IntArray, draw_segments
+from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray, draw_segments
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import evaluate, load_weights, write_predictions
 from kaggle_hw4.inference.precision import autocast, has_bf16
@@ -30,7 +30,6 @@ from kaggle_hw4.training.stopping import listen
 
 REPORT_EVERY = 25  # steps
 CHECKPOINT_EVERY = 60.0  # seconds
-DROPOUT = 3  # a stream of random numbers beside those of data.segments
 
 
 class Monitor(Protocol):
