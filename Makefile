@@ -25,6 +25,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 demo: setup ## From nothing to a scored submission on synthetic speakers, in minutes
 	@HW4_WORKSPACE=demo $(HW4) run pipelines/demo.toml
 	@HW4_WORKSPACE=demo $(HW4) leaderboard show
+	@echo "next: the real thing, on the competition's own folder:"
+	@echo "  $(HW4) data download && $(HW4) run pipelines/kaggle.toml"
 
 test: setup ## Run the tests (about a minute)
 	$(VENV)/bin/pytest

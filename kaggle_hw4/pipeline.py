@@ -86,6 +86,8 @@ def run_pipeline(
     workspace: Workspace, plan: Pipeline, folds: "Folds", device: str, monitor: "Monitor", say: Say
 ) -> dict[str, Any]:
     """Folds → runs → submission → score. Returns the submission with its score."""
+    from kaggle_hw4.kaggle.submissions import path_of
+
     runs = []
     for part in plan.train:
         chosen = None if part.folds == "all" else part.folds
@@ -96,7 +98,8 @@ def run_pipeline(
             say("train", f"{report['run']}: {found['accuracy']:.4f} of {found['n']} utterances")
     made = stages.ensemble(workspace, runs, plan.ensemble.label)
     say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
-    return made | {"score": _submit(workspace, plan.submit, made["version"])}
+    path = workspace.shown(path_of(workspace.submissions, made["version"]))
+    return made | {"path": path, "score": _submit(workspace, plan.submit, made["version"])}
 
 
 def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any]:

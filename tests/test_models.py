@@ -137,3 +137,17 @@ def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
         assert torch.equal(model(x, mask), model(x, mask))
         model.encoder.train()
         assert not torch.equal(model.encoder(x, mask), model.encoder(x, mask))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("positions", ["none", "rotary"])
+def test_under_bf16_the_logits_stay_float32_and_train(variant: str, positions: str) -> None:
+    model = model_of(variant, f"model.positions={positions}")
+    x, mask = batch()
+    exact = model(x, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(x, mask)
+    assert logits.dtype == torch.float32
+    assert (logits - exact).abs().max() < 0.05 * exact.abs().max()
+    logits.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

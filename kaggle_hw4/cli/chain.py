@@ -1,12 +1,12 @@
 """hw4 run: a whole pipeline."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kaggle_hw4.cli.board import after, submitted
 from kaggle_hw4.cli.options import AsJson, Device, Root
-from kaggle_hw4.cli.output import bars, live, say, show
+from kaggle_hw4.cli.output import bars, live, percent, say, show
 from kaggle_hw4.workspace import Workspace
 
 
@@ -36,4 +36,15 @@ def run(
         folds = prepare(place, plan, tell, bar)
     with live() as monitor:
         value = run_pipeline(place, plan, folds, device, monitor, tell)
-    show(value, as_json, lambda: submitted(value["score"]), after(value["score"]))
+    show(value, as_json, lambda: _finished(value), after(value["score"]))
+
+
+def _finished(value: dict[str, Any]) -> str:
+    """Where the submission is, what validation promised and what became of it."""
+    cv = value["cv"][0]
+    interval = f"{cv['low']:.3f}–{cv['high']:.3f} of {cv['n']:,} utterances"
+    return (
+        f"submission  {value['path']}\n"
+        f"promised    {percent(cv['accuracy'])} out of fold by {cv['kind']} ({interval})\n"
+        f"scored      {submitted(value['score'])}"
+    )
