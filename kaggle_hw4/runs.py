@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors
 import safetensors.numpy
 
 from kaggle_hw4.artifact import read_json, sha256_json, verify, write_bytes, write_json, write_text
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.recipe import Recipe, read_recipe
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -80,37 +79,25 @@ class Run:
     def write_recipe(self, recipe: Recipe) -> None:
         write_text(self.folder / "recipe.toml", recipe.to_toml())
 
-    def write_arrays(self, name: str, arrays: Arrays, metadata: dict[str, str]) -> str:
-        """Write `<name>.safetensors`; return its sha256, which the manifest keeps: the format
-        itself does not notice a flipped bit.
-        """
-        data = safetensors.numpy.save(arrays, metadata=metadata)
-        return write_bytes(self.folder / f"{name}.safetensors", data)
-
     def write_logits(self, name: str, logits: Logits) -> str:
+        """Write `<name>.safetensors` and return its sha256, which belongs in the manifest: the
+        format itself does not notice a flipped bit.
+        """
         # The ids go along, so that logits can be read without the corpus that they came from.
-        return self.write_arrays(
-            name, {"logits": logits.values}, {"ids": json.dumps(list(logits.ids))}
-        )
+        ids = {"ids": json.dumps(list(logits.ids))}
+        data = safetensors.numpy.save({"logits": logits.values}, metadata=ids)
+        return write_bytes(self.folder / f"{name}.safetensors", data)
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         write_json(self.folder / "run.json", manifest)
 
-    def read_arrays(self, name: str) -> Arrays:
-        """The arrays of `<name>.safetensors`, checked against the manifest."""
-        path = self.folder / f"{name}.safetensors"
-        verify(path, self.manifest()["sha256"].get(path.name, ""), self.remedy)
-        return safetensors.numpy.load_file(path)
-
     def read_logits(self, name: str) -> Logits:
-        values = self.read_arrays(name)["logits"]
-        with safetensors.safe_open(self.folder / f"{name}.safetensors", "np") as file:
-            ids = json.loads((file.metadata() or {}).get("ids", "[]"))
-        if len(ids) != len(values):
-            raise DataError(
-                f"{self.name}: {name}: {len(values)} logits, {len(ids)} ids", self.remedy
-            )
-        return Logits(tuple(ids), values)
+        """The logits of `<name>.safetensors`, checked against the manifest."""
+        path = self.folder / f"{name}.safetensors"
+        verify(path, self.manifest()["sha256"].get(path.name, ""), f"`hw4 predict {self.folder}`")
+        with safetensors.safe_open(path, "np") as file:
+            ids = json.loads((file.metadata() or {})["ids"])
+            return Logits(tuple(ids), file.get_tensor("logits"))
 
 
 def find_runs(paths: Iterable[Path]) -> list[Run]:

@@ -122,7 +122,7 @@ def ensemble(
     from kaggle_hw4.ensemble.blend import blend
     from kaggle_hw4.ensemble.members import find_members, label_of
     from kaggle_hw4.kaggle.ledger import Ledger
-    from kaggle_hw4.kaggle.submissions import write_submission
+    from kaggle_hw4.kaggle.submissions import path_of, write_submission
     from kaggle_hw4.runs import find_runs, finished
 
     runs = find_runs(paths)
@@ -134,21 +134,23 @@ def ensemble(
     inputs = {k: v for m in members for k, v in m.inputs.items()}
     ledger = Ledger(workspace.submissions)
     unfinished = [run.name for run in runs if not run.done]
-    for event in ledger.events():
-        if event["event"] == "created" and (event["label"], event["inputs"]) == (label, inputs):
-            return {**event, "new": False, "unfinished": unfinished}
+    for entry in ledger.entries():
+        made = entry.created or {}
+        same = made.get("label") == label and made.get("inputs") == inputs
+        if same and path_of(workspace.submissions, entry.version).is_file():
+            return {**made, "new": False, "unfinished": unfinished}
     packed = open_corpus(workspace)
     truth = {packed.ids[row]: int(packed.labels[row]) for row in packed.train}
     found = blend(members, truth)
     _check_test(packed, members[0].test_ids)
     names = [packed.speakers[i] for i in found.test_labels]
-    made = write_submission(workspace.submissions, label, members[0].test_ids, names)
+    written = write_submission(workspace.submissions, label, members[0].test_ids, names)
     event = ledger.append(
         {
             "event": "created",
-            "version": made.version,
+            "version": written.version,
             "label": label,
-            "sha256": made.sha256,
+            "sha256": written.sha256,
             "rows": len(names),
             **describe(found),
             "commit": commit(),

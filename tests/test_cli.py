@@ -68,6 +68,9 @@ def test_predict_with_another_averaging_makes_another_submission(
         run("ensemble", workspace / "runs", "--json")
         versions.append(json.loads(capsys.readouterr().out)["version"])
     assert versions == ["Boss_V1", "Boss_V1", "Boss_V2"]
+    (workspace / "submissions" / "output_Boss_V2.csv").unlink()
+    run("ensemble", workspace / "runs", "--json")
+    assert json.loads(capsys.readouterr().out)["version"] == "Boss_V3"
 
 
 def test_json_is_json_and_hints_stay_off_stdout(

@@ -36,8 +36,17 @@ def test_gathered_frames_are_those_of_the_utterance(packed: Packed) -> None:
     store = FrameStore(packed, torch.device("cpu"))
     longest = int(packed.lengths.max())
     rows = np.array([3, int(packed.lengths.argmax())])
-    features, mask = store.gather(Segments(rows, np.array([2, 0]), longest))
+    features, mask = store.gather(Segments(rows, np.array([2, 0]), np.array([longest, longest])))
     n = int(packed.lengths[3]) - 2
     assert torch.equal(features[0, :n], packed.features(3)[2:])
     assert mask.sum(1).tolist() == [n, longest]
     assert not features[0, n:].any()
+
+
+def test_a_segment_ends_where_it_should_beside_a_longer_one(packed: Packed) -> None:
+    store = FrameStore(packed, torch.device("cpu"))
+    features, mask = store.gather(Segments(np.array([0, 1]), np.array([5, 0]), np.array([10, 40])))
+    assert features.shape == (2, 40, 40)
+    assert mask.sum(1).tolist() == [10, 40]
+    assert torch.equal(features[0, :10], packed.features(0)[5:15])
+    assert not features[0, 10:].any()

@@ -20,11 +20,11 @@ ORDER, CROPS, MASKS, DROPOUT = range(4)
 
 @dataclass(frozen=True)
 class Segments:
-    """`frames` frames from `starts` on of the utterances `rows`; each array is (B,)."""
+    """`lengths` frames from `starts` on of the utterances `rows`, as far as those go; all (B,)."""
 
     rows: IntArray
     starts: IntArray
-    frames: int
+    lengths: IntArray
 
 
 def draw_segments(
@@ -42,7 +42,7 @@ def draw_segments(
         chosen[epoch == e] = order[place[epoch == e]]
     spare = np.maximum(lengths[chosen] - frames, 0)
     start = np.random.default_rng([seed, CROPS, step]).random(batch_size) * (spare + 1)
-    return Segments(chosen, start.astype(np.int64), frames)
+    return Segments(chosen, start.astype(np.int64), np.full(batch_size, frames))
 
 
 class FrameStore:
@@ -54,14 +54,15 @@ class FrameStore:
         self.frames = packed.frames.to(device)
 
     def gather(self, segments: Segments) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (B, frames, n_mels), float32, and their mask (B, frames), on the device.
+        """Features (B, T, n_mels), float32, and their mask (B, T), on the device.
 
-        An utterance shorter than the segment is followed by zeros that the mask excludes.
+        T is the longest of the lengths; a shorter segment, or an utterance that ends before its
+        segment does, is followed by zeros that the mask excludes.
         """
-        rows = segments.rows
-        first = self._tensor(self.packed.offsets[rows] + segments.starts)
-        real = self._tensor(self.packed.lengths[rows] - segments.starts)
-        t = torch.arange(segments.frames, device=self.device)
+        rows, starts, lengths = segments.rows, segments.starts, segments.lengths
+        first = self._tensor(self.packed.offsets[rows] + starts)
+        real = self._tensor(np.minimum(lengths, self.packed.lengths[rows] - starts))
+        t = torch.arange(int(lengths.max()), device=self.device)
         mask = t < real[:, None]
         index = first[:, None] + torch.minimum(t, real[:, None] - 1)
         features = self.frames[index].float()

@@ -27,12 +27,7 @@ def predict_logits(
     total: npt.NDArray[np.float32] | None = None
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
-        segments = Segments(rows[where[chosen]], starts, int(lengths.max()))
-        features, mask = store.gather(segments)
-        # A segment ends where it should, even when its batch is padded to a longer one.
-        mask &= torch.arange(segments.frames, device=store.device) < torch.from_numpy(lengths).to(
-            store.device
-        ).unsqueeze(1)
+        features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
         with autocast(store.device):
             logits = model(features, mask).float().cpu().numpy()
         if total is None:

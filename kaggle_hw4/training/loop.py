@@ -65,6 +65,10 @@ def train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
             return _train(job, device, monitor)
     except filelock.Timeout:
         raise UsageError(f"{job.run.name} is being trained by another process") from None
+    except torch.OutOfMemoryError:
+        raise RecipeError(
+            f"{job.run.name}: the device ran out of memory", "lower segments.batch_size"
+        ) from None
 
 
 def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:

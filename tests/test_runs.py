@@ -1,0 +1,69 @@
+"""A run is found by its folder, and its logits are checked when read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.runs import Logits, Run, find_runs, finished
+from tests.conftest import tiny
+
+
+def make(folder: Path, done: bool = True) -> Run:
+    run = Run(folder)
+    folder.mkdir(parents=True)
+    run.write_recipe(tiny("boss"))
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    sha256 = run.write_logits("oof", Logits(("a.pt", "b.pt"), values))
+    if done:
+        run.write_manifest({"sha256": {"oof.safetensors": sha256}})
+    return run
+
+
+def test_logits_are_read_back_with_their_ids(tmp_path: Path) -> None:
+    found = make(tmp_path / "run").read_logits("oof")
+    assert found.ids == ("a.pt", "b.pt")
+    assert found.values.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_flipped_bit_in_the_logits_is_noticed(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    path = run.folder / "oof.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="has changed.*hw4 predict"):
+        run.read_logits("oof")
+
+
+def test_runs_are_found_from_any_folder_above_them(tmp_path: Path) -> None:
+    run = make(tmp_path / "runs" / "boss-1" / "fold0-seed0")
+    for above in (run.folder, run.folder.parent, run.folder.parent.parent):
+        assert [found.folder for found in find_runs([above, above])] == [run.folder]
+    with pytest.raises(UsageError, match="is no folder of runs"):
+        find_runs([tmp_path / "nowhere"])
+
+
+def test_only_a_manifest_makes_a_run_finished(tmp_path: Path) -> None:
+    runs = [make(tmp_path / "a"), make(tmp_path / "b", done=False)]
+    assert finished(runs) == runs[:1]
+    with pytest.raises(DataError, match="1 unfinished there"):
+        finished(runs[1:])
+
+
+def test_another_recipe_or_input_is_another_folder(tmp_path: Path) -> None:
+    names = {
+        Run.of(tmp_path, "boss", recipe, inputs, 0, 0).name
+        for recipe in (tiny("boss"), tiny("boss", "loss.margin=0.3"))
+        for inputs in (["corpus", "folds"], ["corpus", "other folds"])
+    }
+    assert len(names) == 4
+
+
+def test_the_stored_recipe_is_the_one_that_ran(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    assert run.recipe() == read_recipe(run.folder / "recipe.toml") == tiny("boss")
+    assert json.loads((run.folder / "run.json").read_text())["sha256"]
