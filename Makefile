@@ -49,7 +49,8 @@ check: setup ## Lint, types, import layers and tests
 
 submit: setup ## Blend runs/* into a submission and check it (TO=local TRUTH=… scores it here)
 	$(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT))
-	$(HW4) submit --to $(TO) $(if $(TRUTH),--truth $(TRUTH))
+	version=$$($(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT)) --json 2>/dev/null | $(VENV)/bin/python -c 'import json, sys; print(json.load(sys.stdin)["version"])') \
+	  && $(HW4) submit $$version --to $(TO) $(if $(TRUTH),--truth $(TRUTH))
 
 bench: setup ## Time the parts: training steps, prediction, packing
 	$(VENV)/bin/python benchmarks/speed.py

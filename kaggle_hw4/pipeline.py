@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from kaggle_hw4 import stages
-from kaggle_hw4.recipe import Positive, Section, read_toml, validate
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.recipe import Count, Positive, Section, read_recipe, read_toml, validate
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ class Data(Section):
 
 class Split(Section):
     by: Literal["session", "utterance"]
-    folds: Positive
-    seed: int = 0
+    folds: Annotated[int, Field(ge=2)]
+    seed: Count = 0
 
 
 class Train(Section):
     variant: str
-    folds: Literal["all"] | list[int] = "all"
-    seeds: list[int] = Field(default_factory=lambda: [0])
+    folds: Literal["all"] | Annotated[list[Count], Field(min_length=1)] = "all"
+    seeds: list[Count] = Field(default_factory=lambda: [0], min_length=1)
     settings: list[str] = Field(default_factory=list)
 
 
@@ -51,13 +52,31 @@ class Submit(Section):
 class Pipeline(Section):
     data: Data
     split: Split
-    train: list[Train]
+    train: list[Train] = Field(min_length=1)
     ensemble: Ensemble = Ensemble()
     submit: Submit
 
+    @model_validator(mode="after")
+    def folds_exist(self) -> "Pipeline":
+        for part in self.train:
+            if part.folds != "all" and max(part.folds) >= self.split.folds:
+                raise ValueError(
+                    f"{part.variant}: there are only folds 0 to {self.split.folds - 1}"
+                )
+        return self
 
-def read_pipeline(path: Path) -> Pipeline:
-    return validate(Pipeline, read_toml(path), path.name)
+
+def read_pipeline(workspace: Workspace, name: str) -> Pipeline:
+    """The pipeline of that name, with everything checked that can be before hours of training."""
+    path = workspace.pipeline(name)
+    plan = validate(Pipeline, read_toml(path), path.name)
+    for part in plan.train:
+        read_recipe(workspace.variant(part.variant), part.settings)
+    made = plan.data.synth_speakers is not None
+    truth = workspace.root / plan.submit.truth if plan.submit.truth else None
+    if truth and not made and not truth.is_file():
+        raise DataError(f"{truth}: the truth file of {path.name} is missing")
+    return plan
 
 
 Say = Callable[[str, str], None]  # (stage, what became of it)

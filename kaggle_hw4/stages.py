@@ -34,11 +34,14 @@ def split(
     workspace: Workspace, by: str, count: int, seed: int, progress: Progress
 ) -> tuple["Folds", Path]:
     """Make the fold table, or find it made."""
-    from kaggle_hw4.data.folds import make_folds, write_folds
+    from kaggle_hw4.data.folds import make_folds, read_folds, table_name, write_folds
 
     packed = open_corpus(workspace)
+    path = workspace.folds / f"{table_name(by, count, seed)}.csv"
+    if path.is_file():
+        return read_folds(path, packed), path
     folds = make_folds(packed, by, count, seed, progress)
-    return folds, write_folds(workspace.folds, packed, folds)
+    return folds, write_folds(workspace.folds, folds, packed)
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,7 @@ def submit(
         raise DataError(f"{path} is not fit to be sent", "make it anew: hw4 ensemble", problems)
     result: dict[str, Any] = {"version": entry.version, "path": str(path), "to": to}
     if truth is None:
-        ledger.append({"event": "submitted", "version": entry.version, "to": to})
-        return result | {"page": SUBMIT_PAGE}
+        return result | {"page": SUBMIT_PAGE}  # nothing is sent: only a recorded score is evidence
     score = leaderboard.score_locally(path, truth)
     ledger.append({"event": "submitted", "version": entry.version, "to": to})
     return result | ledger.append(score.event(entry.version, truth))

@@ -1,4 +1,4 @@
-"""SpecAugment masks within its bounds, each utterance its own way, without moving the mean."""
+"""SpecAugment masks within its bounds, each utterance its own way."""
 
 import torch
 

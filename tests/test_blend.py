@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from kaggle_hw4.ensemble.blend import blend, combine, fit_weights, temperature
 from kaggle_hw4.ensemble.evaluate import accuracy
@@ -14,7 +14,6 @@ RANDOM = np.random.default_rng(0)
 Y = RANDOM.integers(0, C, N)
 IDS = tuple(f"u{i}" for i in range(N))
 TRUTH = dict(zip(IDS, Y.tolist(), strict=True))
-TEST_Y = np.arange(C)
 
 
 def member(name: str, skill: float, scale: float = 1.0, folds: tuple[int, ...] = (0, 1)) -> Member:
@@ -91,9 +90,27 @@ def test_members_with_missing_folds_are_compared_on_what_all_cover() -> None:
         blend([member("a", 3, folds=(0,)), member("b", 3, folds=(1,))], TRUTH)
 
 
-def test_the_test_set_is_predicted_by_the_blend() -> None:
-    found = blend([member("a", 9), member("b", 9)], TRUTH)
-    assert (found.test_labels == TEST_Y).mean() > 0.9
+def test_the_test_set_is_predicted_with_the_temperatures_and_weights_of_the_blend() -> None:
+    members = [member("good", 2.5), member("bad", 0.0, scale=9), member("worse", -1.0, scale=9)]
+    found = blend(members, TRUTH)
+    assert found.method == "weighted"
+    expected = sum(
+        w * log_softmax(m.test / t, axis=2).mean(0)
+        for w, m, t in zip(found.weights, members, found.temperatures, strict=True)
+    )
+    assert found.test_labels.tolist() == expected.argmax(1).tolist()
+    assert found.test_labels.tolist() != sum(m.test.mean(0) for m in members).argmax(1).tolist()
+
+
+def test_a_weighted_blend_is_judged_by_folds_it_was_not_fitted_on() -> None:
+    members = [member("good", 2.5), member("bad", 0.0, scale=9), member("worse", -1.0, scale=9)]
+    found = blend(members, TRUTH)
+    assert found.method == "weighted"
+    assert found.chosen == found.weighted
+    assert found.chosen["accuracy"] > found.uniform["accuracy"]
+
+
+def test_a_single_member_needs_no_blend() -> None:
     single = blend([member("a", 9)], TRUTH)
     assert single.method == "single"
 

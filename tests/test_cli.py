@@ -1,16 +1,18 @@
 """The command line: errors are one line with a code, data goes to stdout, help is instant."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from scipy.special import log_softmax
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.runs import find_runs
 from tests.conftest import TINY
 
 SETTINGS = [part for setting in TINY for part in ("-s", setting)]
@@ -48,10 +50,27 @@ def test_the_chain_by_hand(
     shown = capsys.readouterr().out
     assert shown.count("Strong+Boss_V1") == 2, "on the local board and on Kaggle's"
     for expected in ("0.78825", "Boss baseline", "0.86500", "0.60824"):
-        assert expected in shown
+        assert expected in shown.partition("Local board")[0]
     lines = (workspace / "submissions" / "output_Strong+Boss_V1.csv").read_text().splitlines()
     assert lines[0] == "Id,Category"
     assert len(lines) == 9
+
+
+def test_a_submission_names_the_speaker_of_the_largest_mean_log_probability(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    capsys.readouterr()
+    run("ensemble", workspace / "runs", "--json")
+    [member] = json.loads(capsys.readouterr().out)["members"]
+    logits = [found.read_logits("test") for found in find_runs([workspace / "runs"])]
+    mean = sum(log_softmax(one.values / member["temperature"], axis=1) for one in logits)
+    speakers = json.loads((workspace / "packed" / "packed.json").read_text())["speakers"]
+    expected = [f"{i},{speakers[k]}" for i, k in zip(logits[0].ids, mean.argmax(1), strict=True)]
+    written = (workspace / "submissions" / "output_Boss_V1.csv").read_text().splitlines()
+    assert written == ["Id,Category", *expected]
+    assert len(set(mean.argmax(1))) > 1
 
 
 def test_predict_with_another_averaging_makes_another_submission(
@@ -140,15 +159,20 @@ def test_every_problem_of_a_dataset_is_listed(
 
 
 def test_help_is_as_fast_as_importing_typer_and_rich() -> None:
-    def seconds(*command: str) -> float:
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            times.append(time.perf_counter() - start)
-        return min(times)
+    """At most 50 ms more, in processor time: the wall clock also shows who else is at work."""
 
-    assert seconds("-m", "kaggle_hw4", "--help") < seconds("-c", "import typer, rich") + 0.05
+    def seconds(*command: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    pairs = [
+        (seconds("-m", "kaggle_hw4", "--help"), seconds("-c", "import typer, rich"))
+        for _ in range(9)
+    ]
+    ours, theirs = (min(times) for times in zip(*pairs, strict=True))
+    assert ours < theirs + 0.05
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -41,8 +41,8 @@ def check(line: str) -> None:
     words = shlex.split(line)[1:]
     path = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS), ())
     command = COMMANDS.get(path, ROOT_COMMAND)
-    if not hasattr(command, "commands") and words:
-        assert path, f"{line}: no such command"
+    if hasattr(command, "commands"):
+        assert all(word.startswith("-") for word in words[len(path) :]), f"{line}: no such command"
     known = {"--help"} | {option for p in command.params for option in p.opts}
     given = {word.split("=")[0] for word in words if word.startswith("-")}
     assert given <= known, f"{line}: unknown {given - known}"

@@ -47,17 +47,23 @@ def test_folds_are_stratified_and_even() -> None:
 
 def test_a_table_is_written_once_and_read_back(packed: Packed, tmp_path: Path) -> None:
     folds = make_folds(packed, "session", 2)
-    path = write_folds(tmp_path, packed, folds)
+    path = write_folds(tmp_path, folds, packed)
     before = path.read_bytes()
-    assert write_folds(tmp_path, packed, folds).read_bytes() == before
+    with pytest.raises(DataError, match="is there already"):
+        write_folds(tmp_path, make_folds(packed, "session", 2), packed)
+    assert path.read_bytes() == before
     assert read_folds(path, packed).hash == folds.hash
     assert (find_folds(tmp_path, packed, None).fold == folds.fold).all()
 
 
-def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path) -> None:
-    path = write_folds(tmp_path, packed, make_folds(packed, "session", 2))
-    text = path.read_text()
-    path.write_text(text[:-2] + ("1" if text[-2] == "0" else "0") + "\n")
+@pytest.mark.parametrize("column", ["id", "session", "fold"])
+def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path, column: str) -> None:
+    path = write_folds(tmp_path, make_folds(packed, "session", 2), packed)
+    header, names, first, second, *rest = path.read_text().splitlines()
+    cells, place = first.split(","), names.split(",").index(column)
+    cells[place] = second.split(",")[place] if column == "id" else str(1 - int(cells[place] == "1"))
+    assert ",".join(cells) != first
+    path.write_text("\n".join([header, names, ",".join(cells), second, *rest, ""]))
     with pytest.raises(DataError, match="was changed after it was written"):
         read_folds(path, packed)
 
@@ -65,14 +71,14 @@ def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path) -> None:
 def test_folds_of_another_corpus_are_refused(packed: Packed, tmp_path: Path) -> None:
     write_corpus(tmp_path / "other", speakers=2, sessions=2, utterances=2, frames=100, seed=9)
     other = pack(tmp_path / "other", tmp_path / "packed")
-    path = write_folds(tmp_path / "folds", other, make_folds(other, "utterance", 2))
+    path = write_folds(tmp_path / "folds", make_folds(other, "utterance", 2), other)
     with pytest.raises(DataError, match="splits corpus"):
         read_folds(path, packed)
 
 
 def test_two_tables_must_be_told_apart(packed: Packed, tmp_path: Path) -> None:
     for by in ("session", "utterance"):
-        write_folds(tmp_path, packed, make_folds(packed, by, 2))
+        write_folds(tmp_path, make_folds(packed, by, 2), packed)
     with pytest.raises(UsageError, match="session2, utterance2"):
         find_folds(tmp_path, packed, None)
     assert find_folds(tmp_path, packed, "utterance2").by == "utterance"

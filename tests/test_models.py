@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kaggle_hw4.models import EMBEDDINGS, POOLINGS, build_model, count_parameters
-from kaggle_hw4.models.attention import rotary_angles, rotate
+from kaggle_hw4.models.attention import SelfAttention, rotary_angles, rotate
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.workspace import shipped
@@ -128,6 +128,22 @@ def test_boss_predicts_from_bounded_cosines() -> None:
     logits = model(*batch())
     assert logits.abs().max() <= 30.0 + 1e-4
     assert not hasattr(model.head, "bias")
+
+
+def test_dropout_reaches_the_attention_itself() -> None:
+    attention = SelfAttention(16, 2, dropout=0.5, rotary=False).train()
+    x, mask = torch.randn(1, 9, 16), torch.ones(1, 9, dtype=torch.bool)
+    assert not torch.equal(attention(x, mask), attention(x, mask))
+    attention.eval()
+    assert torch.equal(attention(x, mask), attention(x, mask))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_dropout_reaches_every_layer(variant: str) -> None:
+    model = build_model(tiny(variant, "model.dropout=0.375"), 4)
+    rates = [m.dropout for m in model.modules() if isinstance(m, SelfAttention)]
+    rates += [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+    assert set(rates) == {0.375}
 
 
 def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:

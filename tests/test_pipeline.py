@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.cli import main
-from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.errors import DataError, RecipeError
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.pipeline import read_pipeline
-from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.workspace import Workspace, shipped
+from kaggle_hw4.workspace import Workspace
 from tests.conftest import TINY
 
 TRAIN = f"settings = {list(TINY)}"
@@ -71,14 +70,47 @@ def main_ok(*arguments: str) -> None:
 
 @pytest.mark.parametrize("name", ["demo", "kaggle"])
 def test_shipped_pipelines_name_variants_and_keys_that_exist(name: str) -> None:
-    plan = read_pipeline(Workspace.at().pipeline(name))
+    plan = read_pipeline(Workspace.at(), name)
     assert [part.variant for part in plan.train] == ["strong", "boss"]
-    for part in plan.train:
-        read_recipe(shipped(f"pipelines/variants/{part.variant}.toml"), part.settings)
 
 
-def test_a_typo_in_a_pipeline_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "typo.toml"
-    path.write_text(PIPELINE.replace("truth =", "truht ="))
-    with pytest.raises(RecipeError, match="did you mean truth?"):
-        read_pipeline(path)
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("truth =", "truht =", "did you mean truth?"),
+        ("seeds = [0, 1]", "seeds = []", "train.1.seeds"),
+        ("seeds = [0, 1]", "folds = [2]", "only folds 0 to 1"),
+        ('variant = "boss"', 'variant = "bos"', "there is no variant 'bos'"),
+        ("model.d_model=16", "model.d_modle=16", "did you mean d_model?"),
+        ("folds = 2", "folds = 1", "split.folds"),
+    ],
+)
+def test_a_mistake_in_a_pipeline_is_told_before_anything_runs(
+    tmp_path: Path, before: str, after: str, told: str
+) -> None:
+    assert before in PIPELINE
+    (tmp_path / "typo.toml").write_text(PIPELINE.replace(before, after))
+    with pytest.raises(RecipeError, match=told.replace("?", r"\?")):
+        read_pipeline(Workspace(tmp_path), "typo.toml")
+
+
+def test_a_missing_truth_file_is_told_first(tmp_path: Path) -> None:
+    (tmp_path / "chain.toml").write_text(PIPELINE.replace("synth_speakers = 3\n", ""))
+    with pytest.raises(DataError, match=r"truth\.csv: the truth file of chain\.toml is missing"):
+        read_pipeline(Workspace(tmp_path), "chain.toml")
+
+
+def test_a_pipeline_to_the_web_waits_for_a_recorded_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HW4_WORKSPACE", str(tmp_path))
+    local = 'to = "local"\ntruth = "corpus/truth.csv"'
+    (tmp_path / "web.toml").write_text(PIPELINE.replace(local, 'to = "web"'))
+    for _ in range(2):
+        main_ok("run", "web.toml")
+        assert "is fit to be sent: upload" in capsys.readouterr().out
+    assert [e["event"] for e in Ledger(tmp_path / "submissions").events()] == ["created"]
+    main_ok("leaderboard", "record", "Strong+Boss_V1", "--public", "0.78")
+    capsys.readouterr()
+    main_ok("run", "web.toml")
+    assert "scored public 0.78000 on Kaggle's board" in capsys.readouterr().out

@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
 ) -> None:
     settings = (*TINY, "schedule.steps=120", "schedule.validate_every=20")
     recipe = tiny("strong", *settings)
-    write_folds(packed.folder.parent / "folds", packed, folds)
+    write_folds(packed.folder.parent / "folds", folds, packed)
     command = [sys.executable, "-m", "kaggle_hw4", "train", "--variant", "strong"]
     for setting in settings:
         command += ["-s", setting]
@@ -211,14 +211,18 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 
 def test_averaged_weights_are_the_moving_average_of_the_live_ones() -> None:
+    """Weights, and the running statistics of BatchNorm too."""
     live, averaged = (build_model(tiny("boss"), 4) for _ in range(2))
-    expected = averaged.head.weight.detach().clone()
+    expected = {k: v.clone() for k, v in averaged.state_dict().items() if v.is_floating_point()}
     for step in range(1000, 1003):
-        with torch.no_grad():
-            live.head.weight.normal_()
-        expected = 0.9 * expected + 0.1 * live.head.weight.detach()
+        for name, value in live.state_dict().items():
+            if name in expected:
+                value.normal_()
+                expected[name] = 0.9 * expected[name] + 0.1 * value
         update_average(averaged, live, 0.9, step)
-    torch.testing.assert_close(averaged.head.weight.detach(), expected)
+    assert any("running_mean" in name for name in expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(averaged.state_dict()[name], value)
 
 
 def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: Path) -> None:

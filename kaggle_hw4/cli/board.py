@@ -87,8 +87,9 @@ def submitted(value: dict[str, Any]) -> str:
     """One sentence on what became of a submission."""
     if "page" in value:
         return f"{value['version']} is fit to be sent: upload {value['path']} at {value['page']}"
-    scores = f"public {percent(value['public'])}, private {percent(value['private'])}"
-    return f"{value['version']} scored {scores} on the local board"
+    scores = [f"{half} {percent(value[half])}" for half in ("public", "private") if half in value]
+    board = {"local": "the local board", "kaggle": "Kaggle's board"}[value["board"]]
+    return f"{value['version']} scored {', '.join(scores)} on {board}"
 
 
 def after(value: dict[str, Any]) -> str:
@@ -141,27 +142,34 @@ def show_board(workspace: Root = None, as_json: AsJson = False) -> None:
 
 
 def standings(rows: list[dict[str, Any]], baselines: dict[str, float]) -> Any:
-    """Submissions and baselines in one table, the best public score first."""
-    lines = [
-        (
-            -1.0 if row["public"] is None else float(row["public"]),
-            row["version"],
-            _validation(row, "session"),
-            _validation(row, "utterance"),
-            row["board"] or "not sent",
-            percent(row["public"]),
-            percent(row["private"]),
-            "" if row["standard_error"] is None else f"{row['standard_error']:.4f}",
-        )
-        for row in rows
-    ]
-    lines += [
-        (score, f"· {name} baseline", "", "", "kaggle", percent(score), "", "")
+    """Kaggle's board with its four baselines, and below it what has no place there."""
+    from rich.console import Group
+
+    kaggle = [row for row in rows if row["board"] == "kaggle"]
+    others = [row for row in rows if row["board"] != "kaggle"]
+    lines = [(row["public"] or 0.0, _line(row)) for row in kaggle] + [
+        (score, (f"· {name} baseline", "", "", percent(score), "", ""))
         for name, score in baselines.items()
     ]
-    columns = ("submission", "CV sess.>", "CV utt.>", "board", "public>", "private>")
-    ordered = sorted(lines, key=lambda line: -line[0])
-    return table((*columns, "s.e.>"), [line[1:] for line in ordered])
+    ordered = [line for _, line in sorted(lines, key=lambda line: -line[0])]
+    columns = ("submission", "CV session>", "CV utterance>", "public>", "private>", "s.e.>")
+    tables = [table(columns, ordered, "Kaggle's board")]
+    if others:
+        title = "Local board: another corpus, not to be compared with Kaggle's scores"
+        tables.append(table(columns, [_line(row) for row in others], title))
+    return Group(*tables)
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    error = row["standard_error"]
+    return (
+        row["version"],
+        _validation(row, "session"),
+        _validation(row, "utterance"),
+        percent(row["public"]) if row["board"] else "not scored",
+        percent(row["private"]),
+        "" if error is None else f"{error:.4f}",
+    )
 
 
 def _validation(row: dict[str, Any], kind: str) -> str:

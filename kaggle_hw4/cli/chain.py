@@ -27,7 +27,7 @@ def run(
     from kaggle_hw4.pipeline import prepare, read_pipeline, run_pipeline
 
     place = Workspace.at(workspace)
-    plan = read_pipeline(place.pipeline(pipeline))
+    plan = read_pipeline(place, pipeline)
 
     def tell(stage: str, what: str) -> None:
         say(f"{stage:>9}  {what}")

@@ -39,8 +39,11 @@ def synth(
 
 @app.command()
 def download(
-    folder: Annotated[Path, typer.Argument(help="Dataset/ will be in it.")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Argument(help="Dataset/ will be in it; else in the workspace.")
+    ] = None,
     competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "ml2022spring-hw4",
+    workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """Download the competition's files with the Kaggle client.
@@ -52,7 +55,8 @@ def download(
     from kaggle_hw4.kaggle.client import download as fetch
 
     with bars() as bar:
-        dataset = fetch(folder, competition, progress=bar("download"))
+        into = folder or Workspace.at(workspace).root
+        dataset = fetch(into, competition, progress=bar("download"))
     show({"dataset": str(dataset)}, as_json, lambda: str(dataset), f"hw4 data pack {dataset}")
 
 

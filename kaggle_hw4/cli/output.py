@@ -67,7 +67,9 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
             task = shown.add_task(name, total=None, visible=False)
 
             def progress(done: int, total: int | None) -> None:
-                shown.update(task, completed=done, total=total, visible=done != total)
+                shown.update(
+                    task, completed=done, total=total, visible=total is not None and done != total
+                )
 
             return progress
 

@@ -11,8 +11,8 @@ from kaggle_hw4.recipe import Augment
 def spec_augment(features: Tensor, mask: Tensor, augment: Augment, seed: int, step: int) -> Tensor:
     """SpecAugment (Park et al. 2019) on features (B, T, n_mels), drawn for each utterance.
 
-    Masked cells take their band's mean over the segment's real frames: the mean that the
-    frontend may take off stays what it was, and what is masked is then exactly zero.
+    Masked cells take their band's mean over the segment's real frames, so that a masked band is
+    exactly zero once the frontend has taken the mean off.
     """
     if not (augment.band_masks * augment.band_width or augment.time_masks * augment.time_width):
         return features

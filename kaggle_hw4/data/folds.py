@@ -32,7 +32,7 @@ class Folds:
 
     @property
     def hash(self) -> str:
-        return sha256_json([self.by, self.count, self.corpus, self.fold.tolist()])[:16]
+        return sha256_json([self.by, self.corpus, self.fold.tolist(), self.session.tolist()])[:16]
 
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
         return np.flatnonzero(self.fold == fold)
@@ -67,9 +67,12 @@ def make_folds(
         session = np.arange(len(labels))
     else:
         raise UsageError(f"--by {by}: a split is by one of {', '.join(KINDS)}")
-    name = f"{by}{count}" + (f"-seed{seed}" if seed else "")
     fold = deal(labels, session, count, seed)
-    return Folds(name, by, count, seed, packed.hash, fold, session)
+    return Folds(table_name(by, count, seed), by, count, seed, packed.hash, fold, session)
+
+
+def table_name(by: str, count: int, seed: int) -> str:
+    return f"{by}{count}" + (f"-seed{seed}" if seed else "")
 
 
 def deal(
@@ -96,13 +99,11 @@ def deal(
     return fold
 
 
-def write_folds(folder: Path, packed: Packed, folds: Folds) -> Path:
-    """Write `folds/<name>.csv` once; the same table again is fine, another one is not."""
+def write_folds(folder: Path, folds: Folds, packed: Packed) -> Path:
+    """Write `folds/<name>.csv`, which must not be there yet: runs name the table by its hash."""
     path = folder / f"{folds.name}.csv"
     if path.exists():
-        if read_folds(path, packed).hash != folds.hash:
-            raise DataError(f"{path} holds other folds", "choose another --seed, or delete it")
-        return path
+        raise DataError(f"{path} is there already", "choose another --seed, or delete it")
     rows = packed.train
     table = pd.DataFrame(
         {
@@ -121,18 +122,19 @@ def read_folds(path: Path, packed: Packed) -> Folds:
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
         header: dict[str, Any] = json.loads(head.removeprefix("# "))
-        table = pd.read_csv(io.StringIO(body))
+        table = pd.read_csv(io.StringIO(body), dtype={"id": str}, keep_default_na=False)
         fold, session = (table[c].to_numpy(np.int64) for c in ("fold", "session"))
         found = Folds(**{k: header[k] for k in HEADER}, name=path.stem, fold=fold, session=session)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a fold table ({error})", "run `hw4 split` again") from None
-    if found.hash != header.get("hash"):
-        raise DataError(f"{path} was changed after it was written", "delete it and split again")
     if found.corpus != packed.hash:
         raise DataError(
             f"{path} splits corpus {found.corpus}, but {packed.folder} holds {packed.hash}",
-            "run `hw4 split` again",
+            "delete it and run `hw4 split` again",
         )
+    ids = [packed.ids[row] for row in packed.train]
+    if found.hash != header.get("hash") or table["id"].tolist() != ids:
+        raise DataError(f"{path} was changed after it was written", "delete it and split again")
     return found
 
 

@@ -109,7 +109,7 @@ def open_packed(folder: Path) -> Packed:
     manifest = read_manifest(folder)
     for name, sha256 in manifest["sha256"].items():
         verify(folder / name, sha256, REMEDY)
-    table = pd.read_csv(folder / TABLE)
+    table = pd.read_csv(folder / TABLE, dtype={"id": str}, keep_default_na=False)
     lengths = table["frames"].to_numpy(np.int64)
     return Packed(
         folder=folder,

@@ -46,12 +46,12 @@ def draw_segments(
 
 
 class FrameStore:
-    """The corpus on a device: the frames resident there, or memory-mapped on a CPU."""
+    """The corpus for a device: resident there where it fits, else memory-mapped beside it."""
 
     def __init__(self, packed: Packed, device: torch.device) -> None:
         self.packed = packed
         self.device = device
-        self.frames = packed.frames.to(device)
+        self.frames = packed.frames.to(device) if fits(packed.frames, device) else packed.frames
 
     def gather(self, segments: Segments) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, T, n_mels), float32, and their mask (B, T), on the device.
@@ -60,16 +60,20 @@ class FrameStore:
         segment does, is followed by zeros that the mask excludes.
         """
         rows, starts, lengths = segments.rows, segments.starts, segments.lengths
-        first = self._tensor(self.packed.offsets[rows] + starts)
-        real = self._tensor(np.minimum(lengths, self.packed.lengths[rows] - starts))
-        t = torch.arange(int(lengths.max()), device=self.device)
+        where = self.frames.device
+        first = torch.from_numpy(self.packed.offsets[rows] + starts).to(where)
+        real = torch.from_numpy(np.minimum(lengths, self.packed.lengths[rows] - starts)).to(where)
+        t = torch.arange(int(lengths.max()), device=where)
         mask = t < real[:, None]
         index = first[:, None] + torch.minimum(t, real[:, None] - 1)
-        features = self.frames[index].float()
+        features = self.frames[index].to(self.device).float()
+        mask = mask.to(self.device)
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
 
     def labels(self, rows: IntArray) -> torch.Tensor:
-        return self._tensor(self.packed.labels[rows])
+        return torch.from_numpy(self.packed.labels[rows]).to(self.device)
 
-    def _tensor(self, array: IntArray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device)
+
+def fits(frames: torch.Tensor, device: torch.device) -> bool:
+    """Whether a CUDA device holds `frames` in half of its free memory; others share the CPU's."""
+    return device.type != "cuda" or frames.nbytes < torch.cuda.mem_get_info(device)[0] / 2

@@ -1,6 +1,6 @@
 """Members of an ensemble: one variant trained from one seed, with all of its folds."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +83,9 @@ def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -
             raise DataError(f"{run.name}: its test utterances are not those of {runs[0].name}")
     first = manifests[runs[0]]
     folds = [int(manifests[run]["fold"]) for run in runs]
+    twice = [fold for fold, times in Counter(folds).items() if times > 1]
+    if twice:
+        raise DataError(f"{name}: fold {twice[0]} stands there twice", "leave the copies out")
     return Member(
         name=name,
         variant=first["variant"],

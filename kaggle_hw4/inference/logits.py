@@ -57,7 +57,9 @@ def load_weights(model: SpeakerClassifier, path: Path) -> None:
         raise DataError(f"{path}: not the weights of this recipe ({error})") from None
 
 
-def predict_run(run: Run, packed: Packed, folds: Folds, plan: Predict, device: torch.device) -> Any:
+def predict_run(
+    run: Run, packed: Packed, folds: Folds, plan: Predict, device: torch.device
+) -> dict[str, Any]:
     """Predict a finished run anew under `plan`; its logits are replaced, its manifest says so."""
     manifest = run.manifest()
     for key, found, here in (

@@ -1,8 +1,11 @@
 """On which device a model runs, and in which precision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.errors import RecipeError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -23,6 +26,15 @@ def choose_device(name: str) -> torch.device:
             f"--device {name}: this machine has none", "leave it out to choose by itself"
         )
     return torch.device(name)
+
+
+@contextmanager
+def enough_memory(what: str, remedy: str) -> Iterator[None]:
+    """Say what needed more memory than the device has, and what to do about it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise RecipeError(f"{what} needs more memory than the device has", remedy) from None
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
-from kaggle_hw4.inference.precision import autocast
+from kaggle_hw4.inference.precision import autocast, enough_memory
 from kaggle_hw4.models import SpeakerClassifier
 from kaggle_hw4.recipe import Predict
 
@@ -28,7 +28,7 @@ def predict_logits(
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
         features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
-        with autocast(store.device):
+        with enough_memory("a prediction", "use --device cpu"), autocast(store.device):
             logits = model(features, mask).float().cpu().numpy()
         if total is None:
             total = np.zeros((len(rows), logits.shape[1]), np.float32)

@@ -138,7 +138,7 @@ def _row(entry: Entry, board: str | None) -> dict[str, Any]:
         "public": public,
         "private": score.get("private"),
         "standard_error": None if public is None or not rows else standard_error(public, rows),
-        "passes": [] if public is None else passed(public),
+        "passes": passed(public) if board == "kaggle" and public is not None else [],
     }
 
 

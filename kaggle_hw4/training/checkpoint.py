@@ -35,12 +35,12 @@ class State:
 
 
 MODULES = ("model", "averaged", "optimizer")
-PLAIN = ("step", "best", "seconds", "since_report", "steps_since_report")
+PLAIN = ("step", "best", "seconds", "steps_since_report")
 
 
 def save_checkpoint(path: Path, state: State) -> None:
     values = {name: getattr(state, name).state_dict() for name in MODULES}
-    values |= {name: getattr(state, name) for name in PLAIN}
+    values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
     buffer = io.BytesIO()
     torch.save(values, buffer)
     write_bytes(path, buffer.getvalue())
@@ -53,11 +53,14 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
             damaged = archive.testzip()  # torch.load itself does not look at the checksums
         if damaged:
             raise zipfile.BadZipFile(f"{damaged} has changed")
-        values = torch.load(path, map_location=device, weights_only=True)
+        # To the CPU: load_state_dict moves what belongs on the device, and AdamW's counts of
+        # steps do not.
+        values = torch.load(path, map_location="cpu", weights_only=True)
         for name in MODULES:
             getattr(state, name).load_state_dict(values[name])
         for name in PLAIN:
             setattr(state, name, values[name])
+        state.since_report = values["since_report"].to(device)
     except Exception as error:  # spoiled bytes make the unpickler raise nearly anything
         raise DataError(
             f"{path}: not a checkpoint of this run ({error})", "delete it to train from the start"

@@ -18,7 +18,7 @@ from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray, draw_segments
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import evaluate, load_weights, write_predictions
-from kaggle_hw4.inference.precision import autocast, has_bf16
+from kaggle_hw4.inference.precision import autocast, enough_memory, has_bf16
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe
@@ -65,10 +65,6 @@ def train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
             return _train(job, device, monitor)
     except filelock.Timeout:
         raise UsageError(f"{job.run.name} is being trained by another process") from None
-    except torch.OutOfMemoryError:
-        raise RecipeError(
-            f"{job.run.name}: the device ran out of memory", "lower segments.batch_size"
-        ) from None
 
 
 def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
@@ -82,7 +78,8 @@ def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
 
     with listen() as stop:
         while state.step < schedule.steps:
-            train_step(state, store, recipe, rows, job.seed)
+            with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
+                train_step(state, store, recipe, rows, job.seed)
             last = state.step == schedule.steps
             validated = state.step % schedule.validate_every == 0 or last
             if validated or state.step % REPORT_EVERY == 0:
