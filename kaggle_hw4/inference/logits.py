@@ -15,6 +15,7 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.inference.precision import describe_device
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models import SpeakerClassifier, build_model
 from kaggle_hw4.recipe import Predict
@@ -34,7 +35,7 @@ def write_predictions(
         logits = Logits(tuple(packed.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
     return {
-        "predict": plan.model_dump(),
+        "predict": plan.model_dump() | describe_device(store.device),
         "validation": evaluate(oof, packed.labels[validation]),
         "sha256": sha256,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -40,6 +41,12 @@ def enough_memory(what: str, remedy: str) -> Iterator[None]:
 def has_bf16(device: torch.device) -> bool:
     """Whether bf16 pays: on CUDA cards that multiply it natively. A CPU is kept exact."""
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def describe_device(device: torch.device) -> dict[str, Any]:
+    """What a manifest says of where a model ran: the bits depend on it."""
+    precision = "bf16" if has_bf16(device) else "float32"
+    return {"device": device.type, "precision": precision, "threads": torch.get_num_threads()}
 
 
 def autocast(device: torch.device) -> torch.autocast:

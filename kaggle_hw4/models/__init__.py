@@ -8,7 +8,8 @@ from kaggle_hw4.models.classifier import (
     ReluEmbedding,
     SpeakerClassifier,
 )
-from kaggle_hw4.models.conformer import Conformer
+from kaggle_hw4.models.conformer import ConformerLayer
+from kaggle_hw4.models.encoder import Encoder
 from kaggle_hw4.models.heads import CosineHead
 from kaggle_hw4.models.pooling import (
     AttentiveStatisticsPooling,
@@ -16,8 +17,8 @@ from kaggle_hw4.models.pooling import (
     SelfAttentionPooling,
     StatisticsPooling,
 )
-from kaggle_hw4.models.transformer import Transformer
-from kaggle_hw4.recipe import ConformerModel, Recipe
+from kaggle_hw4.models.transformer import TransformerLayer
+from kaggle_hw4.recipe import ConformerModel, Recipe, TransformerModel
 
 Pooling = MeanPooling | StatisticsPooling | SelfAttentionPooling | AttentiveStatisticsPooling
 POOLINGS: dict[str, type[Pooling]] = {
@@ -34,11 +35,7 @@ __all__ = ["SpeakerClassifier", "build_model", "count_parameters"]
 def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerClassifier:
     """The classifier that `recipe` describes, with weights drawn from torch's global generator."""
     model = recipe.model
-    encoder = (
-        Conformer(n_mels, model)
-        if isinstance(model, ConformerModel)
-        else Transformer(n_mels, model)
-    )
+    encoder = build_encoder(model, n_mels)
     pooling = POOLINGS[model.pooling](model.d_model)
     embedding = EMBEDDINGS[model.embedding](pooling.d_out, model.d_embedding)
     head = (
@@ -49,6 +46,14 @@ def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerCla
     return SpeakerClassifier(
         Frontend(recipe.features.normalisation), encoder, pooling, embedding, head
     )
+
+
+def build_encoder(model: ConformerModel | TransformerModel, n_mels: int) -> Encoder:
+    if isinstance(model, ConformerModel):
+        return Encoder(n_mels, model, ConformerLayer, norm=torch.nn.Identity())
+    # A pre-norm stack leaves its sum unnormalised; a post-norm one has just normalised it.
+    norm = torch.nn.LayerNorm(model.d_model) if model.norm == "pre" else torch.nn.Identity()
+    return Encoder(n_mels, model, TransformerLayer, norm)
 
 
 def count_parameters(model: torch.nn.Module) -> int:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from kaggle_hw4.models.pooling import masked_moments
+from kaggle_hw4.models.pooling import frame_weights, weighted_mean, weighted_moments
 
 
 class Frontend(nn.Module):
@@ -18,11 +18,11 @@ class Frontend(nn.Module):
         self.normalisation = normalisation
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        if self.normalisation != "none":
-            mean, deviation = masked_moments(x, mask)
-            x = x - mean.unsqueeze(1)
-            if self.normalisation == "mean_variance":
-                x = x / deviation.unsqueeze(1)
+        if self.normalisation == "mean":
+            x = x - weighted_mean(x, frame_weights(mask)).unsqueeze(1)
+        elif self.normalisation == "mean_variance":
+            mean, deviation = weighted_moments(x, frame_weights(mask))
+            x = (x - mean.unsqueeze(1)) / deviation.unsqueeze(1)
         # Padding is zero from here on, whatever it held: no layer may be told of it.
         return x.masked_fill(~mask.unsqueeze(-1), 0)
 

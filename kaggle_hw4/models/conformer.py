@@ -1,8 +1,8 @@
-"""The Conformer encoder (Gulati et al. 2020), with a convolution that padding cannot leak into."""
+"""The Conformer layer (Gulati et al. 2020), with a convolution that padding cannot leak into."""
 
 from torch import Tensor, nn
 
-from kaggle_hw4.models.attention import SelfAttention, sinusoidal_positions
+from kaggle_hw4.models.attention import SelfAttention
 from kaggle_hw4.recipe import ConformerModel
 
 
@@ -70,21 +70,3 @@ class ConformerLayer(nn.Module):
         x = x + 0.5 * self.feed_forward_out(x)
         normed: Tensor = self.norm(x)
         return normed
-
-
-class Conformer(nn.Module):
-    """(B, T, n_mels) → (B, T, d_model)."""
-
-    def __init__(self, n_mels: int, model: ConformerModel) -> None:
-        super().__init__()
-        self.prenet = nn.Linear(n_mels, model.d_model)
-        self.sinusoidal = model.positions == "sinusoidal"
-        self.layers = nn.ModuleList(ConformerLayer(model) for _ in range(model.n_layers))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.prenet(x)
-        if self.sinusoidal:
-            x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device)
-        for layer in self.layers:
-            x = layer(x, mask)
-        return x

@@ -6,18 +6,22 @@ from torch import Tensor, nn
 EPSILON = 1e-5
 
 
-def masked_moments(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, D) over the real frames of x (B, T, D), mask (B, T)."""
-    weight = mask.to(x.dtype).unsqueeze(-1)
-    return weighted_moments(x, weight / weight.sum(1, keepdim=True))
+def frame_weights(mask: Tensor) -> Tensor:
+    """Weights (B, T, 1), even over the real frames of mask (B, T) and summing to 1."""
+    real = mask.float().unsqueeze(-1)
+    return real / real.sum(1, keepdim=True)
+
+
+def weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
+    """Mean (B, D) of x (B, T, D) under weights (B, T, 1) that sum to 1."""
+    # 0 · NaN is NaN: padding may hold anything, so it is replaced and not just weighted away.
+    return (weight * x.masked_fill(weight == 0, 0)).sum(1)
 
 
 def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, D) of x (B, T, D) under weights (B, T, 1) that sum to 1."""
-    # 0 · NaN is NaN: padding may hold anything, so it is replaced and not just weighted away.
-    x = x.masked_fill(weight == 0, 0)
-    mean = (weight * x).sum(1)
-    variance = (weight * (x - mean.unsqueeze(1)).square()).sum(1)
+    """Mean and standard deviation (B, D) of x (B, T, D) under weights (B, T, 1)."""
+    mean = weighted_mean(x, weight)
+    variance = weighted_mean((x - mean.unsqueeze(1)).square(), weight)
     return mean, (variance + EPSILON).sqrt()
 
 
@@ -27,7 +31,7 @@ class MeanPooling(nn.Module):
         self.d_out = d_model
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return masked_moments(x, mask)[0]
+        return weighted_mean(x, frame_weights(mask))
 
 
 class StatisticsPooling(nn.Module):
@@ -38,7 +42,7 @@ class StatisticsPooling(nn.Module):
         self.d_out = 2 * d_model
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return torch.cat(masked_moments(x, mask), dim=-1)
+        return torch.cat(weighted_moments(x, frame_weights(mask)), dim=-1)
 
 
 class SelfAttentionPooling(nn.Module):
@@ -50,7 +54,7 @@ class SelfAttentionPooling(nn.Module):
         self.score = nn.Linear(d_model, 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return weighted_moments(x, masked_softmax(self.score(x), mask))[0]
+        return weighted_mean(x, masked_softmax(self.score(x), mask))
 
 
 class AttentiveStatisticsPooling(nn.Module):

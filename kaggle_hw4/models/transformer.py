@@ -1,8 +1,8 @@
-"""The Transformer encoder, with LayerNorm before or after its parts."""
+"""The Transformer layer, with LayerNorm before or after its parts."""
 
 from torch import Tensor, nn
 
-from kaggle_hw4.models.attention import SelfAttention, sinusoidal_positions
+from kaggle_hw4.models.attention import SelfAttention
 from kaggle_hw4.recipe import TransformerModel
 
 
@@ -36,24 +36,3 @@ class TransformerLayer(nn.Module):
             x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
-
-
-class Transformer(nn.Module):
-    """(B, T, n_mels) → (B, T, d_model)."""
-
-    def __init__(self, n_mels: int, model: TransformerModel) -> None:
-        super().__init__()
-        self.prenet = nn.Linear(n_mels, model.d_model)
-        self.sinusoidal = model.positions == "sinusoidal"
-        self.layers = nn.ModuleList(TransformerLayer(model) for _ in range(model.n_layers))
-        # A pre-norm stack leaves its sum unnormalised; a post-norm one has just normalised it.
-        self.norm = nn.LayerNorm(model.d_model) if model.norm == "pre" else nn.Identity()
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.prenet(x)
-        if self.sinusoidal:
-            x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device)
-        for layer in self.layers:
-            x = layer(x, mask)
-        normed: Tensor = self.norm(x)
-        return normed

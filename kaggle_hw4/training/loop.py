@@ -18,7 +18,7 @@ from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray, draw_segments
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import evaluate, load_weights, write_predictions
-from kaggle_hw4.inference.precision import autocast, enough_memory, has_bf16
+from kaggle_hw4.inference.precision import autocast, describe_device, enough_memory
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe
@@ -170,9 +170,7 @@ def finish(job: Job, state: State, store: FrameStore, validation: IntArray) -> d
         "steps": state.step,
         "seconds": round(state.seconds, 1),
         "best_while_training": state.best,
-        "device": store.device.type,
-        "precision": "bf16" if has_bf16(store.device) else "float32",
-        "threads": torch.get_num_threads(),
+        **describe_device(store.device),
         **said,
         "sha256": said["sha256"] | weights,
         "made_by": provenance(),
