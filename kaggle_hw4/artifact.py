@@ -11,9 +11,14 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaggle_hw4.errors import DataError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+M = TypeVar("M", bound="BaseModel")
 
 
 def write_bytes(path: Path, data: bytes) -> str:
@@ -42,14 +47,16 @@ def write_json(path: Path, value: Any) -> str:
     return write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, what: str) -> Any:
-    """The value in `path`; `what` names it to the user when it is missing or broken."""
+def read_model(model: type[M], path: Path, what: str, remedy: str) -> M:
+    """The JSON in `path` as a `model`; DataError names `what` and the first thing wrong with it."""
+    from pydantic import ValidationError
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: {what} is missing") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {what} cannot be read ({error})") from None
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: not {what} ({where}: {first['msg']})", remedy) from None
 
 
 def sync_directory(path: Path) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from kaggle_hw4 import stages
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.kaggle.submissions import LABEL
 from kaggle_hw4.recipe import Count, Positive, Section, read_recipe, read_toml, validate
 from kaggle_hw4.workspace import Workspace
 
@@ -35,7 +36,7 @@ class Train(Section):
 
 
 class Ensemble(Section):
-    label: str | None = None
+    label: Annotated[str, Field(pattern=LABEL)] | None = None
 
 
 class Submit(Section):

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from kaggle_hw4.artifact import sha256_json
 from kaggle_hw4.errors import RecipeError
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 10**9  # of any count: more is a slip of the hand
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -75,7 +76,7 @@ class Loss(Section):
 
 class Segments(Section):
     frames: Positive  # length of a training segment, 10 ms each
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST)]
 
 
 class Augment(Section):
@@ -161,7 +162,7 @@ def override(values: dict[str, Any], setting: str) -> None:
     """Lay one `section.key=value` over `values`; the value is TOML, a bare word is a string."""
     name, equals, text = setting.partition("=")
     section, dot, key = name.strip().partition(".")
-    if not (equals and dot and key):
+    if not (equals and section and dot and key):
         raise RecipeError(f"-s {setting!r} is not of the form section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
@@ -187,7 +188,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     # A union puts its tag ("model", "conformer", "d_model") where a reader sees none.
     path = ".".join(p for i, p in enumerate(location) if not (i == 1 and p in ENCODERS))
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _keys(model, location), 1, 0.5)
+        near = difflib.get_close_matches(location[-1], _keys(model, location), 1, 0.6)
         return f"{path} is not a key" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
         return f"{path} is missing"

@@ -17,14 +17,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
+from pydantic import BaseModel, ConfigDict, Field
 
-from kaggle_hw4.artifact import read_json, sha256_json, verify, write_bytes, write_json, write_text
+from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, write_json, write_text
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.recipe import Recipe, read_recipe
 
@@ -35,6 +36,31 @@ class Logits:
 
     ids: tuple[str, ...]
     values: npt.NDArray[np.float32]
+
+
+class Table(BaseModel):
+    """The fold table that a run was trained on."""
+
+    name: str
+    by: str
+    count: int
+    hash: str
+
+
+class Manifest(BaseModel):
+    """run.json; what is not named here is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    variant: str
+    fold: Annotated[int, Field(ge=0)]
+    seed: int
+    recipe: str
+    corpus: str
+    folds: Table
+    seconds: float
+    validation: dict[str, float]
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -70,8 +96,8 @@ class Run:
         return f"delete {self.folder} and train it again"
 
     def manifest(self) -> dict[str, Any]:
-        value: dict[str, Any] = read_json(self.folder / "run.json", "the manifest of a run")
-        return value
+        path = self.folder / "run.json"
+        return read_model(Manifest, path, "the manifest of a run", self.remedy).model_dump()
 
     def recipe(self) -> Recipe:
         return read_recipe(self.folder / "recipe.toml")
@@ -106,11 +132,11 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
     for path in paths:
         if not path.is_dir():
             raise UsageError(f"{path} is no folder of runs", "`hw4 train` makes them in runs/")
-        for recipe in sorted(
-            [*path.glob("recipe.toml"), *path.glob("*/recipe.toml"), *path.glob("*/*/recipe.toml")]
-        ):
-            folder = recipe.parent.resolve()
-            found.setdefault(folder, Run(folder))
+        for depth in ("", "*/", "*/*/"):
+            for name in ("recipe.toml", "run.json"):
+                for file in sorted(path.glob(depth + name)):
+                    folder = file.parent.resolve()
+                    found.setdefault(folder, Run(folder))
     return list(found.values())
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from kaggle_hw4.artifact import commit, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.workspace import Workspace
@@ -122,6 +124,14 @@ def ensemble(
 
     `split` takes only the runs that were trained on the fold table of that name.
     """
+    workspace.submissions.mkdir(parents=True, exist_ok=True)
+    with FileLock(workspace.submissions / ".ensemble.lock"):  # two at once would make it twice
+        return _ensemble(workspace, paths, label, split)
+
+
+def _ensemble(
+    workspace: Workspace, paths: Iterable[Path], label: str | None, split: str | None
+) -> dict[str, Any]:
     from kaggle_hw4.ensemble.blend import blend
     from kaggle_hw4.ensemble.members import find_members, label_of
     from kaggle_hw4.kaggle.ledger import Ledger
@@ -140,12 +150,13 @@ def ensemble(
     for entry in ledger.entries():
         made = entry.created or {}
         same = made.get("label") == label and made.get("inputs") == inputs
-        if same and path_of(workspace.submissions, entry.version).is_file():
+        path = path_of(workspace.submissions, entry.version)
+        if same and path.is_file() and sha256_file(path) == made["sha256"]:
             return {**made, "new": False, "unfinished": unfinished}
     packed = open_corpus(workspace)
+    _check_corpus(packed, done)
     truth = {packed.ids[row]: int(packed.labels[row]) for row in packed.train}
     found = blend(members, truth)
-    _check_test(packed, members[0].test_ids)
     names = [packed.speakers[i] for i in found.test_labels]
     written = write_submission(workspace.submissions, label, members[0].test_ids, names)
     event = ledger.append(
@@ -176,12 +187,13 @@ def describe(found: "Blend") -> dict[str, Any]:
     }
 
 
-def _check_test(packed: "Packed", ids: Sequence[str]) -> None:
-    if list(ids) != [packed.ids[row] for row in packed.test]:
-        raise DataError(
-            f"the runs predict another test set than {packed.folder} holds",
-            "use the workspace that they were trained in",
-        )
+def _check_corpus(packed: "Packed", runs: Iterable["Run"]) -> None:
+    for run in runs:
+        if run.manifest()["corpus"] != packed.hash:
+            raise DataError(
+                f"{run.name} was trained on another corpus than {packed.folder} holds",
+                "use the workspace that it was trained in",
+            )
 
 
 def submit(
@@ -192,6 +204,8 @@ def submit(
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.submissions import check_submission, path_of
 
+    if to not in ("web", "local"):
+        raise UsageError(f"--to {to}: a submission goes to web (by hand) or local (with --truth)")
     if (to == "local") != (truth is not None):
         raise UsageError("--to local and --truth FILE belong together: give both or none")
     ledger = Ledger(workspace.submissions)
@@ -199,7 +213,7 @@ def submit(
     path = path_of(workspace.submissions, entry.version)
     packed = open_corpus(workspace)
     problems = check_submission(path, [packed.ids[row] for row in packed.test], packed.speakers)
-    if not problems and entry.created and sha256_file(path) != entry.created["sha256"]:
+    if not problems and entry.created and sha256_file(path) != entry.created.get("sha256"):
         problems = ["its rows have changed since hw4 wrote it"]
     if problems:
         raise DataError(f"{path} is not fit to be sent", "make it anew: hw4 ensemble", problems)

@@ -119,6 +119,8 @@ def test_json_is_json_and_hints_stay_off_stdout(
         (("ensemble", "nowhere"), 2, "nowhere is no folder of runs"),
         (("submit",), 2, "no submission yet"),
         (("submit", "--to", "local"), 2, "--truth"),
+        (("submit", "--to", "kaggle"), 2, "web (by hand) or local"),
+        (("train", "--variant", "boss", "--seed", "9" * 30), 2, "--seed"),
         (("leaderboard", "record", "Boss_V9", "--public", "0.8"), 2, "no submission 'Boss_V9'"),
         (("run", "pipelines/none.toml"), 3, "there is no pipeline 'pipelines/none.toml'"),
         (("data", "pack", "nowhere"), 4, "holds no metadata.json"),
@@ -138,6 +140,38 @@ def test_a_mistake_is_told_in_one_line_with_its_code(
     assert "Traceback" not in error
     if code != 2:
         assert error.count("\n") == 1
+
+
+def test_an_edited_submission_is_refused_and_made_anew(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    run("ensemble", workspace / "runs")
+    path = workspace / "submissions" / "output_Boss_V1.csv"
+    lines = path.read_text().splitlines()
+    names = {line.split(",")[1] for line in lines[1:]} | {"id00000"}
+    path.write_text("\n".join([*lines[:-1], f"{lines[-1].split(',')[0]},{min(names)}"]) + "\n")
+    assert run("submit") == 4
+    assert "make it anew: hw4 ensemble" in capsys.readouterr().err
+    assert run("ensemble", workspace / "runs") == 0
+    assert run("submit") == 0
+    assert "Boss_V2 is fit to be sent" in capsys.readouterr().out
+
+
+def test_runs_of_another_corpus_are_refused(
+    workspace: Path, corpus: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", *SETTINGS)
+    metadata = json.loads((dataset / "metadata.json").read_text())
+    next(iter(metadata["speakers"].values())).pop()
+    (dataset / "metadata.json").write_text(json.dumps(metadata))
+    assert run("data", "pack", dataset, "--replace") == 0
+    assert run("ensemble", workspace / "runs") == 4
+    assert "was trained on another corpus" in capsys.readouterr().err
+    assert run("split", "--folds", "2") == 4
+    assert "delete it and run `hw4 split` again" in capsys.readouterr().err
 
 
 def test_without_a_corpus_one_is_told_what_to_run(

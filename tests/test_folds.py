@@ -68,6 +68,11 @@ def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path, column: str)
         read_folds(path, packed)
 
 
+def test_more_folds_than_sessions_are_refused(packed: Packed) -> None:
+    with pytest.raises(UsageError, match="too few sessions"):
+        make_folds(packed, "session", 30)
+
+
 def test_folds_of_another_corpus_are_refused(packed: Packed, tmp_path: Path) -> None:
     write_corpus(tmp_path / "other", speakers=2, sessions=2, utterances=2, frames=100, seed=9)
     other = pack(tmp_path / "other", tmp_path / "packed")

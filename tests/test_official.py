@@ -45,6 +45,13 @@ def test_a_missing_json_file_is_named(dataset: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["metadata", "testdata", "mapping"])
+@pytest.mark.parametrize("content", ["{}", "[]", "null", "[" * 100_000])
+def test_a_json_file_that_says_nothing_is_named(dataset: Path, name: str, content: str) -> None:
+    (dataset / f"{name}.json").write_text(content)
+    assert any(p.startswith(f"{name}.json: ") for p in problems_of(dataset))
+
+
+@pytest.mark.parametrize("name", ["metadata", "testdata", "mapping"])
 def test_a_json_file_that_is_none_is_named(dataset: Path, name: str) -> None:
     (dataset / f"{name}.json").write_text('{"n_mels": 40, ')
     assert any(f"{name}.json: not readable as JSON" in p for p in problems_of(dataset))
@@ -65,6 +72,9 @@ T40 = torch.zeros(60, 40)
         (b"not a tensor at all", "not a tensor that torch.load reads"),
         (b"", "not a tensor that torch.load reads"),
         ({"mel": T40}, "found a dict, expected a tensor"),
+        (T40.to_sparse(), "found a sparse"),
+        (T40.to("meta"), "found a sparse, nested or empty-handed tensor"),
+        (T40.to(torch.float8_e4m3fn), "found dtype torch.float8_e4m3fn"),
         (torch.zeros(60, 39), "found shape (60, 39)"),
         (torch.zeros(60), "found shape (60,)"),
         (torch.zeros(60, 40, dtype=torch.int64), "found dtype torch.int64, expected float32"),
@@ -86,6 +96,21 @@ def test_a_bad_feature_file_is_named(dataset: Path, value: Any, told: str) -> No
     [problem] = problems_of(dataset)
     assert problem.startswith(f"{path.name}: ")
     assert told in problem
+
+
+def test_a_flipped_bit_in_a_feature_file_is_noticed(dataset: Path) -> None:
+    path = a_feature(dataset)
+    numbers = torch.load(path, weights_only=True).numpy().tobytes()
+    data = bytearray(path.read_bytes())
+    data[data.index(numbers) + len(numbers) // 2] ^= 1
+    path.write_bytes(data)
+    assert "is damaged" in problems_of(dataset)[0]
+
+
+def test_a_tensor_that_wants_its_gradient_is_packed(dataset: Path, tmp_path: Path) -> None:
+    path = a_feature(dataset)
+    torch.save(torch.load(path, weights_only=True).requires_grad_(), path)
+    assert len(pack(dataset, tmp_path / "packed").ids) == 44
 
 
 def test_a_pickle_that_would_run_code_is_not_run(dataset: Path, tmp_path: Path) -> None:

@@ -48,6 +48,35 @@ def test_a_flipped_bit_is_noticed(corpus: Path, tmp_path: Path, name: str) -> No
         open_packed(tmp_path / "packed")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"float16"', '"float32"'), ('"n_mels": 40', '"n_mels": 41'), ('"sha256"', '"sha255"')],
+)
+def test_a_changed_manifest_is_noticed(
+    corpus: Path, tmp_path: Path, before: str, after: str
+) -> None:
+    path = pack(corpus, tmp_path / "packed").folder / "packed.json"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(DataError, match="hw4 data pack DATASET --replace"):
+        open_packed(tmp_path / "packed")
+
+
+def test_speakers_in_another_order_are_noticed(corpus: Path, tmp_path: Path) -> None:
+    path = pack(corpus, tmp_path / "packed").folder / "packed.json"
+    manifest = json.loads(path.read_text())
+    manifest["speakers"].reverse()
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="its hash is not that of its speakers and files"):
+        open_packed(tmp_path / "packed")
+
+
+def test_what_a_killed_pack_left_is_taken_away(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / ".packed.new.abc" / "packed.new").mkdir(parents=True)
+    pack(corpus, tmp_path / "packed")
+    assert [p.name for p in tmp_path.iterdir()] == ["packed"]
+
+
 def test_another_corpus_does_not_take_the_place_of_this_one(
     corpus: Path, dataset: Path, tmp_path: Path
 ) -> None:

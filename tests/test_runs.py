@@ -19,7 +19,11 @@ def make(folder: Path, done: bool = True) -> Run:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     sha256 = run.write_logits("oof", Logits(("a.pt", "b.pt"), values))
     if done:
-        run.write_manifest({"sha256": {"oof.safetensors": sha256}})
+        folds = {"name": "session2", "by": "session", "count": 2, "hash": "f"}
+        run.write_manifest(
+            {"variant": "boss", "fold": 0, "seed": 0, "recipe": "r", "corpus": "c", "folds": folds}
+            | {"seconds": 1.0, "validation": {}, "sha256": {"oof.safetensors": sha256}}
+        )
     return run
 
 
@@ -45,6 +49,20 @@ def test_runs_are_found_from_any_folder_above_them(tmp_path: Path) -> None:
         assert [found.folder for found in find_runs([above, above])] == [run.folder]
     with pytest.raises(UsageError, match="is no folder of runs"):
         find_runs([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("spoiled", ["", "{}", "[]", '{"variant": "boss"', '{"fold": "x"}'])
+def test_a_damaged_manifest_is_told_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
+    run = make(tmp_path / "run")
+    (run.folder / "run.json").write_text(spoiled)
+    with pytest.raises(DataError, match=r"run\.json: not the manifest of a run .*train it again"):
+        run.manifest()
+
+
+def test_a_finished_run_without_its_recipe_is_still_found(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    (run.folder / "recipe.toml").unlink()
+    assert find_runs([tmp_path]) == [Run(run.folder.resolve())]
 
 
 def test_only_a_manifest_makes_a_run_finished(tmp_path: Path) -> None:

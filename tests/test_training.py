@@ -238,6 +238,25 @@ def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: P
         load_checkpoint(made.run.checkpoint, state, CPU)
 
 
+def test_lost_best_weights_are_told_at_the_end(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    made = job(tiny("simple"), packed, folds, tmp_path)
+    trained(tiny("simple"), packed, folds, tmp_path)
+    (made.run.folder / "run.json").unlink()
+    (made.run.folder / "best.safetensors").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"best\.safetensors has changed.*train it again"):
+        train(made, CPU, Silent())
+
+
+def test_a_step_that_needs_too_much_memory_is_told(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    recipe = tiny("simple", "segments.frames=900000000", "segments.batch_size=100")
+    with pytest.raises(RecipeError, match=r"more memory than there is; lower segments\.batch_size"):
+        trained(recipe, packed, folds, tmp_path)
+
+
 def test_lines_after_the_checkpoint_are_dropped(
     packed: Packed, folds: Folds, tmp_path: Path
 ) -> None:

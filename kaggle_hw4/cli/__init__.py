@@ -6,6 +6,7 @@ Heavy imports live inside the commands, so that `hw4 --help` is instant.
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,7 +16,7 @@ import typer
 from kaggle_hw4 import __version__
 from kaggle_hw4.cli import board, chain, data, training
 from kaggle_hw4.cli.output import complain
-from kaggle_hw4.errors import DataError, Hw4Error, Stopped
+from kaggle_hw4.errors import DataError, Hw4Error, Interrupted, Stopped
 
 app = typer.Typer(
     name="hw4",
@@ -52,14 +53,19 @@ def root(
         os.environ["HW4_WORKSPACE"] = str(workspace)
 
 
-def stop(_number: int, _frame: FrameType | None) -> None:
-    """Unwind on SIGTERM, so that what is half-written is taken away."""
-    raise Stopped("stopped", "run the same command again")
+def stop(number: int, _frame: FrameType | None) -> None:
+    """Unwind on a signal, so that what is half-written is taken away."""
+    kind = Interrupted if number == signal.SIGINT else Stopped
+    raise kind("stopped", "run the same command again")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of ours become one line and their exit code."""
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without · and ± shows ? for them
+            stream.reconfigure(errors="replace")
     try:
         app(arguments)
     except Hw4Error as error:

@@ -18,7 +18,7 @@ def synth(
     folder: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
     speakers: Annotated[int, typer.Option(min=2)] = 40,
     frames: Annotated[float, typer.Option(min=91, help="Median length, 10 ms each.")] = 300,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Write synthetic speakers in the official layout.

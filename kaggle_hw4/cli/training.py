@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 def split(
     folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
     by: Annotated[str, typer.Option(help="session (unseen ones) or utterance.")] = "session",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +60,9 @@ def train(
         list[int] | None, typer.Option(min=0, help="One fold; may be repeated.")
     ] = None,
     folds: Annotated[str | None, typer.Option(help="'all', or a list such as 0,1.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(min=0, help="May be repeated.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, max=2**32 - 1, help="May be repeated.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Which fold table, if there are two.")] = None,
     settings: Settings = None,
     device: Device = "auto",

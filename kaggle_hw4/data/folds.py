@@ -16,6 +16,7 @@ from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.errors import DataError, UsageError
 
 KINDS = ("session", "utterance")
+REMEDY = "delete it and run `hw4 split` again"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def make_folds(
     else:
         raise UsageError(f"--by {by}: a split is by one of {', '.join(KINDS)}")
     fold = deal(labels, session, count, seed)
+    if np.bincount(fold, minlength=count).min() == 0:
+        raise UsageError(f"--folds {count}: there are too few sessions for so many folds")
     return Folds(table_name(by, count, seed), by, count, seed, packed.hash, fold, session)
 
 
@@ -125,16 +128,16 @@ def read_folds(path: Path, packed: Packed) -> Folds:
         table = pd.read_csv(io.StringIO(body), dtype={"id": str}, keep_default_na=False)
         fold, session = (table[c].to_numpy(np.int64) for c in ("fold", "session"))
         found = Folds(**{k: header[k] for k in HEADER}, name=path.stem, fold=fold, session=session)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: not a fold table ({error})", "run `hw4 split` again") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
     if found.corpus != packed.hash:
         raise DataError(
             f"{path} splits corpus {found.corpus}, but {packed.folder} holds {packed.hash}",
-            "delete it and run `hw4 split` again",
+            REMEDY,
         )
     ids = [packed.ids[row] for row in packed.train]
     if found.hash != header.get("hash") or table["id"].tolist() != ids:
-        raise DataError(f"{path} was changed after it was written", "delete it and split again")
+        raise DataError(f"{path} was changed after it was written", REMEDY)
     return found
 
 

@@ -26,7 +26,7 @@ def inspect_corpus(folder: Path) -> dict[str, Any]:
         },
         "training_lengths": describe_lengths(packed.lengths[packed.train]),
         "test_lengths": describe_lengths(packed.lengths[packed.test]),
-        "levels": read_manifest(folder)["statistics"],
+        "levels": read_manifest(folder).statistics,
         "utterances_per_speaker": {
             "min": int(per_speaker.min()),
             "mean": float(per_speaker.mean()),

@@ -3,20 +3,22 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import filelock
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kaggle_hw4.artifact import (
     new_directory,
     provenance,
-    read_json,
+    read_model,
     sha256_file,
     sha256_json,
     verify,
@@ -76,23 +78,35 @@ def pack(
     Raises DataError with every problem found, also those inside the feature files.
     """
     source = find_folder(dataset)
-    if folder.exists() and not replace:
-        return _already_packed(source, folder, dtype)
-    found, new = read_official(dataset), folder.with_name(folder.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with filelock.FileLock(lock):
+        try:
+            if folder.exists() and not replace:
+                return _already_packed(source, folder, dtype)
+            return _pack(source, folder, dtype, progress)
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _pack(source: Path, folder: Path, dtype: str, progress: Callable[[int, int], None]) -> Packed:
+    found, new = read_official(source), folder.with_name(folder.name + ".new")
+    for stale in (new, *folder.parent.glob(f".{new.name}.*")):  # of a pack that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     with new_directory(new) as made:
         frames_hash, moments = _write_frames(made / FRAMES, found, DTYPES[dtype], progress)
         found.raise_problems()
         table_hash = write_text(
             made / TABLE, _table(found).to_csv(index=False, lineterminator="\n")
         )
+        sha256 = {FRAMES: frames_hash, TABLE: table_hash}
         manifest = {
             "format": FORMAT,
-            "hash": sha256_json([frames_hash, table_hash, found.speakers])[:16],
+            "hash": corpus_hash(sha256, found.speakers),
             "dtype": dtype,
             "n_mels": found.n_mels,
             "speakers": found.speakers,
-            "sha256": {FRAMES: frames_hash, TABLE: table_hash},
+            "sha256": sha256,
             "statistics": moments,
             "sources": found.sources(),
             "made_by": provenance(),
@@ -107,15 +121,15 @@ def open_packed(folder: Path) -> Packed:
     if not folder.is_dir():
         raise DataError(f"no packed corpus in {folder}", "run `hw4 data pack DATASET` first")
     manifest = read_manifest(folder)
-    for name, sha256 in manifest["sha256"].items():
-        verify(folder / name, sha256, REMEDY)
+    for name in (FRAMES, TABLE):
+        verify(folder / name, manifest.sha256[name], REMEDY)
     table = pd.read_csv(folder / TABLE, dtype={"id": str}, keep_default_na=False)
     lengths = table["frames"].to_numpy(np.int64)
     return Packed(
         folder=folder,
-        hash=manifest["hash"],
-        n_mels=manifest["n_mels"],
-        speakers=tuple(manifest["speakers"]),
+        hash=manifest.hash,
+        n_mels=manifest.n_mels,
+        speakers=tuple(manifest.speakers),
         ids=tuple(table["id"]),
         labels=table["label"].to_numpy(np.int64),
         offsets=np.cumsum(lengths) - lengths,
@@ -124,28 +138,52 @@ def open_packed(folder: Path) -> Packed:
     )
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = read_json(folder / MANIFEST, "the manifest of the packed corpus")
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"{folder} has format {manifest.get('format')}, expected {FORMAT}", REMEDY)
-    return manifest
+class Manifest(BaseModel):
+    """packed.json: what the files beside it hold, and what made them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: Literal[1]
+    hash: str
+    dtype: Literal["float16", "float32"]
+    n_mels: Annotated[int, Field(ge=1)]
+    speakers: list[str]
+    sha256: dict[str, str]
+    statistics: dict[str, float]
+    sources: dict[str, str]
+
+    @model_validator(mode="after")
+    def hash_is_its_own(self) -> "Manifest":
+        if self.hash != corpus_hash(self.sha256, self.speakers):
+            raise ValueError("its hash is not that of its speakers and files")
+        return self
 
 
-def _map_frames(path: Path, manifest: dict[str, Any], count: int) -> torch.Tensor:
-    size = count * manifest["n_mels"]
+def corpus_hash(sha256: Mapping[str, str], speakers: Sequence[str]) -> str:
+    return sha256_json([sha256.get(FRAMES), sha256.get(TABLE), list(speakers)])[:16]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder / MANIFEST} is missing", REMEDY)
+    return read_model(Manifest, folder / MANIFEST, "the manifest of a packed corpus", REMEDY)
+
+
+def _map_frames(path: Path, manifest: Manifest, count: int) -> torch.Tensor:
+    size, dtype = count * manifest.n_mels, DTYPES[manifest.dtype]
+    if path.stat().st_size != size * dtype.itemsize:
+        raise DataError(f"{path} is not as long as {MANIFEST} says", REMEDY)
     # shared=False: nobody can write through this map into the file.
-    flat = torch.from_file(str(path), shared=False, size=size, dtype=DTYPES[manifest["dtype"]])
-    return flat.view(count, manifest["n_mels"])
+    flat = torch.from_file(str(path), shared=False, size=size, dtype=dtype)
+    return flat.view(count, manifest.n_mels)
 
 
 def _already_packed(source: Path, folder: Path, dtype: str) -> Packed:
     manifest = read_manifest(folder)
     sources = {
-        name: sha256_file(source / name)
-        for name in manifest["sources"]
-        if (source / name).is_file()
+        name: sha256_file(source / name) for name in manifest.sources if (source / name).is_file()
     }
-    if manifest["sources"] != sources or manifest["dtype"] != dtype:
+    if manifest.sources != sources or manifest.dtype != dtype:
         raise DataError(
             f"{folder} holds another corpus (or another --dtype) than {source}",
             "give it a workspace of its own with --workspace, or --replace this one",

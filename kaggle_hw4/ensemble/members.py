@@ -58,10 +58,14 @@ def _rung(variant: str) -> int:
     return LADDER.index(variant) if variant in LADDER else len(LADDER)
 
 
+def _table(manifest: dict[str, Any]) -> str:
+    return f"{manifest['folds']['name']} ({manifest['folds']['hash']})"
+
+
 def _check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
-    for what, key in (
-        ("corpora", lambda m: m["corpus"]),
-        ("fold tables", lambda m: f"{m['folds']['name']} ({m['folds']['hash']})"),
+    for what, key, remedy in (
+        ("corpora", lambda m: m["corpus"], "name those of one"),
+        ("fold tables", _table, "choose one with --split"),
     ):
         found = defaultdict(set)
         for run, manifest in manifests.items():
@@ -70,7 +74,7 @@ def _check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
             listed = "; ".join(f"{k}: {', '.join(sorted(v))}" for k, v in sorted(found.items()))
             raise DataError(
                 f"these runs come from different {what}: {listed}",
-                "name those of one, or choose with --split",
+                remedy,
             )
 
 

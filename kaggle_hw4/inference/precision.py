@@ -34,8 +34,12 @@ def enough_memory(what: str, remedy: str) -> Iterator[None]:
     """Say what needed more memory than the device has, and what to do about it."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise RecipeError(f"{what} needs more memory than the device has", remedy) from None
+    except (torch.OutOfMemoryError, MemoryError):
+        raise RecipeError(f"{what} needs more memory than there is", remedy) from None
+    except RuntimeError as error:
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        raise RecipeError(f"{what} needs more memory than there is", remedy) from None
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -12,6 +12,7 @@ from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.ledger import Ledger
 
 HEADER = ("Id", "Category")
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$"
 SHOWN = 5  # problems of one kind that are told one by one
 
 Row = tuple[int, str, str]  # its number in the file (the header is row 1), Id, Category
@@ -30,9 +31,10 @@ def write_submission(
     folder: Path, label: str, ids: Sequence[str], speakers: Sequence[str]
 ) -> Submission:
     """Write `output_<label>_V<n>.csv`, n above every n that this label has ever had here."""
-    if not re.fullmatch(r"[A-Za-z0-9+_.-]+", label):
+    if not re.fullmatch(LABEL, label):
         raise UsageError(
-            f"label {label!r} cannot name a file", "use letters, digits, +, -, _ and ."
+            f"label {label!r} cannot name a file",
+            "give it a --label of letters, digits, +, -, _ and .",
         )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

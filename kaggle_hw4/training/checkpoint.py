@@ -23,6 +23,7 @@ class State:
     since_report: torch.Tensor  # sums over steps of the loss and of the batch's accuracy
     step: int = 0  # steps done
     best: float = -1.0  # highest validation accuracy so far
+    best_sha256: str = ""  # of the weights that reached it
     seconds: float = 0.0  # spent training so far
     steps_since_report: int = 0
 
@@ -35,7 +36,7 @@ class State:
 
 
 MODULES = ("model", "averaged", "optimizer")
-PLAIN = ("step", "best", "seconds", "steps_since_report")
+PLAIN = ("step", "best", "best_sha256", "seconds", "steps_since_report")
 
 
 def save_checkpoint(path: Path, state: State) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from kaggle_hw4.artifact import provenance, sha256_file, write_bytes, write_text
+from kaggle_hw4.artifact import provenance, verify, write_bytes, write_text
 from kaggle_hw4.data.augment import spec_augment
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.packed import Packed
@@ -148,17 +148,21 @@ def validate(state: State, store: FrameStore, rows: IntArray, run: Run) -> dict[
     found = evaluate(logits, store.packed.labels[rows])
     if found["accuracy"] > state.best:
         state.best = found["accuracy"]
-        _write_weights(run, "best", state)
+        state.best_sha256 = _write_weights(run, "best", state)
     return {"validation_accuracy": found["accuracy"], "validation_loss": found["loss"]}
 
 
 def finish(job: Job, state: State, store: FrameStore, validation: IntArray) -> dict[str, Any]:
     """Write the averaged weights, the logits and, last of all, the manifest."""
     run, plan = job.run, job.recipe.predict
-    _write_weights(run, "averaged", state)
+    verify(run.folder / "best.safetensors", state.best_sha256, run.remedy)
+    averaged_sha256 = _write_weights(run, "averaged", state)
     load_weights(state.averaged, run.folder / f"{plan.weights}.safetensors")
     said = write_predictions(run, state.averaged, store, validation, plan)
-    weights = {f"{n}.safetensors": sha256_file(run.folder / f"{n}.safetensors") for n in WEIGHTS}
+    weights = {
+        "best.safetensors": state.best_sha256,
+        "averaged.safetensors": averaged_sha256,
+    }
     manifest = {
         "variant": job.variant,
         "fold": job.fold,
@@ -179,12 +183,9 @@ def finish(job: Job, state: State, store: FrameStore, validation: IntArray) -> d
     return manifest
 
 
-WEIGHTS = ("best", "averaged")
-
-
-def _write_weights(run: Run, name: str, state: State) -> None:
+def _write_weights(run: Run, name: str, state: State) -> str:
     tensors = {k: v.cpu().contiguous() for k, v in state.averaged.state_dict().items()}
-    write_bytes(run.folder / f"{name}.safetensors", safetensors.torch.save(tensors))
+    return write_bytes(run.folder / f"{name}.safetensors", safetensors.torch.save(tensors))
 
 
 def _figures(job: Job, state: State) -> dict[str, float]:
@@ -216,10 +217,10 @@ def _cut_log(run: Run, step: int) -> None:
     if not run.metrics.is_file():
         return
     kept = []
-    for line in run.metrics.read_text().splitlines():
+    for line in run.metrics.read_text(errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except ValueError:  # torn by the kill
+        except (ValueError, TypeError, KeyError):  # torn by the kill
             break
     write_text(run.metrics, "".join(kept))
