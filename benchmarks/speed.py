@@ -42,7 +42,7 @@ def main() -> None:
             rows += bench_variant(variant, store)
     title = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     cells = [(part, f"{took:.3f}", what) for part, took, what in rows]
-    Console().print(table(("part", "seconds>", "of what"), cells, title))
+    Console(width=120).print(table(("part", "seconds>", "of what"), cells, title))
 
 
 def bench_variant(variant: str, store: FrameStore) -> list[tuple[str, float, str]]:

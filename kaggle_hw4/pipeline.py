@@ -119,7 +119,8 @@ def run_pipeline(
     made = stages.ensemble(workspace, runs, plan.ensemble.label)
     say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
     path = workspace.shown(path_of(workspace.submissions, made["version"]))
-    return made | {"path": path, "score": _submit(workspace, plan.submit, made["version"])}
+    score = _submit(workspace, plan.submit, made["version"])
+    return made | {"path": path, "folds": plan.split.folds, "score": score}
 
 
 def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any]:

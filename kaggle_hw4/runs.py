@@ -59,7 +59,7 @@ class Manifest(BaseModel):
     corpus: str
     folds: Table
     seconds: float
-    validation: dict[str, float]
+    validation: dict[str, int | float]
     sha256: dict[str, str]
 
 

@@ -137,8 +137,6 @@ def show_board(workspace: Root = None, as_json: AsJson = False) -> None:
         lambda: standings(rows, board.BASELINES),
         "" if rows else "hw4 ensemble runs/*",
     )
-    if any(row["board"] == "local" for row in rows) and not as_json:
-        say("a local score is on a corpus of its own: the baselines are Kaggle's, for orientation")
 
 
 def standings(rows: list[dict[str, Any]], baselines: dict[str, float]) -> Any:

@@ -43,8 +43,10 @@ def _finished(value: dict[str, Any]) -> str:
     """Where the submission is, what validation promised and what became of it."""
     cv = value["cv"][0]
     interval = f"{cv['low']:.3f}–{cv['high']:.3f} of {cv['n']:,} utterances"
+    k = value["folds"]
     return (
         f"submission  {value['path']}\n"
-        f"promised    {percent(cv['accuracy'])} out of fold by {cv['kind']} ({interval})\n"
-        f"scored      {submitted(value['score'])}"
+        f"validation  {percent(cv['accuracy'])} out of fold by {cv['kind']} ({interval}), "
+        f"by models that heard {k - 1} of {k} folds; all of them predict the test\n"
+        f"test        {submitted(value['score'])}"
     )
