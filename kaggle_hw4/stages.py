@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.data.packed import Packed
     from kaggle_hw4.ensemble.blend import Blend
+    from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.runs import Run
     from kaggle_hw4.training.loop import Monitor
 
@@ -135,7 +136,7 @@ def _ensemble(
     from kaggle_hw4.ensemble.blend import blend
     from kaggle_hw4.ensemble.members import find_members, label_of
     from kaggle_hw4.kaggle.ledger import Ledger
-    from kaggle_hw4.kaggle.submissions import path_of, write_submission
+    from kaggle_hw4.kaggle.submissions import write_submission
     from kaggle_hw4.runs import find_runs, finished
 
     runs = find_runs(paths)
@@ -147,12 +148,8 @@ def _ensemble(
     inputs = {k: v for m in members for k, v in m.inputs.items()}
     ledger = Ledger(workspace.submissions)
     unfinished = [run.name for run in runs if not run.done]
-    for entry in ledger.entries():
-        made = entry.created or {}
-        same = made.get("label") == label and made.get("inputs") == inputs
-        path = path_of(workspace.submissions, entry.version)
-        if same and path.is_file() and sha256_file(path) == made["sha256"]:
-            return {**made, "new": False, "unfinished": unfinished}
+    if made := _made_already(ledger, label, inputs):
+        return {**made, "new": False, "unfinished": unfinished}
     packed = open_corpus(workspace)
     _check_corpus(packed, done)
     truth = {packed.ids[row]: int(packed.labels[row]) for row in packed.train}
@@ -172,6 +169,18 @@ def _ensemble(
         }
     )
     return {**event, "new": True, "unfinished": unfinished}
+
+
+def _made_already(ledger: "Ledger", label: str, inputs: dict[str, str]) -> dict[str, Any] | None:
+    """The creation of a submission from just these logits whose file is still as it was."""
+    from kaggle_hw4.kaggle.submissions import path_of
+
+    for entry in ledger.entries():
+        made, path = entry.created or {}, path_of(ledger.folder, entry.version)
+        same = (made.get("label"), made.get("inputs")) == (label, inputs)
+        if same and path.is_file() and sha256_file(path) == made.get("sha256"):
+            return made
+    return None
 
 
 def describe(found: "Blend") -> dict[str, Any]:
