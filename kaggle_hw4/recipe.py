@@ -16,6 +16,7 @@ LARGEST = 10**9  # of any count: more is a slip of the hand
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -29,19 +30,50 @@ class Features(Section):
 
 
 class Model(Section):
+    """What every encoder shares: the stem before it and all that stands behind it."""
+
     d_model: Positive
     n_layers: Positive
-    n_heads: Positive
-    d_ffn: Positive  # width of the feed-forward modules
     dropout: Rate
-    positions: Literal["none", "sinusoidal", "rotary"]
+    stem_channels: Count  # of a convolution over time and bands before the encoder; 0: linear
+    subsampling: Literal[1, 2]  # frames in for a frame out of the stem
+    aggregation: bool  # the layers' outputs side by side go to the pooling, not the last alone
     pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"]
-    embedding: Literal["relu", "batch_norm"]  # what stands between the pooling and the head
+    embedding: Literal["none", "relu", "batch_norm", "batch_norm_linear"]  # pooling → head
     d_embedding: Positive
     head: Literal["linear", "cosine"]
+    sub_centres: Positive  # of a speaker in a cosine head; the nearest counts
 
     @model_validator(mode="after")
-    def heads_fit(self) -> "Model":
+    def parts_fit(self) -> "Model":
+        if self.subsampling > 1 and not self.stem_channels:
+            raise ValueError("subsampling = 2 needs a stem that convolves: stem_channels = 8")
+        if self.sub_centres > 1 and self.head == "linear":
+            raise ValueError("sub_centres are cosines: they need head = 'cosine'")
+        if self.embedding in ("none", "batch_norm") and self.d_embedding != self.d_pooled:
+            raise ValueError(
+                f"embedding = {self.embedding!r} leaves the pooling's width: "
+                f"d_embedding must be {self.d_pooled}"
+            )
+        return self
+
+    @property
+    def d_encoded(self) -> int:
+        """Width of the frames that go to the pooling."""
+        return self.d_model * (self.n_layers if self.aggregation else 1)
+
+    @property
+    def d_pooled(self) -> int:
+        return self.d_encoded * (2 if self.pooling.endswith("statistics") else 1)
+
+
+class AttentionModel(Model):
+    n_heads: Positive
+    d_ffn: Positive  # width of the feed-forward modules
+    positions: Literal["none", "sinusoidal", "rotary"]
+
+    @model_validator(mode="after")
+    def heads_fit(self) -> "AttentionModel":
         if self.d_model % self.n_heads:
             raise ValueError(f"d_model {self.d_model} is no multiple of n_heads {self.n_heads}")
         if self.positions == "rotary" and self.d_model // self.n_heads % 2:
@@ -51,41 +83,83 @@ class Model(Section):
         return self
 
 
-class TransformerModel(Model):
+class TransformerModel(AttentionModel):
     encoder: Literal["transformer"]
     norm: Literal["pre", "post"]  # where LayerNorm stands; post diverges when deep
 
 
-class ConformerModel(Model):
-    encoder: Literal["conformer"]
-    kernel_size: Positive  # of the depthwise convolution, in frames; odd
+class ConvolutionalModel(Model):
+    kernel_size: Positive  # of the convolutions over time, in frames; odd
 
     @model_validator(mode="after")
-    def kernel_is_odd(self) -> "ConformerModel":
+    def kernel_is_odd(self) -> "ConvolutionalModel":
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size {self.kernel_size} must be odd to stay centred")
         return self
 
 
+class ConformerModel(AttentionModel, ConvolutionalModel):
+    encoder: Literal["conformer"]
+    norm: Literal["layer", "batch"]  # within the convolution module
+
+
+class EcapaModel(ConvolutionalModel):
+    encoder: Literal["ecapa"]
+    groups: Annotated[int, Field(ge=2, le=LARGEST)]  # of channels in a Res2 convolution
+
+    @model_validator(mode="after")
+    def groups_fit(self) -> "EcapaModel":
+        if self.d_model % self.groups:
+            raise ValueError(f"d_model {self.d_model} is no multiple of groups {self.groups}")
+        return self
+
+
 class Loss(Section):
-    margin: Rate  # taken off the true speaker's cosine, in the loss only
+    margin: Rate  # the true speaker's handicap, in the loss only
+    margin_on: Literal["cosine", "angle"]  # AM-Softmax, or AAM-Softmax (radians)
     margin_warmup: Count  # steps over which the margin grows from 0
     scale: Annotated[float, Field(gt=0)]  # logits = scale · cosine
     label_smoothing: Rate
 
 
 class Segments(Section):
-    frames: Positive  # length of a training segment, 10 ms each
+    frames: Positive  # length of a training segment at most, 10 ms each
+    shortest: Positive  # and at least; a step's segments are equally long
+    lengths: Literal["uniform", "growing"]  # drawn for every step, or from shortest to frames
     batch_size: Annotated[int, Field(ge=2, le=LARGEST)]
+
+    @model_validator(mode="after")
+    def range_is_one(self) -> "Segments":
+        if self.shortest > self.frames:
+            raise ValueError(f"shortest {self.shortest} is more than frames {self.frames}")
+        return self
 
 
 class Augment(Section):
-    """SpecAugment, drawn for every utterance: so many masks of up to such a width."""
+    """Drawn for every segment: where two probabilities meet, both happen, in this order."""
 
-    band_masks: Count
+    transplant: Share  # probability: the channel of another speaker's utterance for its own
+    reverberation: Share  # probability: a decaying tail behind every frame
+    noise: Share  # probability: stationary noise with a smooth spectrum, added in energy
+    noise_snr: Annotated[float, Field(ge=-20, le=60)]  # dB, at the loudest; 25 dB more at least
+    modulation: Annotated[float, Field(ge=0, le=10)]  # nat: how much the noise comes and goes
+    level: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of the loudness
+    spectrum: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of smooth offsets and tilts
+    band_limit: Share  # probability: the lowest and the highest bands lost
+    band_masks: Count  # SpecAugment: so many masks of up to such a width
     band_width: Count  # mel bands
     time_masks: Count
-    time_width: Annotated[float, Field(ge=0, le=1)]  # fraction of the segment
+    time_width: Share  # fraction of the segment
+    mixup: Share  # probability that a segment is mixed with a partner, labels and all
+    mixup_with: Literal["anyone", "speaker"]  # or another session of the same speaker
+
+
+class FineTuning(Section):
+    """The last steps of the schedule: a larger margin on longer segments (Garcia-Romero 2019)."""
+
+    steps: Count  # 0: none
+    margin: Rate
+    frames: Positive
 
 
 class Optimizer(Section):
@@ -107,28 +181,41 @@ class Predict(Section):
     frames: Positive  # length of such a segment
 
 
+AnyModel = TransformerModel | ConformerModel | EcapaModel
+
+
 class Recipe(Section):
     """All that a training depends on beside its data, its fold and its seed."""
 
     features: Features
-    model: Annotated[TransformerModel | ConformerModel, Field(discriminator="encoder")]
+    model: Annotated[AnyModel, Field(discriminator="encoder")]
     loss: Loss
     segments: Segments
     augment: Augment
+    fine_tuning: FineTuning
     optimizer: Optimizer
     schedule: Schedule
     predict: Predict
 
     @model_validator(mode="after")
     def parts_agree(self) -> "Recipe":
-        if self.model.head == "linear" and (self.loss.margin or self.loss.scale != 1):
+        margins = self.loss.margin or (self.fine_tuning.steps and self.fine_tuning.margin)
+        if self.model.head == "linear" and (margins or self.loss.scale != 1):
             raise ValueError(
-                "loss.margin and loss.scale act on cosines: with model.head = 'linear' "
+                "margins and loss.scale act on cosines: with model.head = 'linear' "
                 "they must be 0.0 and 1.0 (or use model.head = 'cosine')"
             )
-        if self.schedule.warmup_steps > self.schedule.steps:
-            raise ValueError("schedule.warmup_steps is more than schedule.steps")
+        for part, steps in (
+            ("schedule.warmup_steps", self.schedule.warmup_steps),
+            ("fine_tuning.steps", self.fine_tuning.steps),
+        ):
+            if steps > self.schedule.steps:
+                raise ValueError(f"{part} is more than schedule.steps")
         return self
+
+    def fine_tunes(self, step: int) -> bool:
+        """Whether a training step belongs to the fine-tuning."""
+        return step >= self.schedule.steps - self.fine_tuning.steps
 
     @property
     def hash(self) -> str:
@@ -200,7 +287,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     )
 
 
-ENCODERS = ("transformer", "conformer")
+ENCODERS = ("transformer", "conformer", "ecapa")
 
 
 def _keys(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -7,6 +7,7 @@
         best.safetensors     the averaged weights where validation was highest
         averaged.safetensors the averaged weights at the end
         oof.safetensors      logits of the validation utterances
+        heard.safetensors    of those held out of the sessions trained on (folds by session)
         test.safetensors     logits of the test utterances
         run.json             what made it; written last: its presence means done
 
@@ -60,6 +61,7 @@ class Manifest(BaseModel):
     folds: Table
     seconds: float
     validation: dict[str, int | float]
+    heard: dict[str, int | float] | None
     sha256: dict[str, str]
 
 

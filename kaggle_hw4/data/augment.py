@@ -1,28 +1,151 @@
-"""Augmentation of training segments, drawn anew for each utterance of each step."""
+"""Augmentation of training segments, drawn anew for each utterance of each step.
+
+What a session does to speech, done to log-mel frames: a channel multiplies the energy of a band
+(an offset, in nat), noise adds to it, a room smears it over time. All of it works on features
+(B, T, n_mels) on the device, and is a function of (seed, step).
+"""
+
+import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from kaggle_hw4.data.segments import MASKS
+from kaggle_hw4.data.channel import Channel
+from kaggle_hw4.data.segments import AUGMENTATION, MASKS
 from kaggle_hw4.recipe import Augment
 
+ORDERS = 6  # cosines over the bands that make a smooth spectrum
+TAIL = 20  # frames of a reverberant tail, 10 ms each
+NOISE_SPAN = 25.0  # dB between the loudest noise and the faintest
+REVERBERATION_TIME = (0.2, 0.8)  # s until a tail has fallen by 60 dB
+REVERBERATION_LEVEL = (-20.0, -5.0)  # dB of its first frame
+LOST_BANDS = (6, 12)  # at most, at the lower and at the upper end
+FLOOR = 1e-9  # energy: the competition's own floor, -20.7 nat
+NAT = math.log(10) / 10  # nat in a dB
 
-def spec_augment(features: Tensor, mask: Tensor, augment: Augment, seed: int, step: int) -> Tensor:
+
+class Augmenter:
+    """The augmentation of one training step."""
+
+    def __init__(self, augment: Augment, seed: int, step: int) -> None:
+        self.augment = augment
+        self.random = np.random.default_rng([seed, AUGMENTATION, step])
+        self.mask_random = np.random.default_rng([seed, MASKS, step])
+
+    def __call__(
+        self, x: Tensor, mask: Tensor, own: Channel | None = None, other: Channel | None = None
+    ) -> Tensor:
+        """`x` as other sessions could have recorded it; zero in the padding, as it was.
+
+        `own` and `other` are the channels of these utterances and of those to transplant from.
+        """
+        a, B = self.augment, len(x)
+        if a.transplant and own is not None and other is not None:
+            x = self._sometimes(a.transplant, x, transplant(x, own, other, self._normal(x, B, 1)))
+        if a.reverberation:
+            low, high = REVERBERATION_TIME
+            seconds = low + (high - low) * self._uniform(x, B, 1)
+            low, high = REVERBERATION_LEVEL
+            level = low + (high - low) * self._uniform(x, B, 1)
+            x = self._sometimes(a.reverberation, x, reverberate(x, mask, seconds, level))
+        if a.spectrum:
+            x = x + a.spectrum * smooth_spectrum(self._normal(x, B, ORDERS), x.shape[2])[:, None]
+        if a.noise:
+            x = self._sometimes(a.noise, x, self._noisy(x, mask))
+        if a.level:
+            x = (x + a.level * self._normal(x, B, 1, 1)).clamp_min(math.log(FLOOR))
+        if a.band_limit:
+            x = self._sometimes(a.band_limit, x, self._band_limited(x, mask))
+        x = spec_augment(x, mask, a, self.mask_random)
+        return x.masked_fill(~mask.unsqueeze(-1), 0)
+
+    def _noisy(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Noise of a random smooth spectrum, steady but for its modulation, at a random SNR."""
+        a, (B, T, n_mels) = self.augment, x.shape
+        snr = a.noise_snr + NOISE_SPAN * self._uniform(x, B, 1, 1)
+        loud = loudness(x, mask)[:, None, None]
+        colour = 2 * smooth_spectrum(self._normal(x, B, ORDERS), n_mels)[:, None]
+        swell = a.modulation * slow(self._normal(x, B, 2 + T // 25), T)[:, :, None]
+        grain = 0.5 * torch.randn_like(x)  # of a mel band's energy in one frame
+        return torch.logaddexp(x, loud - NAT * snr + colour + swell + grain)
+
+    def _band_limited(self, x: Tensor, mask: Tensor) -> Tensor:
+        B, _, n_mels = x.shape
+        band = torch.arange(n_mels)
+        lowest = torch.from_numpy(self.random.integers(0, LOST_BANDS[0] + 1, (B, 1)))
+        lost = torch.from_numpy(self.random.integers(0, LOST_BANDS[1] + 1, (B, 1)))
+        outside = ((band < lowest) | (band >= n_mels - lost)).to(x.device)
+        return torch.where(outside[:, None], own_mean(x, mask), x)
+
+    def _sometimes(self, probability: float, x: Tensor, changed: Tensor) -> Tensor:
+        chosen = torch.from_numpy(self.random.random(len(x)) < probability).to(x.device)
+        return torch.where(chosen[:, None, None], changed, x)
+
+    def _normal(self, like: Tensor, *shape: int) -> Tensor:
+        return torch.from_numpy(self.random.standard_normal(shape, np.float32)).to(like.device)
+
+    def _uniform(self, like: Tensor, *shape: int) -> Tensor:
+        return torch.from_numpy(self.random.random(shape, np.float32)).to(like.device)
+
+
+def transplant(x: Tensor, own: Channel, other: Channel, level: Tensor) -> Tensor:
+    """`x` with another utterance's mean spectrum, over the noise that was behind that one."""
+    moved = x + (other.mean - own.mean)[:, None]
+    return torch.logaddexp(moved, (other.quiet + level)[:, None])
+
+
+def reverberate(x: Tensor, mask: Tensor, seconds: Tensor, level: Tensor) -> Tensor:
+    """Every frame followed by an exponential tail: `level` dB (B, 1), -60 dB after `seconds`."""
+    frame = torch.arange(1, TAIL + 1, device=x.device)
+    tail = torch.exp(NAT * (level - 60 * 0.01 * frame / seconds))  # (B, TAIL)
+    kernel = F.pad(tail, (1, 0), value=1.0).flip(1)
+    energy = x.exp().masked_fill(~mask.unsqueeze(-1), 0)
+    # One group a utterance: each has a tail of its own.
+    rows = F.pad(energy.transpose(1, 2), (TAIL, 0)).transpose(0, 1)  # (n_mels, B, TAIL + T)
+    smeared = F.conv1d(rows, kernel[:, None], groups=len(x)).transpose(0, 1).transpose(1, 2)
+    return smeared.clamp_min(FLOOR).log()
+
+
+def smooth_spectrum(coefficients: Tensor, n_mels: int) -> Tensor:
+    """Tilts and bumps (B, n_mels): cosines over the bands, the slower ones larger."""
+    order = torch.arange(1, coefficients.shape[1] + 1, device=coefficients.device)
+    band = torch.arange(n_mels, device=coefficients.device) + 0.5
+    cosines = torch.cos(math.pi * order[:, None] * band / n_mels)
+    return (coefficients / order.sqrt()) @ cosines
+
+
+def slow(knots: Tensor, T: int) -> Tensor:
+    """A curve (B, T) through `knots` (B, n), a quarter of a second apart or so."""
+    return F.interpolate(knots[:, None], T, mode="linear", align_corners=True)[:, 0]
+
+
+def loudness(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean energy (B,) of the real frames over time and bands, in nat."""
+    energy = x.exp().masked_fill(~mask.unsqueeze(-1), 0).mean(2).sum(1) / mask.sum(1)
+    return energy.clamp_min(FLOOR).log()
+
+
+def own_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Each band's mean (B, 1, n_mels) over the real frames; x is zero in the padding."""
+    x = x.masked_fill(~mask.unsqueeze(-1), 0)
+    return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+
+
+def spec_augment(x: Tensor, mask: Tensor, augment: Augment, random: np.random.Generator) -> Tensor:
     """SpecAugment (Park et al. 2019) on features (B, T, n_mels), drawn for each utterance.
 
     Masked cells take their band's mean over the segment's real frames, so that a masked band is
     exactly zero once the frontend has taken the mean off.
     """
     if not (augment.band_masks * augment.band_width or augment.time_masks * augment.time_width):
-        return features
-    B, T, n_mels = features.shape
-    random = np.random.default_rng([seed, MASKS, step])
+        return x
+    B, T, n_mels = x.shape
     bands = stripes(random, (B, augment.band_masks), n_mels, augment.band_width)
     times = stripes(random, (B, augment.time_masks), T, int(augment.time_width * T))
-    hidden = times.to(features.device)[:, :, None] | bands.to(features.device)[:, None, :]
-    mean = features.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
-    return torch.where(hidden & mask.unsqueeze(-1), mean, features)
+    hidden = times.to(x.device)[:, :, None] | bands.to(x.device)[:, None, :]
+    return torch.where(hidden & mask.unsqueeze(-1), own_mean(x, mask), x)
 
 
 def stripes(random: np.random.Generator, shape: tuple[int, int], size: int, width: int) -> Tensor:

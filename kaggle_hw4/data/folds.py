@@ -16,12 +16,19 @@ from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.errors import DataError, UsageError
 
 KINDS = ("session", "utterance")
+PARTS = 10  # of the utterances, each held out with one fold
+FEWEST_TRAINING = 3  # utterances of a speaker that a fold must leave before one more is held out
 REMEDY = "delete it and run `hw4 split` again"
 
 
 @dataclass(frozen=True)
 class Folds:
-    """`fold[i]` and `session[i]` of training row i; `session` is the row itself `by` utterance."""
+    """`fold[i]` and `session[i]` of training row i; `session` is the row itself `by` utterance.
+
+    A fold by session holds out some utterances of the sessions that it trains on as well, a tenth
+    of them: what a random split would have promised of the very same model. `part[i]` says in
+    which of ten of them row i is; -1 is in none.
+    """
 
     name: str
     by: str
@@ -30,16 +37,23 @@ class Folds:
     corpus: str  # hash of the packed corpus
     fold: npt.NDArray[np.int64]
     session: npt.NDArray[np.int64]
+    part: npt.NDArray[np.int64]
 
     @property
     def hash(self) -> str:
-        return sha256_json([self.by, self.corpus, self.fold.tolist(), self.session.tolist()])[:16]
+        columns = [column.tolist() for column in (self.fold, self.session, self.part)]
+        return sha256_json([self.by, self.corpus, *columns])[:16]
 
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
+        """The rows that the fold is judged by: of unheard sessions where it is by session."""
         return np.flatnonzero(self.fold == fold)
 
+    def heard(self, fold: int) -> npt.NDArray[np.int64]:
+        """Rows held out of the sessions that the fold trains on; none where it is by utterance."""
+        return np.flatnonzero((self.fold != fold) & (self.part == fold % PARTS))
+
     def training(self, fold: int) -> npt.NDArray[np.int64]:
-        return np.flatnonzero(self.fold != fold)
+        return np.flatnonzero((self.fold != fold) & (self.part != fold % PARTS))
 
 
 def make_folds(
@@ -71,7 +85,20 @@ def make_folds(
     fold = deal(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
         raise UsageError(f"--folds {count}: there are too few sessions for so many folds")
-    return Folds(table_name(by, count, seed), by, count, seed, packed.hash, fold, session)
+    part = deal_parts(labels, fold, seed) if by == "session" else np.full(len(labels), -1)
+    return Folds(table_name(by, count, seed), by, count, seed, packed.hash, fold, session, part)
+
+
+def deal_parts(
+    labels: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.int64]:
+    """Ten even parts of each speaker's utterances; -1 where a fold leaves few to train on."""
+    part = deal(labels, np.arange(len(labels)), PARTS, seed)
+    for label in np.unique(labels):
+        own = fold[labels == label]
+        if len(own) - np.bincount(own).max() < FEWEST_TRAINING:
+            part[labels == label] = -1
+    return part
 
 
 def table_name(by: str, count: int, seed: int) -> str:
@@ -114,6 +141,7 @@ def write_folds(folder: Path, folds: Folds, packed: Packed) -> Path:
             "speaker": [packed.speakers[label] for label in packed.labels[rows]],
             "session": folds.session,
             "fold": folds.fold,
+            "part": folds.part,
         }
     )
     write_text(path, _header(folds) + table.to_csv(index=False, lineterminator="\n"))
@@ -126,8 +154,8 @@ def read_folds(path: Path, packed: Packed) -> Folds:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
         header: dict[str, Any] = json.loads(head.removeprefix("# "))
         table = pd.read_csv(io.StringIO(body), dtype={"id": str}, keep_default_na=False)
-        fold, session = (table[c].to_numpy(np.int64) for c in ("fold", "session"))
-        found = Folds(**{k: header[k] for k in HEADER}, name=path.stem, fold=fold, session=session)
+        columns = {c: table[c].to_numpy(np.int64) for c in ("fold", "session", "part")}
+        found = Folds(**{k: header[k] for k in HEADER}, name=path.stem, **columns)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
     if found.corpus != packed.hash:

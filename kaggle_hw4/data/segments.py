@@ -11,11 +11,12 @@ import numpy.typing as npt
 import torch
 
 from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.recipe import Recipe
 
 IntArray = npt.NDArray[np.int64]
 
 # One stream of random numbers for each purpose, so that none shifts another.
-ORDER, CROPS, MASKS, DROPOUT = range(4)
+ORDER, CROPS, MASKS, DROPOUT, LENGTHS, AUGMENTATION, PARTNERS = range(7)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,18 @@ def draw_segments(
     spare = np.maximum(lengths[chosen] - frames, 0)
     start = np.random.default_rng([seed, CROPS, step]).random(batch_size) * (spare + 1)
     return Segments(chosen, start.astype(np.int64), np.full(batch_size, frames))
+
+
+def segment_length(seed: int, step: int, recipe: Recipe) -> int:
+    """How long the segments of a training step are, in frames."""
+    if recipe.fine_tunes(step):
+        return recipe.fine_tuning.frames
+    segments = recipe.segments
+    if segments.lengths == "uniform":
+        random = np.random.default_rng([seed, LENGTHS, step])
+        return int(random.integers(segments.shortest, segments.frames + 1))
+    last = max(1, recipe.schedule.steps - recipe.fine_tuning.steps - 1)
+    return round(segments.shortest + (segments.frames - segments.shortest) * step / last)
 
 
 class FrameStore:

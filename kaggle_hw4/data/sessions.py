@@ -12,9 +12,9 @@ import numpy.typing as npt
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
+from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
 
-PERCENTILES = (5, 60)
 FEWEST = 5  # sessions of a speaker with utterances enough
 
 
@@ -33,20 +33,11 @@ def session_proxy(
     following = 0
     for label in range(len(packed.speakers)):
         rows = np.flatnonzero(packed.labels == label)
-        found = cluster(
-            np.stack([describe_channel(packed, int(row)) for row in rows]), max(folds, FEWEST)
-        )
+        found = cluster(describe_channels(packed, rows), max(folds, FEWEST))
         sessions[rows] = following + found
         following += int(found.max()) + 1
         progress(label + 1, len(packed.speakers))
     return sessions
-
-
-def describe_channel(packed: Packed, row: int) -> npt.NDArray[np.float32]:
-    """The 5th and 60th percentile of each band over time, less the utterance's mean level."""
-    features = packed.features(row).numpy()
-    spectra = np.percentile(features, PERCENTILES, axis=0) - features.mean()
-    return np.asarray(spectra.ravel(), np.float32)
 
 
 def cluster(descriptors: npt.NDArray[np.float32], at_least: int) -> npt.NDArray[np.int64]:

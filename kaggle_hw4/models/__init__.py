@@ -1,14 +1,18 @@
 """From a recipe to a model: an explicit table of the parts."""
 
 import torch
+from torch import nn
 
 from kaggle_hw4.models.classifier import (
     BatchNormEmbedding,
+    BatchNormLinearEmbedding,
     Frontend,
+    NoEmbedding,
     ReluEmbedding,
     SpeakerClassifier,
 )
 from kaggle_hw4.models.conformer import ConformerLayer
+from kaggle_hw4.models.ecapa import EcapaLayer
 from kaggle_hw4.models.encoder import Encoder
 from kaggle_hw4.models.heads import CosineHead
 from kaggle_hw4.models.pooling import (
@@ -18,7 +22,7 @@ from kaggle_hw4.models.pooling import (
     StatisticsPooling,
 )
 from kaggle_hw4.models.transformer import TransformerLayer
-from kaggle_hw4.recipe import ConformerModel, Recipe, TransformerModel
+from kaggle_hw4.recipe import AnyModel, ConformerModel, EcapaModel, Recipe
 
 Pooling = MeanPooling | StatisticsPooling | SelfAttentionPooling | AttentiveStatisticsPooling
 POOLINGS: dict[str, type[Pooling]] = {
@@ -27,7 +31,12 @@ POOLINGS: dict[str, type[Pooling]] = {
     "self_attention": SelfAttentionPooling,
     "attentive_statistics": AttentiveStatisticsPooling,
 }
-EMBEDDINGS = {"relu": ReluEmbedding, "batch_norm": BatchNormEmbedding}
+EMBEDDINGS = {
+    "none": NoEmbedding,
+    "relu": ReluEmbedding,
+    "batch_norm": BatchNormEmbedding,
+    "batch_norm_linear": BatchNormLinearEmbedding,
+}
 
 __all__ = ["SpeakerClassifier", "build_model", "count_parameters"]
 
@@ -36,23 +45,25 @@ def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerCla
     """The classifier that `recipe` describes, with weights drawn from torch's global generator."""
     model = recipe.model
     encoder = build_encoder(model, n_mels)
-    pooling = POOLINGS[model.pooling](model.d_model)
-    embedding = EMBEDDINGS[model.embedding](pooling.d_out, model.d_embedding)
+    pooling = POOLINGS[model.pooling](model.d_encoded)
+    embedding = EMBEDDINGS[model.embedding](model.d_pooled, model.d_embedding)
     head = (
-        CosineHead(model.d_embedding, n_speakers, recipe.loss.scale)
+        CosineHead(model.d_embedding, n_speakers, recipe.loss.scale, model.sub_centres)
         if model.head == "cosine"
-        else torch.nn.Linear(model.d_embedding, n_speakers)
+        else nn.Linear(model.d_embedding, n_speakers)
     )
     return SpeakerClassifier(
         Frontend(recipe.features.normalisation), encoder, pooling, embedding, head
     )
 
 
-def build_encoder(model: ConformerModel | TransformerModel, n_mels: int) -> Encoder:
+def build_encoder(model: AnyModel, n_mels: int) -> Encoder:
     if isinstance(model, ConformerModel):
-        return Encoder(n_mels, model, ConformerLayer, norm=torch.nn.Identity())
+        return Encoder(n_mels, model, ConformerLayer, norm=nn.Identity())
+    if isinstance(model, EcapaModel):
+        return Encoder(n_mels, model, EcapaLayer, norm=nn.Identity())
     # A pre-norm stack leaves its sum unnormalised; a post-norm one has just normalised it.
-    norm = torch.nn.LayerNorm(model.d_model) if model.norm == "pre" else torch.nn.Identity()
+    norm = nn.LayerNorm(model.d_model) if model.norm == "pre" else nn.Identity()
     return Encoder(n_mels, model, TransformerLayer, norm)
 
 

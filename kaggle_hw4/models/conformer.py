@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from kaggle_hw4.models.attention import SelfAttention
+from kaggle_hw4.models.norm import MaskedBatchNorm
 from kaggle_hw4.recipe import ConformerModel
 
 
@@ -21,14 +22,15 @@ class FeedForward(nn.Sequential):
 
 
 class Convolution(nn.Module):
-    """LayerNorm → pointwise → GLU → depthwise over time → LayerNorm → SiLU → pointwise.
+    """LayerNorm → pointwise → GLU → depthwise over time → norm → SiLU → pointwise.
 
-    Padding is zeroed after the GLU, where the pointwise bias would have refilled it. LayerNorm
-    stands where the paper has BatchNorm: its statistics are each frame's own.
+    Padding is zeroed after the GLU, where the pointwise bias would have refilled it. The paper's
+    norm is BatchNorm ("batch"); LayerNorm's statistics ("layer") are each frame's own.
     """
 
-    def __init__(self, d_model: int, kernel_size: int, dropout: float) -> None:
+    def __init__(self, model: ConformerModel) -> None:
         super().__init__()
+        d_model, kernel_size = model.d_model, model.kernel_size
         self.norm = nn.LayerNorm(d_model)
         self.gate = nn.Sequential(nn.Linear(d_model, 2 * d_model), nn.GLU())
         # As a 2-D convolution on the (B, T, D) layout, which is channels-last already, this is
@@ -36,30 +38,38 @@ class Convolution(nn.Module):
         self.depthwise = nn.Conv2d(
             d_model, d_model, (1, kernel_size), padding=(0, kernel_size // 2), groups=d_model
         )
-        self.out = nn.Sequential(
-            nn.LayerNorm(d_model), nn.SiLU(), nn.Linear(d_model, d_model), nn.Dropout(dropout)
-        )
+        self.batch_norm = MaskedBatchNorm(d_model) if model.norm == "batch" else None
+        self.layer_norm = nn.LayerNorm(d_model) if model.norm == "layer" else None
+        self.out = nn.Sequential(nn.SiLU(), nn.Linear(d_model, d_model), nn.Dropout(model.dropout))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = self.gate(self.norm(x)).masked_fill(~mask.unsqueeze(-1), 0)
         x = self.depthwise(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
+        if self.layer_norm is not None:
+            x = self.layer_norm(x)
+        if self.batch_norm is not None:
+            x = self.batch_norm(x.masked_fill(~mask.unsqueeze(-1), 0), mask)
         out: Tensor = self.out(x)
         return out
 
 
 class ConformerLayer(nn.Module):
-    """Half a feed-forward, attention, convolution, half a feed-forward: (B, T, D) → (B, T, D)."""
+    """Half a feed-forward, attention, convolution, half a feed-forward: (B, T, D) → (B, T, D).
 
-    def __init__(self, model: ConformerModel) -> None:
+    As in the paper, dropout stands on every residual and not on the attention's weights, where it
+    would keep PyTorch from its fused attention: a third of a step's time on a CPU (docs/LOG.md).
+    """
+
+    def __init__(self, model: ConformerModel, _index: int) -> None:
         super().__init__()
         d_model, dropout = model.d_model, model.dropout
         self.feed_forward_in = FeedForward(d_model, model.d_ffn, dropout)
         self.attention_norm = nn.LayerNorm(d_model)
         self.attention = SelfAttention(
-            d_model, model.n_heads, dropout, rotary=model.positions == "rotary"
+            d_model, model.n_heads, dropout=0.0, rotary=model.positions == "rotary"
         )
         self.dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(d_model, model.kernel_size, dropout)
+        self.convolution = Convolution(model)
         self.feed_forward_out = FeedForward(d_model, model.d_ffn, dropout)
         self.norm = nn.LayerNorm(d_model)
 

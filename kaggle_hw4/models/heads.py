@@ -9,14 +9,18 @@ class CosineHead(nn.Module):
     """Logits scale · cos(embedding, speaker): what an additive margin is made for.
 
     Both sides are normalised and there is no bias (Wang et al. 2018). The margin itself is in
-    `training.loss`; these logits are the ones to predict from.
+    `training.loss`; these logits are the ones to predict from. A speaker with several sub-centres
+    is as near as the nearest of them (Deng et al. 2020): one may hold what a session did to him.
     """
 
-    def __init__(self, d_embedding: int, n_speakers: int, scale: float) -> None:
+    def __init__(self, d_embedding: int, n_speakers: int, scale: float, sub_centres: int) -> None:
         super().__init__()
         self.scale = scale
-        self.weight = nn.Parameter(torch.empty(n_speakers, d_embedding))
+        self.sub_centres = sub_centres
+        self.weight = nn.Parameter(torch.empty(n_speakers * sub_centres, d_embedding))
         nn.init.xavier_normal_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale * F.linear(F.normalize(x), F.normalize(self.weight))
+        cosines = F.linear(F.normalize(x), F.normalize(self.weight))
+        nearest = cosines.view(len(x), -1, self.sub_centres).amax(-1)
+        return self.scale * nearest

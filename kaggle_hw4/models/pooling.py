@@ -26,9 +26,8 @@ def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MeanPooling(nn.Module):
-    def __init__(self, d_model: int) -> None:
+    def __init__(self, _d_model: int) -> None:
         super().__init__()
-        self.d_out = d_model
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return weighted_mean(x, frame_weights(mask))
@@ -37,9 +36,8 @@ class MeanPooling(nn.Module):
 class StatisticsPooling(nn.Module):
     """Mean and standard deviation, as in the x-vector (Snyder et al. 2017)."""
 
-    def __init__(self, d_model: int) -> None:
+    def __init__(self, _d_model: int) -> None:
         super().__init__()
-        self.d_out = 2 * d_model
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return torch.cat(weighted_moments(x, frame_weights(mask)), dim=-1)
@@ -50,7 +48,6 @@ class SelfAttentionPooling(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.d_out = d_model
         self.score = nn.Linear(d_model, 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -62,7 +59,6 @@ class AttentiveStatisticsPooling(nn.Module):
 
     def __init__(self, d_model: int, d_hidden: int = 128) -> None:
         super().__init__()
-        self.d_out = 2 * d_model
         self.score = nn.Sequential(nn.Linear(d_model, d_hidden), nn.Tanh(), nn.Linear(d_hidden, 1))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

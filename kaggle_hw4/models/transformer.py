@@ -13,7 +13,7 @@ class TransformerLayer(nn.Module):
     residual path clean, so that deep stacks train at lr 1e-3 (Xiong et al. 2020).
     """
 
-    def __init__(self, model: TransformerModel) -> None:
+    def __init__(self, model: TransformerModel, _index: int) -> None:
         super().__init__()
         self.pre_norm = model.norm == "pre"
         rotary = model.positions == "rotary"

@@ -12,10 +12,10 @@ import safetensors.torch
 import torch
 
 from kaggle_hw4.artifact import provenance, verify, write_bytes, write_text
-from kaggle_hw4.data.augment import spec_augment
+from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray, draw_segments
+from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import evaluate, load_weights, write_predictions
 from kaggle_hw4.inference.precision import autocast, describe_device, enough_memory
@@ -24,7 +24,7 @@ from kaggle_hw4.models import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
-from kaggle_hw4.training.loss import margin_loss
+from kaggle_hw4.training.loss import batch_loss
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_average
 from kaggle_hw4.training.stopping import listen
 
@@ -71,6 +71,7 @@ def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
     recipe, run, schedule = job.recipe, job.run, job.recipe.schedule
     store = FrameStore(job.packed, device)
     rows, validation = job.folds.training(job.fold), job.folds.validation(job.fold)
+    batches = Batches(store, rows, job.folds.session, recipe, job.seed)
     state = start(job, device)
     run.write_recipe(recipe)
     monitor.begin(run.name, state.step, schedule.steps)
@@ -79,7 +80,7 @@ def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
     with listen() as stop:
         while state.step < schedule.steps:
             with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
-                train_step(state, store, recipe, rows, job.seed)
+                train_step(state, batches)
             last = state.step == schedule.steps
             validated = state.step % schedule.validate_every == 0 or last
             if validated or state.step % REPORT_EVERY == 0:
@@ -111,24 +112,19 @@ def start(job: Job, device: torch.device) -> State:
     return state
 
 
-def train_step(state: State, store: FrameStore, recipe: Recipe, rows: IntArray, seed: int) -> None:
+def train_step(state: State, batches: Batches) -> None:
     """One step; all that is random in it is a function of (seed, step)."""
-    step = state.step
-    torch.manual_seed(int(np.random.SeedSequence([seed, DROPOUT, step]).generate_state(1)[0]))
+    step, recipe = state.step, batches.recipe
+    seeds = np.random.SeedSequence([batches.seed, DROPOUT, step])
+    torch.manual_seed(int(seeds.generate_state(1)[0]))  # for dropout, and the grain of noise
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(step, recipe.optimizer, recipe.schedule)
 
-    segments = draw_segments(
-        seed, step, rows, store.packed.lengths, recipe.segments.batch_size, recipe.segments.frames
-    )
-    features, mask = store.gather(segments)
-    features = spec_augment(features, mask, recipe.augment, seed, step)
-    labels = store.labels(segments.rows)
-
+    batch = batches.at(step)
     state.model.train()
-    with autocast(store.device):
-        logits = state.model(features, mask)
-    loss = margin_loss(logits, labels, recipe.loss, step)
+    with autocast(batches.store.device):
+        logits = state.model(batch.features, batch.mask)
+    loss = batch_loss(logits, batch, recipe, step)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if recipe.optimizer.clip_norm:
@@ -138,7 +134,8 @@ def train_step(state: State, store: FrameStore, recipe: Recipe, rows: IntArray, 
 
     state.step += 1
     # Summed on the device: nothing waits for it until a report is due.
-    state.since_report += torch.stack([loss.detach(), (logits.argmax(1) == labels).float().mean()])
+    right = (logits.argmax(1) == batch.labels).float().mean()
+    state.since_report += torch.stack([loss.detach(), right])
     state.steps_since_report += 1
 
 

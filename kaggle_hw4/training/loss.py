@@ -1,17 +1,57 @@
-"""Cross-entropy with an additive margin, which lives here and nowhere else."""
+"""Cross-entropy with a margin, which lives here and nowhere else."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kaggle_hw4.recipe import Loss
+from kaggle_hw4.data.batches import Batch
+from kaggle_hw4.recipe import Loss, Recipe
 
 
-def margin_loss(logits: Tensor, labels: Tensor, loss: Loss, step: int) -> Tensor:
-    """AM-Softmax (Wang et al. 2018) on logits (B, C) = scale · cosine, at a training step.
+def margin_at(recipe: Recipe, step: int) -> float:
+    """The margin of a training step: grown from 0 over the warm-up, larger while fine-tuning.
 
-    The true speaker's cosine is lowered by the margin, which grows from 0 over the warm-up:
-    a full margin on random embeddings teaches nothing. A margin of 0 is plain cross-entropy.
+    A full margin on random embeddings teaches nothing.
     """
-    share = min(1.0, step / loss.margin_warmup) if loss.margin_warmup else 1.0
-    handicap = F.one_hot(labels, logits.shape[1]) * (loss.scale * loss.margin * share)
-    return F.cross_entropy(logits.float() - handicap, labels, label_smoothing=loss.label_smoothing)
+    if recipe.fine_tunes(step):
+        return recipe.fine_tuning.margin
+    loss = recipe.loss
+    return loss.margin * (min(1.0, step / loss.margin_warmup) if loss.margin_warmup else 1.0)
+
+
+def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, step: int) -> Tensor:
+    """The mean loss of a batch; a mixed segment has each of its two speakers' in proportion."""
+    margin = margin_at(recipe, step)
+    losses = margin_losses(logits, batch.labels, recipe.loss, margin)
+    if recipe.augment.mixup:
+        other = margin_losses(logits, batch.partner_labels, recipe.loss, margin)
+        losses = batch.share * losses + (1 - batch.share) * other
+    return losses.mean()
+
+
+def margin_losses(logits: Tensor, labels: Tensor, loss: Loss, margin: float) -> Tensor:
+    """Cross-entropies (B,) of logits (B, C) = scale · cosine, the label's after `margin`.
+
+    On the cosine: cos θ - m (AM-Softmax, Wang et al. 2018). On the angle: cos(θ + m) (ArcFace,
+    Deng et al. 2019), m in radians. A margin of 0 is plain cross-entropy. float32.
+    """
+    logits = logits.float()
+    if margin:
+        own = labels[:, None]
+        handicapped = handicap(logits.gather(1, own), loss, margin)
+        logits = logits.scatter(1, own, handicapped)
+    return F.cross_entropy(logits, labels, label_smoothing=loss.label_smoothing, reduction="none")
+
+
+def handicap(logits: Tensor, loss: Loss, margin: float) -> Tensor:
+    """The true speaker's logits after the margin."""
+    if loss.margin_on == "cosine":
+        return logits - loss.scale * margin
+    # The slope of the sine is infinite at a cosine of 1, so the cosine is kept a little below.
+    cosine = (logits / loss.scale).clamp(-1 + 1e-6, 1 - 1e-6)
+    turned = cosine * math.cos(margin) - (1 - cosine.square()).sqrt() * math.sin(margin)
+    # Beyond θ = π - m, cos(θ + m) would grow again: a straight line goes on instead.
+    straight = cosine - margin * math.sin(margin)
+    return loss.scale * torch.where(cosine > -math.cos(margin), turned, straight)

@@ -1,0 +1,102 @@
+"""What a training step sees: segments drawn, recorded elsewhere, and mixed with partners."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kaggle_hw4.data.augment import Augmenter
+from kaggle_hw4.data.channel import channels
+from kaggle_hw4.data.segments import (
+    PARTNERS,
+    FrameStore,
+    IntArray,
+    Segments,
+    draw_segments,
+    segment_length,
+)
+from kaggle_hw4.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Features (B, T, n_mels) and their mask; `share` (B,) of each is `labels`, the rest is
+    `partner_labels`.
+    """
+
+    features: Tensor
+    mask: Tensor
+    labels: Tensor
+    partner_labels: Tensor
+    share: Tensor
+
+
+class Batches:
+    """The batches of a training: `at(step)` is a function of the seed and the step alone.
+
+    `rows` are the training utterances, `sessions` the guessed session of every training row.
+    """
+
+    def __init__(
+        self, store: FrameStore, rows: IntArray, sessions: IntArray, recipe: Recipe, seed: int
+    ) -> None:
+        self.store, self.rows, self.sessions = store, rows, sessions
+        self.recipe, self.seed = recipe, seed
+        packed = store.packed
+        # In the order of the packed rows, so that a row is its own index.
+        self.channels = (
+            channels(packed, packed.train).to(store.device) if recipe.augment.transplant else None
+        )
+
+    def at(self, step: int) -> Batch:
+        recipe, store = self.recipe, self.store
+        size, frames = recipe.segments.batch_size, segment_length(self.seed, step, recipe)
+        segments = draw_segments(self.seed, step, self.rows, store.packed.lengths, size, frames)
+        random = np.random.default_rng([self.seed, PARTNERS, step])
+        augmenter = Augmenter(recipe.augment, self.seed, step)
+        features, mask = store.gather(segments)
+        if self.channels is None:
+            features = augmenter(features, mask)
+        else:
+            others = self._other_speakers(segments.rows, random)
+            channel = self.channels[segments.rows], self.channels[others]
+            features = augmenter(features, mask, *channel)
+        labels = store.labels(segments.rows)
+        whole = torch.ones(size, device=store.device)
+        batch = Batch(features, mask, labels, labels, whole)
+        return self._mixed(batch, segments, random) if recipe.augment.mixup else batch
+
+    def _mixed(self, batch: Batch, segments: Segments, random: np.random.Generator) -> Batch:
+        """Mixup (Zhang et al. 2018) of some segments, each at least half itself."""
+        augment, size = self.recipe.augment, len(segments.rows)
+        if augment.mixup_with == "anyone":
+            features, mask = batch.features.roll(1, 0), batch.mask.roll(1, 0)
+            labels = batch.labels.roll(1, 0)
+        else:
+            rows = self._other_sessions(segments.rows, random)
+            spare = np.maximum(self.store.packed.lengths[rows] - segments.lengths, 0)
+            starts = (random.random(size) * (spare + 1)).astype(np.int64)
+            features, mask = self.store.gather(Segments(rows, starts, segments.lengths))
+            labels = batch.labels
+        mixed = random.random(size) < augment.mixup
+        drawn = np.where(mixed, random.uniform(0.5, 1, size), 1).astype(np.float32)
+        share = torch.from_numpy(drawn).to(self.store.device)
+        weight = torch.where(mask & batch.mask, share[:, None], 1.0).unsqueeze(-1)
+        features = weight * batch.features + (1 - weight) * features
+        return Batch(features, batch.mask, batch.labels, labels, share)
+
+    def _other_speakers(self, rows: IntArray, random: np.random.Generator) -> IntArray:
+        """For each row a training row, of another speaker unless chance insists."""
+        labels, found = self.store.packed.labels, random.choice(self.rows, (8, len(rows)))
+        best = (labels[found] != labels[rows]).argmax(0)
+        return np.asarray(found[best, np.arange(len(rows))])
+
+    def _other_sessions(self, rows: IntArray, random: np.random.Generator) -> IntArray:
+        """For each row one of the same speaker, of another guessed session where there is one."""
+        labels, found = self.store.packed.labels, []
+        for row in rows:
+            same = self.rows[labels[self.rows] == labels[row]]
+            other = same[self.sessions[same] != self.sessions[row]]
+            found.append(random.choice(other if len(other) else same))
+        return np.array(found, np.int64)

@@ -1,0 +1,80 @@
+"""ECAPA-TDNN's layer (Desplanques et al. 2020): dilated Res2 convolutions and channel gates."""
+
+import torch
+from torch import Tensor, nn
+
+from kaggle_hw4.models.norm import MaskedBatchNorm
+from kaggle_hw4.models.pooling import frame_weights, weighted_mean
+from kaggle_hw4.recipe import EcapaModel
+
+
+class TimeConvolution(nn.Module):
+    """Convolution over time → ReLU → BatchNorm: (B, T, D) → (B, T, D), zero in the padding."""
+
+    def __init__(self, d_model: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        # A 2-D convolution on the (B, T, D) layout, which is channels-last already.
+        self.convolution = nn.Conv2d(
+            d_model,
+            d_model,
+            (1, kernel_size),
+            padding=(0, dilation * (kernel_size // 2)),
+            dilation=(1, dilation),
+        )
+        self.norm = MaskedBatchNorm(d_model)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.convolution(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
+        out: Tensor = self.norm(x.relu().masked_fill(~mask.unsqueeze(-1), 0), mask)
+        return out
+
+
+class Res2Convolution(nn.Module):
+    """The channels in groups, each convolved with what came out of the one before (Gao 2019)."""
+
+    def __init__(self, model: EcapaModel, dilation: int) -> None:
+        super().__init__()
+        width = model.d_model // model.groups
+        self.convolutions = nn.ModuleList(
+            TimeConvolution(width, model.kernel_size, dilation) for _ in range(model.groups - 1)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        first, *rest = x.chunk(len(self.convolutions) + 1, dim=-1)
+        outputs, before = [first], torch.zeros_like(first)
+        for group, convolution in zip(rest, self.convolutions, strict=True):
+            before = convolution(group + before, mask)
+            outputs.append(before)
+        return torch.cat(outputs, -1)
+
+
+class ChannelGate(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018) over the real frames of an utterance."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        hidden = max(1, d_model // 4)
+        self.gate = nn.Sequential(
+            nn.Linear(d_model, hidden), nn.ReLU(), nn.Linear(hidden, d_model), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        gated: Tensor = x * self.gate(weighted_mean(x, frame_weights(mask))).unsqueeze(1)
+        return gated
+
+
+class EcapaLayer(nn.Module):
+    """Pointwise, Res2 over time, pointwise, channel gate, with a residual; dilation 2 and up."""
+
+    def __init__(self, model: EcapaModel, index: int) -> None:
+        super().__init__()
+        self.before = TimeConvolution(model.d_model, 1, 1)
+        self.res2 = Res2Convolution(model, dilation=index + 2)
+        self.after = TimeConvolution(model.d_model, 1, 1)
+        self.gate = ChannelGate(model.d_model)
+        self.dropout = nn.Dropout(model.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        y = self.after(self.res2(self.before(x, mask), mask), mask)
+        out: Tensor = x + self.dropout(self.gate(y, mask))
+        return out

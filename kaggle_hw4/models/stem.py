@@ -1,0 +1,42 @@
+"""From features (B, T, n_mels) to the encoder's frames (B, T', d_model), and their mask."""
+
+from torch import Tensor, nn
+
+from kaggle_hw4.models.norm import MaskedBatchNorm
+
+
+class LinearStem(nn.Linear):
+    """A frame's bands to its d_model, frame by frame."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return super().forward(x), mask
+
+
+class ConvolutionStem(nn.Module):
+    """Two 3×3 convolutions over time and bands, then a linear layer, as before a Conformer
+    (Gulati et al. 2020) or an ECAPA CNN-TDNN (Thienpondt et al. 2021).
+
+    A pattern that moves by a band, as voices and rooms do, stays the same pattern. Each halves the
+    bands; the first one keeps every `subsampling`-th frame.
+    """
+
+    def __init__(self, n_mels: int, d_model: int, channels: int, subsampling: int) -> None:
+        super().__init__()
+        self.subsampling = subsampling
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv2d(1, channels, 3, (subsampling, 2), padding=1, bias=False),
+                nn.Conv2d(channels, channels, 3, (1, 2), padding=1, bias=False),
+            ]
+        )
+        self.norms = nn.ModuleList(MaskedBatchNorm(channels) for _ in self.convolutions)
+        bands = -(-n_mels // 4)
+        self.out = nn.Linear(channels * bands, d_model)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        mask = mask[:, :: self.subsampling]
+        x = x.unsqueeze(-1)  # (B, T, bands, channels)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            x = norm(x.masked_fill(~mask[:, :, None, None], 0), mask).relu()
+        return self.out(x.flatten(2)), mask
