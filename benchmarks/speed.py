@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from kaggle_hw4.cli.output import table
+from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.packed import open_packed, pack
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.data.synth import write_corpus
@@ -38,7 +40,7 @@ def main() -> None:
             ("open and verify", seconds(lambda: open_packed(place)), "the same"),
         ]
         store = FrameStore(open_packed(place), device)
-        for variant in ("simple", "medium", "strong", "boss"):
+        for variant in ("simple", "medium", "strong", "boss", "champion"):
             rows += bench_variant(variant, store)
     title = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     cells = [(part, f"{took:.3f}", what) for part, took, what in rows]
@@ -51,9 +53,12 @@ def bench_variant(variant: str, store: FrameStore) -> list[tuple[str, float, str
     model = build_model(recipe, SPEAKERS).to(store.device)
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
 
+    sessions = np.zeros(len(store.packed.train), np.int64)
+    batches = Batches(store, store.packed.train, sessions, recipe, seed=0)
+
     def steps(count: int) -> None:
         for _ in range(count):
-            train_step(state, store, recipe, store.packed.train, seed=0)
+            train_step(state, batches)
         state.since_report.tolist()  # waits for the device
 
     steps(1)  # warm

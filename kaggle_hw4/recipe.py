@@ -124,15 +124,9 @@ class Loss(Section):
 
 class Segments(Section):
     frames: Positive  # length of a training segment at most, 10 ms each
-    shortest: Positive  # and at least; a step's segments are equally long
-    lengths: Literal["uniform", "growing"]  # drawn for every step, or from shortest to frames
+    shortest: Annotated[float, Field(gt=0, le=1)]  # and at least, a fraction of it
+    lengths: Literal["uniform", "growing"]  # a step's drawn in between, or growing with the steps
     batch_size: Annotated[int, Field(ge=2, le=LARGEST)]
-
-    @model_validator(mode="after")
-    def range_is_one(self) -> "Segments":
-        if self.shortest > self.frames:
-            raise ValueError(f"shortest {self.shortest} is more than frames {self.frames}")
-        return self
 
 
 class Augment(Section):
@@ -180,6 +174,7 @@ class Predict(Section):
     segments: Count  # of each length, evenly spaced; 0: the whole utterance at once
     frames: Annotated[list[Positive], Field(min_length=1)]  # the lengths of such segments
     average: Literal["logits", "probabilities", "embeddings"]  # over the segments
+    neighbours: Count  # whose log-probabilities count too, of the set that is predicted; 0: none
 
 
 AnyModel = TransformerModel | ConformerModel | EcapaModel

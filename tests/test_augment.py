@@ -1,21 +1,51 @@
-"""SpecAugment masks within its bounds, each utterance its own way."""
+"""Augmentation: sessions that could have been, each utterance its own way."""
 
+import numpy as np
+import pytest
 import torch
 
-from kaggle_hw4.data.augment import spec_augment
+from kaggle_hw4.data.augment import (
+    FLOOR,
+    Augmenter,
+    reverberate,
+    slow,
+    smooth_spectrum,
+    spec_augment,
+    transplant,
+)
+from kaggle_hw4.data.channel import Channel
 from kaggle_hw4.recipe import Augment
+from tests.conftest import tiny
 
-MASKS = Augment(band_masks=2, band_width=6, time_masks=2, time_width=0.2)
-OFF = Augment(band_masks=0, band_width=0, time_masks=0, time_width=0.0)
+OFF = tiny("simple").augment
+MASKS = OFF.model_copy(
+    update={"band_masks": 2, "band_width": 6, "time_masks": 2, "time_width": 0.2}
+)
+KINDS = {
+    "reverberation": 1.0,
+    "noise": 1.0,
+    "level": 1.0,
+    "spectrum": 1.0,
+    "band_limit": 1.0,
+}
 
 
 def features() -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.randn(64, 50, 40) - 8, torch.ones(64, 50, dtype=torch.bool)
+    x = torch.randn(64, 50, 40, generator=torch.Generator().manual_seed(3)) - 8
+    return x, torch.ones(64, 50, dtype=torch.bool)
+
+
+def channel(mean: float, quiet: float) -> Channel:
+    return Channel(torch.full((64, 40), mean), torch.full((64, 40), quiet))
+
+
+def masked(x: torch.Tensor, mask: torch.Tensor, augment: Augment, step: int) -> torch.Tensor:
+    return spec_augment(x, mask, augment, np.random.default_rng(step))
 
 
 def test_masks_are_bounded_and_differ_between_utterances() -> None:
     x, mask = features()
-    changed = spec_augment(x, mask, MASKS, seed=0, step=0) != x
+    changed = masked(x, mask, MASKS, 0) != x
     bands, times = changed.all(1).sum(1), changed.all(2).sum(1)
     assert 0 < bands.float().mean() <= 12
     assert 0 < times.float().mean() <= 20
@@ -26,21 +56,112 @@ def test_masks_are_bounded_and_differ_between_utterances() -> None:
 
 def test_a_masked_band_holds_its_own_mean() -> None:
     x, mask = features()
-    only_bands = MASKS.model_copy(update={"time_masks": 0})
-    y = spec_augment(x, mask, only_bands, seed=0, step=0)
+    y = masked(x, mask, MASKS.model_copy(update={"time_masks": 0}), 0)
     torch.testing.assert_close(y.mean(1), x.mean(1))
     assert not torch.equal(x, y)
 
 
-def test_masks_are_a_function_of_seed_and_step() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_changes_each_utterance_its_own_way(kind: str) -> None:
     x, mask = features()
-    assert torch.equal(spec_augment(x, mask, MASKS, 1, 2), spec_augment(x, mask, MASKS, 1, 2))
-    assert not torch.equal(spec_augment(x, mask, MASKS, 1, 2), spec_augment(x, mask, MASKS, 1, 3))
+    same = x[:1].expand_as(x)
+    y = Augmenter(OFF.model_copy(update={kind: KINDS[kind]}), 0, 0)(same, mask)
+    assert y.isfinite().all()
+    assert len({row.tobytes() for row in y.flatten(1).numpy()}) > 40
 
 
-def test_padding_stays_padding_and_no_masks_change_nothing() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_augmentation_is_a_function_of_seed_and_step(kind: str) -> None:
+    x, mask = features()
+
+    def at(step: int) -> torch.Tensor:
+        torch.manual_seed(step)
+        return Augmenter(OFF.model_copy(update={kind: KINDS[kind]}), 1, step)(x, mask)
+
+    assert torch.equal(at(2), at(2))
+    assert not torch.equal(at(2), at(3))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "time_width"])
+def test_padding_stays_padding_and_tells_nothing(kind: str) -> None:
     x, mask = features()
     mask[:, 30:] = False
-    x = x.masked_fill(~mask.unsqueeze(-1), 0)
-    assert not spec_augment(x, mask, MASKS, 0, 0)[:, 30:].any()
-    assert spec_augment(x, mask, OFF, 0, 0) is x
+    augmenter = MASKS.model_copy(update={kind: 1.0})
+    found = []
+    for padding in (0.0, 5.0):
+        torch.manual_seed(0)
+        found.append(Augmenter(augmenter, 0, 0)(x.masked_fill(~mask.unsqueeze(-1), padding), mask))
+    assert not found[0][:, 30:].any()
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    x, mask = features()
+    assert torch.equal(Augmenter(OFF, 0, 0)(x, mask), x)
+
+
+def test_noise_adds_energy_and_more_of_it_at_a_lower_snr() -> None:
+    x, mask = features()
+    added = []
+    for snr in (0.0, 20.0):
+        torch.manual_seed(0)
+        noisy = OFF.model_copy(update={"noise": 1.0, "noise_snr": snr})
+        added.append(float((Augmenter(noisy, 0, 0)(x, mask) - x).mean()))
+    assert added[0] > added[1] > 0
+
+
+def test_half_of_the_utterances_stay_clean_at_a_probability_of_half() -> None:
+    x, mask = features()
+    y = Augmenter(OFF.model_copy(update={"noise": 0.5}), 0, 0)(x, mask)
+    assert 16 < (y == x).flatten(1).all(1).sum() < 48
+
+
+def test_reverberation_leaves_a_tail_that_falls_60_db_in_its_time() -> None:
+    x = torch.full((1, 40, 40), -20.0)
+    x[:, 2] = 0.0
+    mask = torch.ones(1, 40, dtype=torch.bool)
+    y = reverberate(x, mask, seconds=torch.tensor([[0.15]]), level=torch.tensor([[-3.0]]))
+    decibels = y[0, :, 0] * 10 / np.log(10)
+    assert decibels[2] == pytest.approx(0, abs=1e-3)
+    assert decibels[3] - decibels[13] == pytest.approx(40, abs=0.2)
+    assert (y[:, :2] < -19).all(), "nothing sounds before its cause"
+
+
+def test_reverberation_is_each_utterances_own() -> None:
+    x, mask = features()
+    seconds, level = torch.full((64, 1), 0.3), torch.full((64, 1), -5.0)
+    seconds[1] = 0.8
+    together = reverberate(x, mask, seconds, level)
+    alone = reverberate(x[1:2], mask[1:2], seconds[1:2], level[1:2])
+    torch.testing.assert_close(together[1:2], alone)
+
+
+def test_a_transplant_moves_the_mean_and_brings_the_noise_along() -> None:
+    x, _ = features()
+    silent = torch.full((64, 1), -100.0)
+    moved = transplant(x, channel(-8, -12), channel(-5, -12), silent)
+    torch.testing.assert_close(moved, x + 3)
+    noisy = transplant(x, channel(-8, -12), channel(-8, -4), torch.zeros(64, 1))
+    assert (noisy > -4).all()
+
+
+def test_level_stops_at_the_floor() -> None:
+    x, mask = features()
+    loud = OFF.model_copy(update={"level": 10.0})
+    assert Augmenter(loud, 0, 0)(x - 12, mask).min() >= np.float32(np.log(FLOOR))
+
+
+def test_a_band_limit_takes_bands_at_the_ends() -> None:
+    x, mask = features()
+    y = Augmenter(OFF.model_copy(update={"band_limit": 1.0}), 0, 0)(x, mask)
+    lost = (y.var(1) < 1e-9).float().mean(0)
+    assert lost[0] > 0.5
+    assert lost[-1] > 0.5
+    assert lost[10:25].sum() == 0
+
+
+def test_a_smooth_spectrum_is_smooth_and_a_slow_curve_slow() -> None:
+    spectrum = smooth_spectrum(torch.randn(1000, 6), 40)
+    assert spectrum.diff(dim=1).std() < 0.4 * spectrum.std()
+    curve = slow(torch.randn(1000, 8), 200)
+    assert curve.diff(dim=1).std() < 0.1 * curve.std()

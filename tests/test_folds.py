@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaggle_hw4.data.folds import deal, find_folds, make_folds, read_folds, write_folds
+from kaggle_hw4.data.folds import deal, deal_parts, find_folds, make_folds, read_folds, write_folds
 from kaggle_hw4.data.packed import Packed, pack
 from kaggle_hw4.data.synth import write_corpus
 from kaggle_hw4.errors import DataError, UsageError
@@ -19,7 +19,23 @@ def test_folds_cover_every_utterance_once(packed: Packed, by: str, count: int) -
     assert sorted(validated) == packed.train.tolist()
     for k in range(count):
         assert not set(folds.validation(k)) & set(folds.training(k))
-        assert len(folds.validation(k)) + len(folds.training(k)) == len(packed.train)
+        parts = [folds.validation(k), folds.heard(k), folds.training(k)]
+        assert sorted(np.concatenate(parts)) == packed.train.tolist()
+
+
+def test_a_fold_also_holds_out_utterances_of_sessions_it_hears(packed: Packed) -> None:
+    folds = make_folds(packed, "session", 2)
+    assert len(folds.heard(0)) > 0
+    assert not set(folds.heard(0)) & set(folds.heard(1))
+    assert set(folds.session[folds.heard(0)]) <= set(folds.session[folds.training(0)])
+    assert len(make_folds(packed, "utterance", 2).heard(0)) == 0
+
+
+def test_a_speaker_keeps_enough_to_train_on() -> None:
+    labels, fold = np.repeat([0, 1], [20, 4]), np.arange(24) % 2
+    part = deal_parts(labels, fold, seed=0)
+    assert set(part[labels == 0]) == set(range(10))
+    assert set(part[labels == 1]) == {-1}
 
 
 @pytest.mark.parametrize("by", ["session", "utterance"])
@@ -56,7 +72,7 @@ def test_a_table_is_written_once_and_read_back(packed: Packed, tmp_path: Path) -
     assert (find_folds(tmp_path, packed, None).fold == folds.fold).all()
 
 
-@pytest.mark.parametrize("column", ["id", "session", "fold"])
+@pytest.mark.parametrize("column", ["id", "session", "fold", "part"])
 def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path, column: str) -> None:
     path = write_folds(tmp_path, make_folds(packed, "session", 2), packed)
     header, names, first, second, *rest = path.read_text().splitlines()

@@ -50,7 +50,7 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
     }
     sample.load_state_dict(pairs)
     x = batch()[0]
-    pooled = sample(ours.encoder.prenet(x)).mean(1)
+    pooled = sample(ours.encoder.stem(x, None)[0]).mean(1)
     expected = ours.head(ours.embedding(pooled))
     torch.testing.assert_close(ours(x, torch.ones(3, 50, dtype=torch.bool)), expected)
 
@@ -96,7 +96,7 @@ def test_every_frame_hears_the_others(variant: str) -> None:
     x, mask = batch()
     other = x.clone()
     other[0, 40] += 5
-    changed = (model.encoder(x, mask) - model.encoder(other, mask))[0].abs().amax(-1)
+    changed = (model.encoder(x, mask)[0] - model.encoder(other, mask)[0])[0].abs().amax(-1)
     assert (changed[:40] > 0).all()
 
 
@@ -141,8 +141,9 @@ def test_dropout_reaches_the_attention_itself() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dropout_reaches_every_layer(variant: str) -> None:
     model = build_model(tiny(variant, "model.dropout=0.375"), 4)
-    rates = [m.dropout for m in model.modules() if isinstance(m, SelfAttention)]
-    rates += [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+    rates = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+    if variant in ("simple", "medium"):  # a Conformer has it on its residuals alone
+        rates += [m.dropout for m in model.modules() if isinstance(m, SelfAttention)]
     assert set(rates) == {0.375}
 
 
@@ -152,16 +153,19 @@ def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
         x, mask = batch()
         assert torch.equal(model(x, mask), model(x, mask))
         model.encoder.train()
-        assert not torch.equal(model.encoder(x, mask), model.encoder(x, mask))
+        once, again = (model.encoder(x, mask)[0] for _ in range(2))
+        assert not torch.equal(once, again)
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("positions", ["none", "rotary"])
 def test_under_bf16_the_logits_stay_float32_and_train(variant: str, positions: str) -> None:
     model = model_of(variant, f"model.positions={positions}")
     x, mask = batch()
     exact = model(x, mask)
-    with torch.autocast("cpu", torch.bfloat16):
+    # oneDNN's depthwise convolution in bf16 never returns on some processors with AMX.
+    with torch.backends.mkldnn.flags(enabled=False), torch.autocast("cpu", torch.bfloat16):
         logits = model(x, mask)
     assert logits.dtype == torch.float32
     assert (logits - exact).abs().max() < 0.05 * exact.abs().max()

@@ -1,12 +1,14 @@
 """Training: the same seed gives the same bits, also across a stop, a kill and a resume."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.data.batches import Batch
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
@@ -25,7 +28,7 @@ from kaggle_hw4.recipe import Loss
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.loop import start, train
-from kaggle_hw4.training.loss import margin_loss
+from kaggle_hw4.training.loss import batch_loss, handicap, margin_at, margin_losses
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_average
 from tests.conftest import TINY, VARIANTS, Silent, job, tiny, trained
 
@@ -183,22 +186,59 @@ def test_the_optimizer_gets_every_parameter(variant: str) -> None:
     assert id(model.head.weight) in given
 
 
+def loss_of(**keys: Any) -> Loss:
+    plain = {"margin": 0.2, "margin_on": "cosine", "margin_warmup": 100, "scale": 30.0}
+    return Loss.model_validate({**plain, "label_smoothing": 0.0, **keys})
+
+
+COSINES, LABELS = torch.tensor([[0.9, 0.1, -0.2]]), torch.tensor([0])
+
+
 def test_the_margin_lowers_the_true_cosine_alone() -> None:
-    logits, labels = 30 * torch.tensor([[0.9, 0.1, -0.2]]), torch.tensor([0])
-    loss = Loss(margin=0.2, margin_warmup=100, scale=30.0, label_smoothing=0.0)
-    expected = F.cross_entropy(logits - torch.tensor([[6.0, 0, 0]]), labels)
-    torch.testing.assert_close(margin_loss(logits, labels, loss, 100), expected)
-    torch.testing.assert_close(
-        margin_loss(logits, labels, loss, 0), F.cross_entropy(logits, labels)
-    )
+    expected = F.cross_entropy(30 * COSINES - torch.tensor([[6.0, 0, 0]]), LABELS, reduction="none")
+    torch.testing.assert_close(margin_losses(30 * COSINES, LABELS, loss_of(), 0.2), expected)
+    plain = F.cross_entropy(30 * COSINES, LABELS, reduction="none")
+    torch.testing.assert_close(margin_losses(30 * COSINES, LABELS, loss_of(), 0.0), plain)
 
 
-def test_the_margin_has_finite_gradients_at_a_cosine_of_one() -> None:
-    cosine = torch.tensor([[1.0, -1.0]], requires_grad=True)
-    loss = Loss(margin=0.2, margin_warmup=0, scale=30.0, label_smoothing=0.0)
-    margin_loss(30 * cosine, torch.tensor([0]), loss, 0).backward()
-    assert cosine.grad is not None
-    assert cosine.grad.isfinite().all()
+def test_the_angular_margin_turns_the_true_speaker_away() -> None:
+    turned = COSINES.clone()
+    turned[0, 0] = math.cos(math.acos(0.9) + 0.3)
+    expected = F.cross_entropy(30 * turned, LABELS, reduction="none")
+    found = margin_losses(30 * COSINES, LABELS, loss_of(margin_on="angle"), 0.3)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("margin_on", ["cosine", "angle"])
+@pytest.mark.parametrize("cosine", [1.0, -1.0])
+def test_a_margin_has_a_finite_slope_at_the_ends(margin_on: str, cosine: float) -> None:
+    logits = torch.tensor([[cosine, 0.0, -0.5]], requires_grad=True)
+    margin_losses(30 * logits, LABELS, loss_of(margin_on=margin_on), 0.3).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_an_angular_margin_never_helps() -> None:
+    cosine = torch.linspace(-1, 1, 201)[:, None]
+    assert (handicap(30 * cosine, loss_of(margin_on="angle"), 0.4) <= 30 * cosine).all()
+
+
+def test_the_margin_grows_and_is_larger_while_fine_tuning() -> None:
+    recipe = tiny(
+        "boss", "schedule.steps=100", "loss.margin=0.2", "loss.margin_warmup=40",
+        "fine_tuning.steps=20", "fine_tuning.margin=0.5",
+    )  # fmt: skip
+    found = [margin_at(recipe, step) for step in (0, 20, 40, 79, 80, 99)]
+    assert found == [0, 0.1, 0.2, 0.2, 0.5, 0.5]
+
+
+def test_a_mixed_segment_learns_both_of_its_speakers() -> None:
+    recipe = tiny("boss", "augment.mixup=1.0", "loss.margin=0.0")
+    logits, x = torch.tensor([[3.0, 1.0, 0.0]]), torch.zeros(1, 4, 40)
+    batch = Batch(x, x[..., 0] == 0, LABELS, LABELS + 1, torch.tensor([0.75]))
+    both = [float(F.cross_entropy(logits, LABELS + i)) for i in range(2)]
+    expected = 0.75 * both[0] + 0.25 * both[1]
+    assert float(batch_loss(logits, batch, recipe, 0)) == pytest.approx(expected)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
@@ -231,7 +271,7 @@ def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: P
     data = bytearray(made.run.checkpoint.read_bytes())
     model = build_model(made.recipe, 4)
     load_weights(model, made.run.folder / "averaged.safetensors")
-    data[data.index(model.encoder.prenet.weight.detach().numpy().tobytes())] ^= 1
+    data[data.index(model.encoder.stem.weight.detach().numpy().tobytes())] ^= 1
     made.run.checkpoint.write_bytes(data)
     state = State.start(model, make_optimizer(model, made.recipe.optimizer), CPU)
     with pytest.raises(DataError, match=r"checkpoint\.pt: not a checkpoint.*delete it"):

@@ -154,8 +154,9 @@ def read_folds(path: Path, packed: Packed) -> Folds:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
         header: dict[str, Any] = json.loads(head.removeprefix("# "))
         table = pd.read_csv(io.StringIO(body), dtype={"id": str}, keep_default_na=False)
-        columns = {c: table[c].to_numpy(np.int64) for c in ("fold", "session", "part")}
-        found = Folds(**{k: header[k] for k in HEADER}, name=path.stem, **columns)
+        fold, session, part = (table[c].to_numpy(np.int64) for c in ("fold", "session", "part"))
+        names = {k: header[k] for k in HEADER}
+        found = Folds(**names, name=path.stem, fold=fold, session=session, part=part)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
     if found.corpus != packed.hash:

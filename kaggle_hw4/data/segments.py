@@ -50,12 +50,12 @@ def segment_length(seed: int, step: int, recipe: Recipe) -> int:
     """How long the segments of a training step are, in frames."""
     if recipe.fine_tunes(step):
         return recipe.fine_tuning.frames
-    segments = recipe.segments
-    if segments.lengths == "uniform":
-        random = np.random.default_rng([seed, LENGTHS, step])
-        return int(random.integers(segments.shortest, segments.frames + 1))
-    last = max(1, recipe.schedule.steps - recipe.fine_tuning.steps - 1)
-    return round(segments.shortest + (segments.frames - segments.shortest) * step / last)
+    if recipe.segments.lengths == "uniform":
+        place = float(np.random.default_rng([seed, LENGTHS, step]).random())
+    else:
+        place = step / max(1, recipe.schedule.steps - recipe.fine_tuning.steps - 1)
+    shortest = recipe.segments.shortest
+    return max(1, round(recipe.segments.frames * (shortest + (1 - shortest) * place)))
 
 
 class FrameStore:

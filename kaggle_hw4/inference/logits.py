@@ -23,20 +23,23 @@ from kaggle_hw4.runs import Logits, Run
 
 
 def write_predictions(
-    run: Run, model: SpeakerClassifier, store: FrameStore, validation: IntArray, plan: Predict
+    run: Run, model: SpeakerClassifier, store: FrameStore, folds: Folds, fold: int, plan: Predict
 ) -> dict[str, Any]:
-    """Write the OOF and the test logits of `run`; return what its manifest says of them."""
-    packed, sha256 = store.packed, {}
-    oof = predict_logits(model, store, validation, plan)
-    for name, rows, values in (
-        ("oof", validation, oof),
-        ("test", packed.test, predict_logits(model, store, packed.test, plan)),
-    ):
+    """Write the OOF, the heard and the test logits of `run`; return what its manifest says."""
+    packed = store.packed
+    sets = {"oof": folds.validation(fold), "heard": folds.heard(fold), "test": packed.test}
+    sha256, judged = {}, {}
+    for name, rows in sets.items():
+        if not len(rows):
+            continue
+        values = predict_logits(model, store, rows, plan)
         logits = Logits(tuple(packed.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
+        judged[name] = evaluate(values, packed.labels[rows])
     return {
         "predict": plan.model_dump() | describe_device(store.device),
-        "validation": evaluate(oof, packed.labels[validation]),
+        "validation": judged["oof"],
+        "heard": judged.get("heard"),
         "sha256": sha256,
     }
 
@@ -75,8 +78,8 @@ def predict_run(
         raise DataError(f"{weights} is missing or has changed", run.remedy)
     model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
     load_weights(model, weights)
-    rows = folds.validation(manifest["fold"])
-    said = write_predictions(run, model.to(device), FrameStore(packed, device), rows, plan)
+    store, fold = FrameStore(packed, device), int(manifest["fold"])
+    said = write_predictions(run, model.to(device), store, folds, fold, plan)
     manifest["sha256"] |= said.pop("sha256")
     run.write_manifest(manifest | said)
     return run.manifest()

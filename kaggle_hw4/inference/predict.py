@@ -11,12 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
+from kaggle_hw4.inference.neighbours import average_with_neighbours
 from kaggle_hw4.inference.precision import autocast, enough_memory
 from kaggle_hw4.models import SpeakerClassifier
 from kaggle_hw4.recipe import Predict
 
-WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits")
+WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits", neighbours=0)
 BATCH_FRAMES = 16384  # frames in a batch, padding included
 BATCH_SCORES = 2**25  # attention scores in a batch and head: what the longest utterances cost
 HEAD_ROWS = 2**14  # embeddings that the head takes at a time
@@ -27,7 +29,10 @@ TINY = float(torch.finfo(torch.float32).tiny)
 def predict_logits(
     model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: Predict
 ) -> npt.NDArray[np.float32]:
-    """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments."""
+    """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
+
+    With `plan.neighbours` they are log-probabilities, averaged over neighbours among `rows`.
+    """
     was_training = model.training
     model.eval()
     where, embeddings = embed_segments(model, store, rows, plan)
@@ -38,6 +43,10 @@ def predict_logits(
     else:
         probabilities = apply_head(model, embeddings, store.device).softmax(1)
         logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
+    if plan.neighbours and len(rows) > 1:
+        channels = describe_channels(store.packed, rows)
+        embedded = mean_by_row(embeddings, where, len(rows))
+        logits = average_with_neighbours(logits, embedded, channels, plan.neighbours)
     model.train(was_training)
     found: npt.NDArray[np.float32] = logits.numpy()
     return found
@@ -65,7 +74,8 @@ def embed_segments(
 
 def apply_head(model: SpeakerClassifier, embeddings: Tensor, device: torch.device) -> Tensor:
     """The plain logits (S, C) of embeddings (S, D), float32."""
-    parts = [model.head(part.to(device)).cpu() for part in embeddings.split(HEAD_ROWS)]
+    chunks: tuple[Tensor, ...] = torch.split(embeddings, HEAD_ROWS)
+    parts = [model.head(part.to(device)).cpu() for part in chunks]
     return torch.cat(parts)
 
 

@@ -97,7 +97,7 @@ def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
             if stop.signal and not last:
                 raise stop.error(run.name, state.step)
 
-    return finish(job, state, store, validation)
+    return finish(job, state, store)
 
 
 def start(job: Job, device: torch.device) -> State:
@@ -149,13 +149,13 @@ def validate(state: State, store: FrameStore, rows: IntArray, run: Run) -> dict[
     return {"validation_accuracy": found["accuracy"], "validation_loss": found["loss"]}
 
 
-def finish(job: Job, state: State, store: FrameStore, validation: IntArray) -> dict[str, Any]:
+def finish(job: Job, state: State, store: FrameStore) -> dict[str, Any]:
     """Write the averaged weights, the logits and, last of all, the manifest."""
     run, plan = job.run, job.recipe.predict
     verify(run.folder / "best.safetensors", state.best_sha256, run.remedy)
     averaged_sha256 = _write_weights(run, "averaged", state)
     load_weights(state.averaged, run.folder / f"{plan.weights}.safetensors")
-    said = write_predictions(run, state.averaged, store, validation, plan)
+    said = write_predictions(run, state.averaged, store, job.folds, job.fold, plan)
     weights = {
         "best.safetensors": state.best_sha256,
         "averaged.safetensors": averaged_sha256,

@@ -1,0 +1,277 @@
+"""The ladder, measured: `make ladder`. Peers and ours on one corpus under one budget.
+
+Every recipe is shrunk alike to what two CPU cores train in minutes, trained from three seeds, each
+of which holds out another session fold of three (so that all training utterances are validated
+once), and scored on the corpus's unseen test sessions, by truth.csv, after everything is trained.
+Runs that are done are not made again. Writes docs/ladder.md.
+"""
+
+import argparse
+import csv
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from kaggle_hw4.data.folds import Folds, find_folds
+from kaggle_hw4.data.packed import Packed, open_packed
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.inference.logits import load_weights
+from kaggle_hw4.inference.predict import predict_logits
+from kaggle_hw4.models import build_model
+from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.runs import Run
+from kaggle_hw4.workspace import Workspace
+
+OURS = ("simple", "medium", "strong", "boss", "champion")
+PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
+SPLIT, SEEDS = "session3", (0, 1, 2)
+STEPS, BATCH = 1500, 32
+DRAWS = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Result:
+    """One recipe's runs. `right` (seeds, N): which test utterances each got right."""
+
+    name: str
+    parameters: int
+    seconds: float
+    steps: int
+    heard: np.ndarray
+    session: np.ndarray
+    right: np.ndarray
+
+    @property
+    def test(self) -> np.ndarray:
+        return self.right.mean(1)
+
+
+def main() -> None:
+    arguments = parse()
+    place = Workspace.at(arguments.workspace)
+    packed = open_packed(place.packed)
+    folds = find_folds(place.folds, packed, SPLIT)
+    budgets = {"segments": dict.fromkeys((*OURS, *PEERS), STEPS)}
+    train_all(place, budgets["segments"], arguments.jobs)
+    found = {"segments": collect(place, packed, folds, budgets["segments"], arguments.truth)}
+    if arguments.seconds:
+        budgets["seconds"] = {
+            r.name: max(100, round(STEPS * arguments.seconds / r.seconds, -1))
+            for r in found["segments"]
+            if r.name in (*OURS, *PEERS)
+        }
+        train_all(place, budgets["seconds"], arguments.jobs)
+        found["seconds"] = collect(place, packed, folds, budgets["seconds"], arguments.truth)
+    arguments.out.write_text(report(arguments, packed, found), encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--workspace", type=Path, required=True, help="packed, and split")
+    parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--corpus", required=True, help="its name, for the table's heading")
+    parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
+    parser.add_argument("--seconds", type=float, default=0, help="a budget of time as well")
+    parser.add_argument("--jobs", type=int, default=2)
+    return parser.parse_args()
+
+
+def shrunk(recipe: Recipe, steps: int) -> list[str]:
+    """The settings that make `recipe` small, by one rule for all.
+
+    A quarter of the width, half of the layers and of long kernels, batches of 32, every count of
+    steps in proportion. So short a training wants three times the rate (but post-norm diverges
+    then) and a quarter of the dropout. The sample is small enough to stay as it is.
+    """
+    model, share = recipe.model, steps / recipe.schedule.steps
+    values: dict[str, Any] = {
+        "segments.batch_size": BATCH,
+        "schedule.steps": steps,
+        "schedule.warmup_steps": steps // 10,
+        "schedule.validate_every": steps,
+        "loss.margin_warmup": round(recipe.loss.margin_warmup * share),
+        "fine_tuning.steps": round(recipe.fine_tuning.steps * share),
+    }
+    if recipe.optimizer.ema_decay:
+        values["optimizer.ema_decay"] = 0.99
+    if getattr(model, "norm", "") != "post":
+        layers = -(-model.n_layers // 2) if model.encoder != "ecapa" else model.n_layers
+        width = model.d_model // 4
+        values |= {
+            "optimizer.learning_rate": 3 * recipe.optimizer.learning_rate,
+            "model.dropout": model.dropout / 4,
+            "model.d_model": width,
+            "model.n_layers": layers,
+            "model.stem_channels": model.stem_channels // 4,
+        }
+        if hasattr(model, "d_ffn"):
+            values["model.d_ffn"] = model.d_ffn // 4
+        if getattr(model, "kernel_size", 0) > 7:
+            values["model.kernel_size"] = model.kernel_size // 2 | 1
+        small = model.model_copy(update={"d_model": width, "n_layers": layers})
+        keeps = model.embedding in ("none", "batch_norm")
+        values["model.d_embedding"] = small.d_pooled if keeps else model.d_embedding // 4
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
+    """Train every recipe from every seed, `jobs` processes of one thread at a time."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HW4_WORKSPACE": str(place.root)}
+    commands = []
+    for seed in SEEDS:
+        for name, count in steps.items():
+            recipe = read_recipe(place.variant(name))
+            settings = [part for s in shrunk(recipe, count) for part in ("-s", s)]
+            which = ["--variant", name, "--split", SPLIT, "--fold", str(seed), "--seed", str(seed)]
+            commands.append([sys.executable, "-m", "kaggle_hw4", "train", *which, *settings])
+    with ThreadPoolExecutor(jobs) as pool:
+        list(
+            pool.map(lambda command: subprocess.run(command, check=True, env=environment), commands)
+        )
+
+
+def collect(
+    place: Workspace, packed: Packed, folds: Folds, steps: dict[str, int], truth: Path
+) -> list[Result]:
+    with truth.open(newline="") as file:
+        answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
+    labels = np.array([packed.speakers.index(answers[packed.ids[row]]) for row in packed.test])
+    store, results = FrameStore(packed, torch.device("cpu")), []
+    for name, count in steps.items():
+        path = place.variant(name)
+        recipe = read_recipe(path, shrunk(read_recipe(path), count))
+        inputs = [packed.hash, folds.hash]
+        runs = [Run.of(place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
+        results.append(result_of(name, count, runs, labels))
+        if recipe.predict.neighbours:
+            results.append(alone(name, count, runs, store, folds, labels))
+    return results
+
+
+def result_of(name: str, steps: int, runs: Sequence[Run], labels: np.ndarray) -> Result:
+    said = [run.manifest() for run in runs]
+    return Result(
+        name,
+        said[0]["parameters"],
+        float(np.mean([m["seconds"] for m in said])),
+        steps,
+        np.array([m["heard"]["accuracy"] for m in said]),
+        np.array([m["validation"]["accuracy"] for m in said]),
+        np.stack([run.read_logits("test").values.argmax(1) == labels for run in runs]),
+    )
+
+
+def alone(
+    name: str, steps: int, runs: Sequence[Run], store: FrameStore, folds: Folds, labels: np.ndarray
+) -> Result:
+    """The same runs, every utterance predicted by itself."""
+    packed, rights = store.packed, []
+    for seed, run in zip(SEEDS, runs, strict=True):
+        plan = run.recipe().predict.model_copy(update={"neighbours": 0})
+        model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
+        load_weights(model, run.folder / f"{plan.weights}.safetensors")
+        right = []
+        for rows in (folds.heard(seed), folds.validation(seed), packed.test):
+            logits = predict_logits(model, store, rows, plan)
+            right.append(
+                logits.argmax(1) == (labels if rows is packed.test else packed.labels[rows])
+            )
+        rights.append(right)
+    said = result_of(name, steps, runs, labels)
+    heard, session = (np.array([r[i].mean() for r in rights]) for i in range(2))
+    return Result(
+        f"{name}, each utterance alone", said.parameters, said.seconds, steps,
+        heard, session, np.stack([r[2] for r in rights]),
+    )  # fmt: skip
+
+
+def step_error(above: Result, below: Result, speaker: np.ndarray) -> tuple[float, float]:
+    """The step between two recipes on the test, and its standard error: seeds and speakers drawn
+    anew, together, 2,000 times.
+    """
+    random = np.random.default_rng(0)
+    gain = above.right.astype(float) - below.right
+    by_speaker = np.stack([gain[:, speaker == s].mean(1) for s in np.unique(speaker)])
+    n, seeds = by_speaker.shape
+    draws = [
+        by_speaker[random.integers(0, n, n)][:, random.integers(0, seeds, seeds)].mean()
+        for _ in range(DRAWS)
+    ]
+    return float(gain.mean()), float(np.std(draws))
+
+
+def report(arguments: argparse.Namespace, packed: Packed, found: dict[str, list[Result]]) -> str:
+    with arguments.truth.open(newline="") as file:
+        answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
+    speaker = np.array([answers[packed.ids[row]] for row in packed.test])
+    parts = [
+        f"## {arguments.corpus}\n",
+        f"{len(packed.speakers)} speakers, {len(packed.train):,} training and {len(packed.test):,} "
+        f"test utterances; {len(SEEDS)} seeds, seed *i* holds out session fold *i* of 3. Mean ± "
+        "standard deviation over the seeds. `heard`: a tenth of the sessions trained on, held out, "
+        "which is what a random split promises; `session`: whole guessed sessions, held out; "
+        "`unseen`: the test set, scored by truth.csv once everything was trained.\n",
+    ]
+    for budget, results in found.items():
+        what = (
+            f"segments: {STEPS:,} steps of {BATCH}"
+            if budget == "segments"
+            else f"time: about {arguments.seconds:g} s of one core a run"
+        )
+        parts += [f"### Budget in {what}\n", table(results), "", steps_of(results, speaker), ""]
+    return "\n".join(parts)
+
+
+def table(results: Sequence[Result]) -> str:
+    lines = [
+        "| recipe | parameters | steps | seconds | heard | session | unseen | session - unseen | "
+        "heard - unseen |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in (r.heard, r.session, r.test)]
+        gaps = [f"{100 * (v.mean() - r.test.mean()):+.1f}" for v in (r.session, r.heard)]
+        lines.append(
+            f"| {r.name} | {r.parameters:,} | {r.steps:,} | {r.seconds:.0f} | "
+            + " | ".join([*cells, *gaps])
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def steps_of(results: Sequence[Result], speaker: np.ndarray) -> str:
+    """The steps of the ladder with their errors, the errors' ratios, the rank correlations."""
+    named = {r.name: r for r in results}
+    lines = []
+    for below, above in itertools.pairwise(OURS):
+        gain, error = step_error(named[above], named[below], speaker)
+        lines.append(
+            f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
+            f"({gain / error:.1f} of them)"
+        )
+    best = max((named[p] for p in PEERS), key=lambda r: r.test.mean())
+    for name in ("boss", *(n for n in named if n.startswith("champion"))):
+        ratio = (1 - named[name].test.mean()) / (1 - best.test.mean())
+        lines.append(f"- Error of {name} over that of the best peer ({best.name}): {ratio:.2f}")
+    for kind in ("session", "heard"):
+        rho = spearmanr(
+            [getattr(r, kind).mean() for r in results], [r.test.mean() for r in results]
+        )
+        lines.append(
+            f"- Spearman({kind}, unseen) over the {len(results)} rows: {rho.statistic:.2f}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
