@@ -101,15 +101,52 @@ def pack(
 
 
 @app.command()
-def inspect(workspace: Root = None, as_json: AsJson = False) -> None:
+def inspect(
+    shift: Annotated[bool, typer.Option("--shift", help="Is the test of other sessions?")] = False,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
     """Show counts, lengths, levels and balance of the corpus.
 
-    Example: hw4 data inspect
+    With --shift: whether the test set comes from other recording sessions than the training set,
+    how much of it, and what a random split would overstate.
+
+    Example: hw4 data inspect --shift
     """
     from kaggle_hw4.data.inspection import inspect_corpus
 
-    value = inspect_corpus(Workspace.at(workspace).packed)
-    show(value, as_json, lambda: _inspection(value), "hw4 split --folds 5 --by session")
+    place = Workspace.at(workspace)
+    following = "hw4 split --folds 5 --by session"
+    if not shift:
+        value = inspect_corpus(place.packed)
+        show(value, as_json, lambda: _inspection(value), following)
+        return
+    from kaggle_hw4.data.packed import open_packed
+    from kaggle_hw4.data.shift import measure_shift
+
+    packed = open_packed(place.packed)
+    with bars() as bar:
+        found = {"hash": packed.hash, **measure_shift(packed, bar("sessions"))}
+    show(found, as_json, lambda: _shift(found), following)
+
+
+def _shift(found: dict[str, Any]) -> str:
+    same, unseen, probe = (
+        found[key] for key in ("nearest_is_of_the_same_set", "unseen_sessions", "linear_probe")
+    )
+    lines = [
+        f"Unseen sessions: {unseen['share']:.0%} of the test set "
+        f"(95 %: {unseen['low']:.0%} to {unseen['high']:.0%}).",
+        "An utterance whose channel is most like a test utterance's is itself in the test set: "
+        f"{same['the_test_set']:.1%}",
+        f"  were the test set drawn at random from the training sessions: "
+        f"{same['drawn_at_random']:.1%}",
+        f"  were it recorded in sessions of its own: {same['whole_sessions']:.1%}",
+        f"A linear probe reads {probe['utterance']:.3f} by utterance and {probe['session']:.3f} by "
+        f"session ({probe['n']:,} utterances): a random split overstates it by "
+        f"{100 * probe['overstated']:.1f} points.",
+    ]
+    return "\n".join(lines)
 
 
 def _inspection(value: dict[str, Any]) -> Any:

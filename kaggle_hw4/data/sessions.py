@@ -29,14 +29,25 @@ def session_proxy(
     for too few, and merged sessions leave only unlike ones to be held out: validation then reads
     too low (docs/LOG.md).
     """
-    sessions = np.full(len(packed.train), -1, np.int64)
-    following = 0
-    for label in range(len(packed.speakers)):
-        rows = np.flatnonzero(packed.labels == label)
-        found = cluster(describe_channels(packed, rows), max(folds, FEWEST))
+    described = describe_channels(packed, packed.train)
+    return cluster_sessions(described, packed.labels[packed.train], folds, progress)
+
+
+def cluster_sessions(
+    described: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    folds: int,
+    progress: Callable[[int, int], None],
+) -> npt.NDArray[np.int64]:
+    """The session of each of n described channels (n, d) of the speakers `labels` (n,)."""
+    sessions = np.full(len(labels), -1, np.int64)
+    following, speakers = 0, np.unique(labels)
+    for done, label in enumerate(speakers):
+        rows = np.flatnonzero(labels == label)
+        found = cluster(described[rows], max(folds, FEWEST))
         sessions[rows] = following + found
         following += int(found.max()) + 1
-        progress(label + 1, len(packed.speakers))
+        progress(done + 1, len(speakers))
     return sessions
 
 
