@@ -117,7 +117,7 @@ class EcapaModel(ConvolutionalModel):
 class Loss(Section):
     margin: Rate  # the true speaker's handicap, in the loss only
     margin_on: Literal["cosine", "angle"]  # AM-Softmax, or AAM-Softmax (radians)
-    margin_warmup: Count  # steps over which the margin grows from 0
+    margin_warmup: Count  # steps over which the margin grows from 0; half of all at most
     scale: Annotated[float, Field(gt=0)]  # logits = scale · cosine
     label_smoothing: Rate
 

@@ -125,9 +125,11 @@ def _show_runs(reports: list[dict[str, Any]], as_json: bool) -> None:
             percent(report["validation"]["accuracy"]),
             f"{report['validation']['n']:,}",
             f"{report['validation']['loss']:.3f}",
+            percent(report["heard"]["accuracy"]) if report["heard"] else "",
             f"{report['seconds']:.0f} s",
         )
         for report in reports
     ]
-    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "trained>")
+    # heard: utterances held out of the sessions trained on; accuracy: whole sessions, by session.
+    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "heard>", "trained>")
     show(reports, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")

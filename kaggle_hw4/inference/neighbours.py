@@ -2,9 +2,9 @@
 
 A speaker's utterances of one session lie near each other, in the embedding (the voice) and in the
 channel (the room), nearer than a model's idea of *who* it is can be trusted: to tell who speaks in
-an unheard session is hard, to tell that the same one speaks again is easy. So an utterance's
-log-probabilities are averaged with those of its mutual nearest neighbours in the set that is
-predicted. Label spreading (Zhou et al. 2004), one step of it, on a graph of voice and channel.
+an unheard session is hard, to tell that the same one speaks again is easy. So log-probabilities are
+spread over the mutual nearest neighbours of the set that is predicted (label spreading, Zhou et al.
+2004, on what the model says in place of labels).
 """
 
 import numpy as np
@@ -14,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SHARPNESS = 0.5  # temperature of the weights; a similarity is at most 1
+SPREAD = 0.8  # share of the neighbours in what an utterance ends up with; the rest is its own
+ROUNDS = 10  # what is left then of a neighbour's neighbour's … voice is 0.8^10, a tenth
 CHUNK = 2048  # rows of the similarities at a time
 
 
-def average_with_neighbours(
+def spread_over_neighbours(
     logits: Tensor, embeddings: Tensor, channels: npt.NDArray[np.float32], neighbours: int
 ) -> Tensor:
-    """Log-probabilities (n, C) of n utterances, each a mean with its nearest ones'.
+    """Log-probabilities (n, C) of n utterances, each with a say in its neighbours'.
 
     `logits` (n, C); `embeddings` (n, D); `channels` (n, E), as `data.channel` describes them.
     Only mutual ones count, of the `neighbours` nearest: an utterance without any keeps its own.
@@ -29,8 +31,14 @@ def average_with_neighbours(
     similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours)
     mutual = (nearest[nearest] == torch.arange(len(said))[:, None, None]).any(2)
     weight = torch.exp((similarity - 1) / SHARPNESS) * mutual
-    others = (weight.unsqueeze(-1) * said[nearest]).sum(1)
-    return (said + others) / (1 + weight.sum(1, keepdim=True))
+    total = weight.sum(1, keepdim=True)
+    share = weight / total.clamp_min(torch.finfo(total.dtype).tiny)
+    spread = torch.where(total > 0, SPREAD, 0.0)
+    found = said
+    for _ in range(ROUNDS):
+        others = (share.unsqueeze(-1) * found[nearest]).sum(1)
+        found = (1 - spread) * said + spread * others
+    return found
 
 
 def find_nearest(embeddings: Tensor, channels: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
-from kaggle_hw4.inference.neighbours import average_with_neighbours
+from kaggle_hw4.inference.neighbours import spread_over_neighbours
 from kaggle_hw4.inference.precision import autocast, enough_memory
 from kaggle_hw4.models import SpeakerClassifier
 from kaggle_hw4.recipe import Predict
@@ -46,7 +46,7 @@ def predict_logits(
     if plan.neighbours and len(rows) > 1:
         channels = describe_channels(store.packed, rows)
         embedded = mean_by_row(embeddings, where, len(rows))
-        logits = average_with_neighbours(logits, embedded, channels, plan.neighbours)
+        logits = spread_over_neighbours(logits, embedded, channels, plan.neighbours)
     model.train(was_training)
     found: npt.NDArray[np.float32] = logits.numpy()
     return found

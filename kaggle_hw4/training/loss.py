@@ -17,8 +17,8 @@ def margin_at(recipe: Recipe, step: int) -> float:
     """
     if recipe.fine_tunes(step):
         return recipe.fine_tuning.margin
-    loss = recipe.loss
-    return loss.margin * (min(1.0, step / loss.margin_warmup) if loss.margin_warmup else 1.0)
+    warmup = min(recipe.loss.margin_warmup, recipe.schedule.steps // 2)
+    return recipe.loss.margin * (min(1.0, step / warmup) if warmup else 1.0)
 
 
 def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, step: int) -> Tensor:
