@@ -15,7 +15,7 @@ from kaggle_hw4.runs import Run
 from kaggle_hw4.training.loop import Job, train
 from kaggle_hw4.workspace import shipped
 
-VARIANTS = ("simple", "medium", "strong", "boss", "champion")
+VARIANTS = ("simple", "medium", "strong", "boss", "champion", "ecapa")
 NARROW = (
     "model.d_model=16",
     "model.n_layers=1",
@@ -27,12 +27,16 @@ NARROW = (
     "schedule.validate_every=2",
 )
 TINY = (*NARROW, "model.n_heads=2", "model.d_ffn=16")  # where there is attention
-TINY_ECAPA = (*NARROW, "model.stem_channels=2", "model.groups=2")
+SHAPES = {
+    "boss": (*TINY, "model.stem_channels=2"),
+    "champion": (*TINY, "model.stem_channels=2"),
+    "ecapa": (*NARROW, "model.stem_channels=2", "model.groups=2"),
+}
 
 
 def tiny(variant: str, *settings: str) -> Recipe:
     path = shipped(f"pipelines/variants/{variant}.toml")
-    return read_recipe(path, [*(TINY_ECAPA if variant == "champion" else TINY), *settings])
+    return read_recipe(path, [*SHAPES.get(variant, TINY), *settings])
 
 
 class Silent:

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def batches(packed: Packed, folds: Folds, *settings: str, seed: int = 0) -> Batches:
-    recipe = tiny("boss", "segments.batch_size=16", *settings)
+    recipe = tiny("boss", "augment.noise=0.0", "segments.batch_size=16", *settings)
     return Batches(FrameStore(packed, CPU), folds.training(0), folds.session, recipe, seed)
 
 

@@ -40,7 +40,7 @@ BASES = {
     "conformer": tiny("boss", *ON, "loss.label_smoothing=0.1", "model.kernel_size=5"),
     "transformer": tiny("medium", *ON, "loss.margin_warmup=0"),
     "ecapa": tiny(
-        "champion", *ON, *AUGMENTED, "fine_tuning.steps=2", "fine_tuning.margin=0.3",
+        "ecapa", *ON, *AUGMENTED, "fine_tuning.steps=2", "fine_tuning.margin=0.3",
         "fine_tuning.frames=30", "segments.shortest=0.5", "model.n_layers=2",
     ),
 }  # fmt: skip
@@ -90,7 +90,7 @@ CHANGES = [
     ("transformer", "model.positions", "rotary"),
     ("transformer", "model.positions", "sinusoidal"),
     ("conformer", "loss.margin", 0.4),
-    ("conformer", "loss.margin_warmup", 8),
+    ("conformer", "loss.margin_warmup", 2),
     ("conformer", "loss.scale", 15.0),
     ("conformer", "loss.label_smoothing", 0.2),
     ("conformer", "segments.frames", 32),
