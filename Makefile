@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-corpus test-gpu check submit bench clean
+.PHONY: help setup demo ladder test test-slow test-corpus test-gpu check submit bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,19 @@ submit: setup ## Blend runs/* into a submission and check it (TO=local TRUTH=…
 	$(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT))
 	version=$$($(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT)) --json 2>/dev/null | $(VENV)/bin/python -c 'import json, sys; print(json.load(sys.stdin)["version"])') \
 	  && $(HW4) submit $$version --to $(TO) $(if $(TRUTH),--truth $(TRUTH))
+
+LADDER := build/ladder
+ladder: $(LADDER)/real/folds $(LADDER)/synthetic/folds ## Train peers and ours, three seeds each: docs/ladder.md (hours)
+	$(VENV)/bin/python benchmarks/ladder.py --seconds 90 \
+	  --corpus "EN150 cut to 60 speakers: real speech" $(LADDER)/real $(LADDER)/real/corpus/truth.csv \
+	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv
+$(LADDER)/real/corpus: | setup
+	$(VENV)/bin/python ../shared/corpora/unpack.py $@ --speakers 60
+$(LADDER)/synthetic/corpus: | setup
+	$(HW4) data synth $@ --speakers 60
+$(LADDER)/%/folds: $(LADDER)/%/corpus
+	HW4_WORKSPACE=$(LADDER)/$* $(HW4) data pack $<
+	HW4_WORKSPACE=$(LADDER)/$* $(HW4) split --folds 3 --by session
 
 bench: setup ## Time the parts: training steps, prediction, packing
 	$(VENV)/bin/python benchmarks/speed.py

@@ -3,11 +3,12 @@
 Every recipe is shrunk alike to what two CPU cores train in minutes, trained from three seeds, each
 of which holds out another session fold of three (so that all training utterances are validated
 once), and scored on the corpus's unseen test sessions, by truth.csv, after everything is trained.
-Runs that are done are not made again. Writes docs/ladder.md.
+Runs that are done are not made again. Writes docs/ladder.md, a section for each corpus.
 """
 
 import argparse
 import csv
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -33,10 +34,25 @@ from kaggle_hw4.runs import Run
 from kaggle_hw4.workspace import Workspace
 
 OURS = ("simple", "medium", "strong", "boss", "champion")
+OTHERS = ("ecapa",)  # beside the ladder
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 SPLIT, SEEDS = "session3", (0, 1, 2)
 STEPS, BATCH = 1500, 32
 DRAWS = 2000  # of the bootstrap
+
+INTRODUCTION = """# The ladder, measured
+
+Written by `make ladder`; not a Kaggle score. Every recipe is shrunk by one rule (a quarter of the
+width, half of the layers and of long kernels, the same batches; `shrunk` in benchmarks/ladder.py)
+to what two CPU cores train in minutes. Three seeds; seed *i* holds out session fold *i* of 3, so
+that every training utterance is validated once. Mean ± standard deviation over the seeds.
+
+- *heard*: a tenth of the sessions trained on, held out: what a random split promises.
+- *session*: whole guessed sessions, held out. All choices were made by this column.
+- *unseen*: the test set's sessions, scored by truth.csv after everything was trained.
+- A step's standard error: seeds and speakers drawn anew together, 2,000 times.
+- `peers/sample` is `simple`. Seconds are of one thread, beside other work.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,30 +72,57 @@ class Result:
         return self.right.mean(1)
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """A packed and split corpus in a workspace, with the answers of its test set."""
+
+    name: str
+    place: Workspace
+    packed: Packed
+    folds: Folds
+    speaker: np.ndarray  # (N,) labels of the test utterances
+
+    @classmethod
+    def open(cls, name: str, workspace: str, truth: str) -> "Corpus":
+        place = Workspace.at(Path(workspace))
+        packed = open_packed(place.packed)
+        with Path(truth).open(newline="") as file:
+            answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
+        speaker = [packed.speakers.index(answers[packed.ids[row]]) for row in packed.test]
+        folds = find_folds(place.folds, packed, SPLIT)
+        return cls(name, place, packed, folds, np.array(speaker))
+
+
 def main() -> None:
     arguments = parse()
-    place = Workspace.at(arguments.workspace)
-    packed = open_packed(place.packed)
-    folds = find_folds(place.folds, packed, SPLIT)
-    budgets = {"segments": dict.fromkeys((*OURS, *PEERS), STEPS)}
-    train_all(place, budgets["segments"], arguments.jobs)
-    found = {"segments": collect(place, packed, folds, budgets["segments"], arguments.truth)}
-    if arguments.seconds:
-        budgets["seconds"] = {
-            r.name: max(100, round(STEPS * arguments.seconds / r.seconds, -1))
-            for r in found["segments"]
-            if r.name in (*OURS, *PEERS)
-        }
-        train_all(place, budgets["seconds"], arguments.jobs)
-        found["seconds"] = collect(place, packed, folds, budgets["seconds"], arguments.truth)
-    arguments.out.write_text(report(arguments, packed, found), encoding="utf-8")
+    parts = [INTRODUCTION]
+    for found in arguments.corpus:
+        corpus = Corpus.open(*found)
+        steps = dict.fromkeys((*OURS, *OTHERS, *PEERS), STEPS)
+        train_all(corpus.place, steps, arguments.jobs)
+        results = collect(corpus, steps)
+        parts += [heading(corpus), f"### {STEPS:,} steps of {BATCH} segments each\n"]
+        parts += [table(results), "", steps_of(results, corpus.speaker), ""]
+        if arguments.seconds:
+            trained = {r.name: r for r in results if r.name in steps}
+            steps = {n: in_time(r.seconds, arguments.seconds) for n, r in trained.items()}
+            train_all(corpus.place, steps, arguments.jobs)
+            results = collect(corpus, steps)
+            parts += [f"### About {arguments.seconds:g} s of one core each\n"]
+            parts += [table(results), "", steps_of(results, corpus.speaker), ""]
+        arguments.out.write_text("\n".join(parts), encoding="utf-8")
+
+
+def in_time(seconds: float, budget: float) -> int:
+    """The steps that fit the budget, at the pace of the first table."""
+    return max(100, round(STEPS * budget / seconds / 10) * 10)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--workspace", type=Path, required=True, help="packed, and split")
-    parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--corpus", required=True, help="its name, for the table's heading")
+    parser.add_argument(
+        "--corpus", nargs=3, action="append", required=True, metavar=("NAME", "WORKSPACE", "TRUTH")
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
     parser.add_argument("--seconds", type=float, default=0, help="a budget of time as well")
     parser.add_argument("--jobs", type=int, default=2)
@@ -140,21 +183,16 @@ def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
         )
 
 
-def collect(
-    place: Workspace, packed: Packed, folds: Folds, steps: dict[str, int], truth: Path
-) -> list[Result]:
-    with truth.open(newline="") as file:
-        answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
-    labels = np.array([packed.speakers.index(answers[packed.ids[row]]) for row in packed.test])
-    store, results = FrameStore(packed, torch.device("cpu")), []
+def collect(corpus: Corpus, steps: dict[str, int]) -> list[Result]:
+    results = []
     for name, count in steps.items():
-        path = place.variant(name)
+        path = corpus.place.variant(name)
         recipe = read_recipe(path, shrunk(read_recipe(path), count))
-        inputs = [packed.hash, folds.hash]
-        runs = [Run.of(place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
-        results.append(result_of(name, count, runs, labels))
+        inputs = [corpus.packed.hash, corpus.folds.hash]
+        runs = [Run.of(corpus.place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
+        results.append(result_of(name, count, runs, corpus.speaker))
         if recipe.predict.neighbours:
-            results.append(alone(name, count, runs, store, folds, labels))
+            results.append(alone(results[-1], runs, corpus))
     return results
 
 
@@ -171,28 +209,26 @@ def result_of(name: str, steps: int, runs: Sequence[Run], labels: np.ndarray) ->
     )
 
 
-def alone(
-    name: str, steps: int, runs: Sequence[Run], store: FrameStore, folds: Folds, labels: np.ndarray
-) -> Result:
+def alone(result: Result, runs: Sequence[Run], corpus: Corpus) -> Result:
     """The same runs, every utterance predicted by itself."""
-    packed, rights = store.packed, []
+    packed, folds, rights = corpus.packed, corpus.folds, []
+    store = FrameStore(packed, torch.device("cpu"))
     for seed, run in zip(SEEDS, runs, strict=True):
         plan = run.recipe().predict.model_copy(update={"neighbours": 0})
         model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
         load_weights(model, run.folder / f"{plan.weights}.safetensors")
-        right = []
-        for rows in (folds.heard(seed), folds.validation(seed), packed.test):
-            logits = predict_logits(model, store, rows, plan)
-            right.append(
-                logits.argmax(1) == (labels if rows is packed.test else packed.labels[rows])
-            )
-        rights.append(right)
-    said = result_of(name, steps, runs, labels)
+        sets = (folds.heard(seed), folds.validation(seed), packed.test)
+        said = [predict_logits(model, store, rows, plan).argmax(1) for rows in sets]
+        answers = (packed.labels[sets[0]], packed.labels[sets[1]], corpus.speaker)
+        rights.append([s == a for s, a in zip(said, answers, strict=True)])
     heard, session = (np.array([r[i].mean() for r in rights]) for i in range(2))
-    return Result(
-        f"{name}, each utterance alone", said.parameters, said.seconds, steps,
-        heard, session, np.stack([r[2] for r in rights]),
-    )  # fmt: skip
+    return dataclasses.replace(
+        result,
+        name=f"{result.name}, each utterance alone",
+        heard=heard,
+        session=session,
+        right=np.stack([r[2] for r in rights]),
+    )
 
 
 def step_error(above: Result, below: Result, speaker: np.ndarray) -> tuple[float, float]:
@@ -210,26 +246,12 @@ def step_error(above: Result, below: Result, speaker: np.ndarray) -> tuple[float
     return float(gain.mean()), float(np.std(draws))
 
 
-def report(arguments: argparse.Namespace, packed: Packed, found: dict[str, list[Result]]) -> str:
-    with arguments.truth.open(newline="") as file:
-        answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
-    speaker = np.array([answers[packed.ids[row]] for row in packed.test])
-    parts = [
-        f"## {arguments.corpus}\n",
-        f"{len(packed.speakers)} speakers, {len(packed.train):,} training and {len(packed.test):,} "
-        f"test utterances; {len(SEEDS)} seeds, seed *i* holds out session fold *i* of 3. Mean ± "
-        "standard deviation over the seeds. `heard`: a tenth of the sessions trained on, held out, "
-        "which is what a random split promises; `session`: whole guessed sessions, held out; "
-        "`unseen`: the test set, scored by truth.csv once everything was trained.\n",
-    ]
-    for budget, results in found.items():
-        what = (
-            f"segments: {STEPS:,} steps of {BATCH}"
-            if budget == "segments"
-            else f"time: about {arguments.seconds:g} s of one core a run"
-        )
-        parts += [f"### Budget in {what}\n", table(results), "", steps_of(results, speaker), ""]
-    return "\n".join(parts)
+def heading(corpus: Corpus) -> str:
+    packed = corpus.packed
+    return (
+        f"## {corpus.name}\n\n{len(packed.speakers)} speakers, {len(packed.train):,} training and "
+        f"{len(packed.test):,} test utterances.\n"
+    )
 
 
 def table(results: Sequence[Result]) -> str:

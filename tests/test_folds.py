@@ -1,11 +1,20 @@
 """Folds cover every utterance once, keep sessions whole and never change."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kaggle_hw4.data.folds import deal, deal_parts, find_folds, make_folds, read_folds, write_folds
+from kaggle_hw4.data.folds import (
+    deal,
+    deal_parts,
+    find_folds,
+    make_folds,
+    read_folds,
+    spare_few,
+    write_folds,
+)
 from kaggle_hw4.data.packed import Packed, pack
 from kaggle_hw4.data.synth import write_corpus
 from kaggle_hw4.errors import DataError, UsageError
@@ -19,8 +28,11 @@ def test_folds_cover_every_utterance_once(packed: Packed, by: str, count: int) -
     assert sorted(validated) == packed.train.tolist()
     for k in range(count):
         assert not set(folds.validation(k)) & set(folds.training(k))
-        parts = [folds.validation(k), folds.heard(k), folds.training(k)]
-        assert sorted(np.concatenate(parts)) == packed.train.tolist()
+        assert not set(folds.heard(k)) & set(folds.training(k))
+        purged = set(np.flatnonzero(folds.purged(k)))
+        parts = [*folds.validation(k), *folds.heard(k), *folds.training(k)]
+        assert set(parts) | purged == set(packed.train)
+        assert not set(folds.training(k)) & purged
 
 
 def test_a_fold_also_holds_out_utterances_of_sessions_it_hears(packed: Packed) -> None:
@@ -29,6 +41,28 @@ def test_a_fold_also_holds_out_utterances_of_sessions_it_hears(packed: Packed) -
     assert not set(folds.heard(0)) & set(folds.heard(1))
     assert set(folds.session[folds.heard(0)]) <= set(folds.session[folds.training(0)])
     assert len(make_folds(packed, "utterance", 2).heard(0)) == 0
+
+
+def test_what_sounds_like_a_held_out_utterance_is_not_trained_on(packed: Packed) -> None:
+    folds = make_folds(packed, "session", 2)
+    near = folds.near.copy()
+    row = folds.training(0)[0]
+    near[row, 1] = 0
+    purged = dataclasses.replace(folds, near=near)
+    assert row not in purged.training(0)
+    assert row in purged.validation(1)
+    assert len(purged.training(0)) == len(folds.training(0)) - 1
+    assert purged.hash != folds.hash
+    assert not make_folds(packed, "utterance", 2).purged(0).any()
+
+
+def test_purging_spares_a_speaker_of_few_utterances() -> None:
+    labels, fold = np.repeat([0, 1], [8, 4]), np.arange(12) % 2
+    other = np.stack([fold, 1 - fold], 1)
+    other[:6] = fold[:6, None]
+    found = spare_few(other, labels, fold)
+    assert (found[6:8] == other[6:8]).all(), "six of eight are left"
+    assert (found[8:] == fold[8:, None]).all()
 
 
 def test_a_speaker_keeps_enough_to_train_on() -> None:
@@ -72,7 +106,7 @@ def test_a_table_is_written_once_and_read_back(packed: Packed, tmp_path: Path) -
     assert (find_folds(tmp_path, packed, None).fold == folds.fold).all()
 
 
-@pytest.mark.parametrize("column", ["id", "session", "fold", "part"])
+@pytest.mark.parametrize("column", ["id", "session", "fold", "part", "near_1"])
 def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path, column: str) -> None:
     path = write_folds(tmp_path, make_folds(packed, "session", 2), packed)
     header, names, first, second, *rest = path.read_text().splitlines()

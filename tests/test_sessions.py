@@ -6,14 +6,20 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
+from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.sessions import cluster, session_proxy
+from kaggle_hw4.data.sessions import cluster, cluster_sessions, nearest_of_speaker
+
+
+def guess(packed: Packed, folds: int) -> np.ndarray:
+    described = describe_channels(packed, packed.train)
+    return cluster_sessions(described, packed.labels[packed.train], folds, lambda done, total: None)
 
 
 def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path) -> None:
     with (corpus / "sessions.csv").open() as file:
         true = {row["Id"]: row["Session"] for row in csv.DictReader(file)}
-    guessed = session_proxy(packed, 3, lambda done, total: None)
+    guessed = guess(packed, 3)
     labels = packed.labels[packed.train]
     truth = np.array([true[packed.ids[row]] for row in packed.train])
     scores = [adjusted_rand_score(truth[labels == s], guessed[labels == s]) for s in range(4)]
@@ -21,7 +27,7 @@ def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path)
 
 
 def test_sessions_never_span_speakers(packed: Packed) -> None:
-    guessed = session_proxy(packed, 2, lambda done, total: None)
+    guessed = guess(packed, 2)
     labels = packed.labels[packed.train]
     assert all(len(set(labels[guessed == s])) == 1 for s in set(guessed))
     assert all(len(set(guessed[labels == s])) >= 2 for s in range(4))
@@ -29,3 +35,12 @@ def test_sessions_never_span_speakers(packed: Packed) -> None:
 
 def test_two_utterances_are_two_sessions() -> None:
     assert cluster(np.zeros((2, 80), np.float32), at_least=3).tolist() == [0, 1]
+
+
+def test_the_nearest_are_others_of_the_same_speaker() -> None:
+    points = np.array([[0.0], [1.0], [5.0], [0.1], [9.0], [9.1], [3.0]], np.float32)
+    labels = np.array([0, 0, 0, 0, 1, 1, 2])
+    near = nearest_of_speaker(points, labels)
+    assert near[:4].tolist() == [[3, 1], [3, 0], [1, 3], [0, 1]]
+    assert near[4:, 0].tolist() == [5, 4, 6]
+    assert near[6].tolist() == [6, 6]

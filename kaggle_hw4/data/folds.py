@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from kaggle_hw4.artifact import sha256_json, write_text
+from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.errors import DataError, UsageError
 
 KINDS = ("session", "utterance")
 PARTS = 10  # of the utterances, each held out with one fold
-FEWEST_TRAINING = 3  # utterances of a speaker that a fold must leave before one more is held out
+FEWEST_TRAINING = 3  # utterances of a speaker that a fold must leave for any more to be left out
 REMEDY = "delete it and run `hw4 split` again"
 
 
@@ -28,6 +29,10 @@ class Folds:
     A fold by session holds out some utterances of the sessions that it trains on as well, a tenth
     of them: what a random split would have promised of the very same model. `part[i]` says in
     which of ten of them row i is; -1 is in none.
+
+    A guess is a guess: where the two utterances of the same speaker that sound most as if from
+    row i's session are in the folds `near[i]`, row i is trained on in neither (purging, López de
+    Prado 2018), lest a session that was guessed apart is heard in training after all.
     """
 
     name: str
@@ -38,10 +43,11 @@ class Folds:
     fold: npt.NDArray[np.int64]
     session: npt.NDArray[np.int64]
     part: npt.NDArray[np.int64]
+    near: npt.NDArray[np.int64]  # (n, 2)
 
     @property
     def hash(self) -> str:
-        columns = [column.tolist() for column in (self.fold, self.session, self.part)]
+        columns = [c.tolist() for c in (self.fold, self.session, self.part, self.near)]
         return sha256_json([self.by, self.corpus, *columns])[:16]
 
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
@@ -53,7 +59,13 @@ class Folds:
         return np.flatnonzero((self.fold != fold) & (self.part == fold % PARTS))
 
     def training(self, fold: int) -> npt.NDArray[np.int64]:
-        return np.flatnonzero((self.fold != fold) & (self.part != fold % PARTS))
+        held_out = (self.fold == fold) | (self.part == fold % PARTS) | self.purged(fold)
+        return np.flatnonzero(~held_out)
+
+    def purged(self, fold: int) -> npt.NDArray[np.bool_]:
+        """Whether a row is too near to the fold's validation to be trained on."""
+        purged: npt.NDArray[np.bool_] = (self.fold != fold) & (self.near == fold).any(1)
+        return purged
 
 
 def make_folds(
@@ -75,9 +87,10 @@ def make_folds(
         )
     if by == "session":
         # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
-        from kaggle_hw4.data.sessions import session_proxy
+        from kaggle_hw4.data.sessions import cluster_sessions, nearest_of_speaker
 
-        session = session_proxy(packed, count, progress)
+        described = describe_channels(packed, packed.train)
+        session = cluster_sessions(described, labels, count, progress)
     elif by == "utterance":
         session = np.arange(len(labels))
     else:
@@ -85,8 +98,27 @@ def make_folds(
     fold = deal(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
         raise UsageError(f"--folds {count}: there are too few sessions for so many folds")
-    part = deal_parts(labels, fold, seed) if by == "session" else np.full(len(labels), -1)
-    return Folds(table_name(by, count, seed), by, count, seed, packed.hash, fold, session, part)
+    part, near = np.full(len(fold), -1), np.stack([fold, fold], 1)
+    if by == "session":
+        part = deal_parts(labels, fold, seed)
+        near = spare_few(fold[nearest_of_speaker(described, labels)], labels, fold)
+    name = table_name(by, count, seed)
+    return Folds(name, by, count, seed, packed.hash, fold, session, part, near)
+
+
+def spare_few(
+    near: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """`near`, but a speaker's own folds where purging would leave too few to train on."""
+    spared = near.copy()
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        kept = [
+            int(((fold[rows] != k) & (near[rows] != k).all(1)).sum()) for k in np.unique(fold[rows])
+        ]
+        if min(kept) < FEWEST_TRAINING:
+            spared[rows] = fold[rows, None]
+    return spared
 
 
 def deal_parts(
@@ -142,6 +174,8 @@ def write_folds(folder: Path, folds: Folds, packed: Packed) -> Path:
             "session": folds.session,
             "fold": folds.fold,
             "part": folds.part,
+            "near_1": folds.near[:, 0],
+            "near_2": folds.near[:, 1],
         }
     )
     write_text(path, _header(folds) + table.to_csv(index=False, lineterminator="\n"))
@@ -155,8 +189,9 @@ def read_folds(path: Path, packed: Packed) -> Folds:
         header: dict[str, Any] = json.loads(head.removeprefix("# "))
         table = pd.read_csv(io.StringIO(body), dtype={"id": str}, keep_default_na=False)
         fold, session, part = (table[c].to_numpy(np.int64) for c in ("fold", "session", "part"))
+        near = table[["near_1", "near_2"]].to_numpy(np.int64)
         names = {k: header[k] for k in HEADER}
-        found = Folds(**names, name=path.stem, fold=fold, session=session, part=part)
+        found = Folds(**names, name=path.stem, fold=fold, session=session, part=part, near=near)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
     if found.corpus != packed.hash:

@@ -9,28 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
-from kaggle_hw4.data.channel import describe_channels
-from kaggle_hw4.data.packed import Packed
-
 FEWEST = 5  # sessions of a speaker with utterances enough
-
-
-def session_proxy(
-    packed: Packed, folds: int, progress: Callable[[int, int], None]
-) -> npt.NDArray[np.int64]:
-    """A session number for every training row, unique over all speakers.
-
-    Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
-    method; the number of sessions is the one with the highest mean silhouette (Rousseeuw 1987)
-    among those that are no fewer than `folds`, nor than 5. Without that bound the silhouette asks
-    for too few, and merged sessions leave only unlike ones to be held out: validation then reads
-    too low (docs/LOG.md).
-    """
-    described = describe_channels(packed, packed.train)
-    return cluster_sessions(described, packed.labels[packed.train], folds, progress)
 
 
 def cluster_sessions(
@@ -39,7 +22,15 @@ def cluster_sessions(
     folds: int,
     progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.int64]:
-    """The session of each of n described channels (n, d) of the speakers `labels` (n,)."""
+    """A session number, unique over all speakers, for each of n channels (n, d), which
+    `data.channel` describes, of the speakers `labels` (n,).
+
+    Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
+    method; the number of sessions is the one with the highest mean silhouette (Rousseeuw 1987)
+    among those that are no fewer than `folds`, nor than 5. Without that bound the silhouette asks
+    for too few, and merged sessions leave only unlike ones to be held out: validation then reads
+    too low (docs/LOG.md).
+    """
     sessions = np.full(len(labels), -1, np.int64)
     following, speakers = 0, np.unique(labels)
     for done, label in enumerate(speakers):
@@ -49,6 +40,22 @@ def cluster_sessions(
         following += int(found.max()) + 1
         progress(done + 1, len(speakers))
     return sessions
+
+
+def nearest_of_speaker(
+    described: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The two rows (n, 2) of the same speaker whose channels are nearest to each row's; the row
+    itself where the speaker has no more.
+    """
+    found = np.arange(len(labels))[:, None].repeat(2, 1)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        distance = cdist(described[rows], described[rows])
+        np.fill_diagonal(distance, np.inf)
+        two = np.argsort(distance, axis=1, kind="stable")[:, :2]
+        found[rows, : len(rows) - 1] = rows[two][:, : len(rows) - 1]
+    return found
 
 
 def cluster(descriptors: npt.NDArray[np.float32], at_least: int) -> npt.NDArray[np.int64]:
