@@ -1,12 +1,13 @@
 """Neighbours: a doubtful utterance learns from those that are surely of its speaker and session."""
 
 import numpy as np
+import pytest
 import torch
 
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.neighbours import find_nearest, spread_over_neighbours
+from kaggle_hw4.inference.neighbours import find_nearest, spread_over_neighbours, trust_in
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models import build_model
 from tests.conftest import tiny
@@ -47,6 +48,26 @@ def test_an_utterance_without_a_mutual_neighbour_keeps_its_own() -> None:
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     found = spread_over_neighbours(logits, points, points.numpy(), 1)
     torch.testing.assert_close(found[3], logits[3].log_softmax(0))
+
+
+def test_what_is_near_is_not_trusted_where_neighbours_disagree() -> None:
+    """Utterances of as many sessions as there are: the nearest is nobody's mate."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 8 * torch.eye(40)
+    points = torch.randn(40, 16, generator=generator)
+    found = spread_over_neighbours(logits, points, points.numpy(), 6)
+    torch.testing.assert_close(found, logits.log_softmax(1))
+
+
+def test_trust_rises_with_similarity_and_needs_mutuality() -> None:
+    similarity = torch.tensor([[0.9, 0.8], [0.7, 0.6], [0.5, 0.4], [0.3, 0.2]])
+    agree = torch.tensor([[True, False], [True, True], [False, True], [False, False]])
+    mutual = torch.ones_like(agree)
+    mutual[3, 1] = False
+    trust = trust_in(similarity, agree, mutual).flatten()
+    assert (trust[:-1].diff() <= 0).all()
+    assert trust[-1] == 0
+    assert trust[:7].sum() == pytest.approx(float(agree.sum()))
 
 
 def test_the_order_of_the_utterances_does_not_matter() -> None:

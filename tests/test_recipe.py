@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.models import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe, read_recipe, validate
 from kaggle_hw4.workspace import shipped
 from tests.conftest import VARIANTS
@@ -66,3 +67,35 @@ def test_strong_and_boss_differ_in_pooling_head_and_loss_alone() -> None:
     differing = {(s, k) for s, keys in boss.items() for k in keys if strong[s][k] != keys[k]}
     assert {k for s, k in differing if s == "model"} == {"pooling", "head"}
     assert {s for s, _ in differing} == {"model", "loss"}
+
+
+FOLDER = shipped("pipelines/variants")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_makes_a_model(path: Path) -> None:
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# "), "a recipe opens with what it is"
+    assert count_parameters(build_model(read_recipe(path), 600)) > 100_000
+
+
+def test_the_sample_among_the_peers_is_simple() -> None:
+    assert read_recipe(FOLDER / "peers/sample.toml") == read_recipe(FOLDER / "simple.toml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["model.stem_channels=0"], "subsampling = 2 needs a stem"),
+        (["model.head=linear", "model.sub_centres=2"], "sub_centres are cosines"),
+        (["model.embedding=batch_norm"], "d_embedding must be 512"),
+        (["model.encoder=ecapa", "model.groups=3"], "no multiple of groups 3"),
+        (["fine_tuning.steps=70000"], "fine_tuning.steps is more than schedule.steps"),
+    ],
+)
+def test_parts_that_do_not_fit_are_told(settings: list[str], told: str) -> None:
+    path = FOLDER / ("ecapa.toml" if "ecapa" in settings[0] else "champion.toml")
+    if told.startswith("d_embedding"):
+        settings = [*settings, "model.aggregation=false"]
+    with pytest.raises(RecipeError, match=told):
+        read_recipe(path, settings)

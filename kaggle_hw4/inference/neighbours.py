@@ -5,16 +5,20 @@ channel (the room), nearer than a model's idea of *who* it is can be trusted: to
 an unheard session is hard, to tell that the same one speaks again is easy. So log-probabilities are
 spread over the mutual nearest neighbours of the set that is predicted (label spreading, Zhou et al.
 2004, on what the model says in place of labels).
+
+How far a neighbour is to be trusted, the set itself tells: where neighbours that near are of one
+mind about who speaks, they are of one speaker. Where the set has no two utterances of a session,
+they hardly ever agree, and next to nothing is spread.
 """
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from scipy.optimize import isotonic_regression
 from torch import Tensor
 
-SHARPNESS = 0.5  # temperature of the weights; a similarity is at most 1
-SPREAD = 0.8  # share of the neighbours in what an utterance ends up with; the rest is its own
+SPREAD = 0.8  # share of trusted neighbours in what an utterance ends up with; the rest is its own
 ROUNDS = 10  # what is left then of a neighbour's neighbour's … voice is 0.8^10, a tenth
 CHUNK = 2048  # rows of the similarities at a time
 
@@ -30,15 +34,30 @@ def spread_over_neighbours(
     said = logits.log_softmax(1)
     similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours)
     mutual = (nearest[nearest] == torch.arange(len(said))[:, None, None]).any(2)
-    weight = torch.exp((similarity - 1) / SHARPNESS) * mutual
-    total = weight.sum(1, keepdim=True)
-    share = weight / total.clamp_min(torch.finfo(total.dtype).tiny)
-    spread = torch.where(total > 0, SPREAD, 0.0)
+    guess = said.argmax(1)
+    trust = trust_in(similarity, guess[nearest] == guess[:, None], mutual)
+    spread = SPREAD * (1 - (1 - trust).prod(1, keepdim=True))
+    share = trust / trust.sum(1, keepdim=True).clamp_min(torch.finfo(trust.dtype).tiny)
     found = said
     for _ in range(ROUNDS):
         others = (share.unsqueeze(-1) * found[nearest]).sum(1)
         found = (1 - spread) * said + spread * others
     return found
+
+
+def trust_in(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
+    """How likely neighbours (n, k) as similar as these are to be of one speaker: how often such
+    ones agree, as a function that never falls with the similarity. 0 where they are not mutual.
+    """
+    trust = torch.zeros_like(similarity)
+    if mutual.any():
+        found = similarity[mutual]
+        # Among equals the order of the rows must not matter: they share what they are worth.
+        values, place, counts = torch.unique(found, return_inverse=True, return_counts=True)
+        share = torch.zeros(len(values)).index_add_(0, place, agree[mutual].float()) / counts
+        rising = isotonic_regression(share.double().numpy(), weights=counts.double().numpy()).x
+        trust[mutual] = torch.from_numpy(rising).to(trust.dtype)[place]
+    return trust
 
 
 def find_nearest(embeddings: Tensor, channels: Tensor, count: int) -> tuple[Tensor, Tensor]:
