@@ -103,8 +103,9 @@ class Schedule(Section):
 
 class Predict(Section):
     weights: Literal["averaged", "best"]  # at the end, or where validation was highest
-    segments: Count  # averaged per utterance, evenly spaced; 0: the whole utterance at once
-    frames: Positive  # length of such a segment
+    segments: Count  # of each length, evenly spaced; 0: the whole utterance at once
+    frames: Annotated[list[Positive], Field(min_length=1)]  # the lengths of such segments
+    average: Literal["logits", "probabilities", "embeddings"]  # over the segments
 
 
 class Recipe(Section):

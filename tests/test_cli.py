@@ -81,7 +81,7 @@ def test_predict_with_another_averaging_makes_another_submission(
     capsys.readouterr()
     versions = []
     for segments in (0, 0, 3):
-        plan = ("-s", f"predict.segments={segments}", "-s", "predict.frames=60")
+        plan = ("-s", f"predict.segments={segments}", "-s", "predict.frames=[60]")
         assert run("predict", workspace / "runs", *plan) == 0
         capsys.readouterr()
         run("ensemble", workspace / "runs", "--json")

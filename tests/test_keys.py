@@ -23,7 +23,7 @@ ON = (
     "augment.time_masks=2",
     "augment.time_width=0.3",
     "predict.segments=2",
-    "predict.frames=60",
+    "predict.frames=[60]",
 )
 BASES = {
     "conformer": tiny("boss", *ON, "loss.label_smoothing=0.1", "model.kernel_size=5"),
@@ -67,7 +67,9 @@ CHANGES = [
     ("conformer", "schedule.warmup_steps", 4),
     ("conformer", "schedule.validate_every", 3),
     ("conformer", "predict.segments", 3),
-    ("conformer", "predict.frames", 80),
+    ("conformer", "predict.frames", [60, 80]),
+    ("conformer", "predict.average", "embeddings"),
+    ("conformer", "predict.average", "probabilities"),
     ("conformer", "predict.weights", "best"),
 ]
 

@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax, softmax
 
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.predict import WHOLE, batches, plan_segments, predict_logits
+from kaggle_hw4.inference.predict import (
+    WHOLE,
+    batches,
+    embed_segments,
+    plan_segments,
+    predict_logits,
+)
 from kaggle_hw4.models import SpeakerClassifier, build_model
 from kaggle_hw4.recipe import Predict
 from tests.conftest import VARIANTS, tiny
@@ -38,13 +45,13 @@ def test_segments_are_averaged_evenly_spaced(packed: Packed) -> None:
     spare = int(packed.lengths[row]) - 40
     cuts = [slice(s, s + 40) for s in (0, int(np.rint(spare / 2)), spare)]
     expected = np.mean([alone(model, packed, row, cut) for cut in cuts], axis=0)
-    plan = Predict(weights="averaged", segments=3, frames=40)
+    plan = Predict(weights="averaged", segments=3, frames=[40], average="logits")
     found = predict_logits(model, FrameStore(packed, CPU), np.array([row, 0]), plan)
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 def test_a_short_utterance_is_taken_whole() -> None:
-    plan = Predict(weights="averaged", segments=3, frames=100)
+    plan = Predict(weights="averaged", segments=3, frames=[100], average="logits")
     where, cuts = plan_segments(np.array([80, 100, 300]), plan)
     assert where.tolist() == [0, 1, 2, 2, 2]
     assert cuts.tolist() == [[0, 80], [0, 100], [0, 100], [100, 100], [200, 100]]
@@ -63,3 +70,43 @@ def test_the_model_is_left_in_its_mode_and_predicts_without_dropout(packed: Pack
     once, again = (predict_logits(model, store, packed.test, WHOLE) for _ in range(2))
     assert model.training
     assert (once == again).all()
+
+
+def cut(model: SpeakerClassifier, packed: Packed, row: int, average: str) -> np.ndarray:
+    """The prediction of a row from two segments of 40 and two of 60 frames."""
+    plan = Predict(weights="averaged", segments=2, frames=[40, 60], average=average)
+    return predict_logits(model, FrameStore(packed, CPU), np.array([row]), plan)[0]
+
+
+def four(model: SpeakerClassifier, packed: Packed, row: int) -> np.ndarray:
+    """The logits (4, C) of those segments, each predicted by itself."""
+    end = int(packed.lengths[row])
+    cuts = (slice(0, 40), slice(end - 40, end), slice(0, 60), slice(end - 60, end))
+    return np.stack([alone(model, packed, row, part) for part in cuts])
+
+
+def test_several_lengths_are_averaged_as_logits_or_as_probabilities(packed: Packed) -> None:
+    model, row = make(), int(packed.lengths.argmax())
+    logits = four(model, packed, row)
+    np.testing.assert_allclose(cut(model, packed, row, "logits"), logits.mean(0), atol=1e-5)
+    probabilities = softmax(logits, axis=1).mean(0)
+    found = softmax(cut(model, packed, row, "probabilities"))
+    np.testing.assert_allclose(found, probabilities, atol=1e-5)
+
+
+def test_averaged_embeddings_go_through_the_head_once(packed: Packed) -> None:
+    model, row = make(), int(packed.lengths.argmax())
+    plan = Predict(weights="averaged", segments=2, frames=[40, 60], average="embeddings")
+    where, embeddings = embed_segments(model, FrameStore(packed, CPU), np.array([row]), plan)
+    assert where.tolist() == [0] * 4
+    expected = model.head(embeddings.mean(0, keepdim=True))[0].detach()
+    np.testing.assert_allclose(cut(model, packed, row, "embeddings"), expected, atol=1e-5)
+    assert not np.allclose(expected, four(model, packed, row).mean(0), atol=1e-3)
+
+
+def test_averaging_log_probabilities_is_averaging_logits(packed: Packed) -> None:
+    model, row = make(), int(packed.lengths.argmax())
+    logits = four(model, packed, row)
+    mean_log_probability = log_softmax(logits, axis=1).mean(0)
+    found = log_softmax(cut(model, packed, row, "logits"))
+    np.testing.assert_allclose(found, log_softmax(mean_log_probability), atol=1e-5)

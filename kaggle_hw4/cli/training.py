@@ -109,7 +109,7 @@ def predict(
 
     Their out-of-fold and test logits are replaced.
 
-    Example: hw4 predict runs/* -s predict.segments=5 -s predict.frames=400
+    Example: hw4 predict runs/* -s predict.segments=5 -s 'predict.frames=[200,300]'
     """
     from kaggle_hw4 import stages
 

@@ -1,19 +1,26 @@
-"""Logits of whole utterances: averaged over segments, in masked batches sorted by length."""
+"""Logits of utterances: embeddings of segments in masked batches sorted by length, averaged.
+
+The segments of an utterance can be averaged as embeddings, as logits or as probabilities. The
+mean of *log*-probabilities is no fourth way: it is the mean of logits, less a constant of the row.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
 from kaggle_hw4.inference.precision import autocast, enough_memory
 from kaggle_hw4.models import SpeakerClassifier
 from kaggle_hw4.recipe import Predict
 
-WHOLE = Predict(weights="averaged", segments=0, frames=1)
+WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits")
 BATCH_FRAMES = 16384  # frames in a batch, padding included
 BATCH_SCORES = 2**25  # attention scores in a batch and head: what the longest utterances cost
+HEAD_ROWS = 2**14  # embeddings that the head takes at a time
+TINY = float(torch.finfo(torch.float32).tiny)
 
 
 @torch.inference_mode()
@@ -23,38 +30,73 @@ def predict_logits(
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments."""
     was_training = model.training
     model.eval()
+    where, embeddings = embed_segments(model, store, rows, plan)
+    if plan.average == "embeddings":
+        logits = apply_head(model, mean_by_row(embeddings, where, len(rows)), store.device)
+    elif plan.average == "logits":
+        logits = mean_by_row(apply_head(model, embeddings, store.device), where, len(rows))
+    else:
+        probabilities = apply_head(model, embeddings, store.device).softmax(1)
+        logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
+    model.train(was_training)
+    found: npt.NDArray[np.float32] = logits.numpy()
+    return found
+
+
+def embed_segments(
+    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: Predict
+) -> tuple[Tensor, Tensor]:
+    """The place in `rows` (S,) of each segment's utterance, and its embedding (S, D); on the CPU,
+    whose sums are the same every time.
+    """
     where, cuts = plan_segments(store.packed.lengths[rows], plan)
-    total: npt.NDArray[np.float32] | None = None
+    found: Tensor | None = None
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
         features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
         with enough_memory("a prediction", "use --device cpu"), autocast(store.device):
-            logits = model(features, mask).float().cpu().numpy()
-        if total is None:
-            total = np.zeros((len(rows), logits.shape[1]), np.float32)
-        np.add.at(total, where[chosen], logits)
-    model.train(was_training)
-    assert total is not None, "there is at least one utterance to predict"
-    total /= np.bincount(where, minlength=len(rows))[:, None]
-    return total
+            embedded = model.embed(features, mask).float().cpu()
+        if found is None:
+            found = embedded.new_empty(len(where), embedded.shape[1])
+        found[torch.from_numpy(chosen)] = embedded
+    assert found is not None, "there is at least one utterance to predict"
+    return torch.from_numpy(where), found
+
+
+def apply_head(model: SpeakerClassifier, embeddings: Tensor, device: torch.device) -> Tensor:
+    """The plain logits (S, C) of embeddings (S, D), float32."""
+    parts = [model.head(part.to(device)).cpu() for part in embeddings.split(HEAD_ROWS)]
+    return torch.cat(parts)
+
+
+def mean_by_row(values: Tensor, where: Tensor, n: int) -> Tensor:
+    """The mean (n, D) of the values (S, D) that belong to each of n rows."""
+    total = values.new_zeros(n, values.shape[1]).index_add_(0, where, values)
+    return total / torch.bincount(where, minlength=n).unsqueeze(1)
 
 
 def plan_segments(lengths: IntArray, plan: Predict) -> tuple[IntArray, IntArray]:
     """Which segments to predict: the index (S,) of each one's utterance, (start, length) (S, 2).
 
-    `plan.segments` of `plan.frames` frames, evenly spaced from the first frame to the last; an
+    `plan.segments` of each of `plan.frames`, evenly spaced from the first frame to the last; an
     utterance that is no longer than one of them, or a plan of none, takes the whole at once.
     """
     if plan.segments == 0:
         return np.arange(len(lengths)), np.stack([np.zeros_like(lengths), lengths], 1)
-    spare = np.maximum(lengths - plan.frames, 0)
-    counts = np.where(spare > 0, plan.segments, 1)
+    parts = [even_segments(lengths, plan.segments, frames) for frames in plan.frames]
+    return np.concatenate([w for w, _ in parts]), np.concatenate([cuts for _, cuts in parts])
+
+
+def even_segments(lengths: IntArray, count: int, frames: int) -> tuple[IntArray, IntArray]:
+    """`count` segments of `frames` frames of every utterance, as `plan_segments` returns them."""
+    spare = np.maximum(lengths - frames, 0)
+    counts = np.where(spare > 0, count, 1)
     where = np.repeat(np.arange(len(lengths)), counts)
     number = np.arange(len(where)) - np.repeat(np.cumsum(counts) - counts, counts)
     # A lone segment stands in the middle.
-    share = (number / (plan.segments - 1)) if plan.segments > 1 else np.full(len(where), 0.5)
+    share = (number / (count - 1)) if count > 1 else np.full(len(where), 0.5)
     starts = np.rint(spare[where] * share).astype(np.int64)
-    return where, np.stack([starts, np.minimum(lengths, plan.frames)[where]], 1)
+    return where, np.stack([starts, np.minimum(lengths, frames)[where]], 1)
 
 
 def batches(lengths: IntArray) -> Iterator[IntArray]:
