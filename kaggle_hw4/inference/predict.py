@@ -65,7 +65,7 @@ def embed_segments(
 
 def apply_head(model: SpeakerClassifier, embeddings: Tensor, device: torch.device) -> Tensor:
     """The plain logits (S, C) of embeddings (S, D), float32."""
-    parts = [model.head(part.to(device)).cpu() for part in embeddings.split(HEAD_ROWS)]
+    parts = [model.head(part.to(device)).cpu() for part in torch.split(embeddings, HEAD_ROWS)]
     return torch.cat(parts)
 
 
