@@ -123,10 +123,10 @@ def _board(value: dict[str, Any]) -> Any:
     parts = standings(value["submissions"], value["baselines"])
     if value["neighbours"]:
         parts.append(_differences(value["neighbours"], "One above the next"))
-    if len(value["labels"]) > 0:
+    if value["labels"]:
         parts.append(_differences(value["labels"], "The best of each label"))
     if any(row["board"] == "kaggle" for row in value["submissions"]):
-        parts.append("\n".join(_tracking(found) for found in value["tracking"]))
+        parts.append(_tracking(value["tracking"]))
     parts += [f"{version}: {forecast_line(found)}" for version, found in value["forecasts"].items()]
     return Group(*parts)
 
@@ -183,16 +183,19 @@ def _differences(found: list[dict[str, Any]], title: str) -> Any:
     return table(("", "points>", "95 %", "on", ""), rows, title + wide)
 
 
-def _tracking(found: dict[str, Any]) -> str:
+def _tracking(found: list[dict[str, Any]]) -> str:
+    lines = [_tracked(one) for one in found if one["n"]]
+    return "\n".join(lines) or "no submission has both a validation and a score: no forecast yet"
+
+
+def _tracked(found: dict[str, Any]) -> str:
     name = f"validation by {found['kind']} and the {found['half']} score"
     if found["gap"] is None:
         return f"{name}: {found['n']} submissions have both, too few to say how they go together"
     gap, rank = found["gap"], found["spearman"]
-    order = (
-        "all alike"
-        if rank is None
-        else f"{rank['value']:+.2f} ({rank['low']:+.2f} to {rank['high']:+.2f})"
-    )
+    order = "none, all tie"
+    if rank is not None:
+        order = f"{rank['value']:+.2f} ({rank['low']:+.2f} to {rank['high']:+.2f})"
     return (
         f"{name}: {points(gap['value'])} points too much ({points(gap['low'])} to "
         f"{points(gap['high'])}), Spearman {order}, n = {found['n']}"

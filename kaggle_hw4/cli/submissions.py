@@ -54,10 +54,11 @@ def _blend(value: dict[str, Any]) -> Any:
     from rich.console import Group
 
     members, best = value["members"], max(m["oof"]["accuracy"] for m in value["members"])
+    remark = {best: "best single"}
+    singles = [_accuracy(m["oof"], remark.get(m["oof"]["accuracy"], "")) for m in members]
     rows = [
-        (str(k), m["name"], str(len(m["folds"])), f"{m['temperature']:.2f}", f"{w:.2f}")
-        + _accuracy(m["oof"], "best single" if m["oof"]["accuracy"] == best else "")
-        for k, (m, w) in enumerate(zip(members, value["weights"], strict=True), 1)
+        (str(k), m["name"], str(len(m["folds"])), f"{m['temperature']:.2f}", f"{w:.2f}", *found)
+        for k, (m, w, found) in enumerate(zip(members, value["weights"], singles, strict=True), 1)
     ]
     if len(members) > 1:
         for name, found in value["candidates"].items():
