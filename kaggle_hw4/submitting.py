@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.errors import BoardError, DataError, UsageError
 from kaggle_hw4.stages import open_corpus
-from kaggle_hw4.workspace import Workspace
+from kaggle_hw4.workspace import Workspace, shipped
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.ledger import Entry, Ledger
@@ -133,7 +133,9 @@ def import_scores(workspace: Workspace, path: Path) -> list[dict[str, Any]]:
     from kaggle_hw4.kaggle.listing import read_listing
     from kaggle_hw4.kaggle.sync import record
 
-    return record(Ledger(workspace.submissions), read_listing(path), f"imported from {path.name}")
+    found = path if path.exists() else shipped(str(path))  # examples/past_scores.csv
+    rows = read_listing(found if found.exists() else path)
+    return record(Ledger(workspace.submissions), rows, f"imported from {path.name}")
 
 
 def synchronise(workspace: Workspace) -> list[dict[str, Any]]:
