@@ -25,15 +25,16 @@ def main() -> None:
         for member in range(MEMBERS):
             for fold in range(FOLDS):
                 write_run(Path(name), y, member, fold)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         members = find_members(find_runs([Path(name)]))
         found = blend(members, {f"u{i}": int(label) for i, label in enumerate(y)})
-        seconds = time.perf_counter() - start
+        seconds, busy = time.perf_counter() - start, time.process_time() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"ensemble: {MEMBERS} members x {ROWS:,} rows x {CLASSES} classes (+ {TESTS:,} test rows)"
     )
-    print(f"  {seconds:.1f} s, {peak:.1f} GB at most; chosen: {found.method}")
+    print(f"  {seconds:.1f} s ({busy:.1f} s of processor time), {peak:.1f} GB at most")
+    print(f"  chosen: {found.method}")
     best = max(single["accuracy"] for single in found.singles)
     for method, accuracy in {"best single": {"accuracy": best}, **found.candidates}.items():
         print(f"  {method:<12} {accuracy['accuracy']:.4f}")

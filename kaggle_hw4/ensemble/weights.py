@@ -20,7 +20,7 @@ Fit = Callable[[Array, Array], Floats]
 
 SHORT = 32  # classes on a shortlist
 CALIBRATION_ROWS = 8192  # one number does not need more
-BAGS, BAG_ROWS, PICKS = 20, 4096, 25
+BAGS, BAG_ROWS, PICKS = 10, 4096, 25
 PRIOR_ROWS = 100  # weights are drawn to uniform as if so many rows had asked for it
 
 
