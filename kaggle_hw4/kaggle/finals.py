@@ -63,8 +63,8 @@ def expectations(
         precision = 1 / between + 1 / noise
         total = mean / between + public / noise
         cv = forecast(entries, (entry.created or {}).get("cv"))
-        own = cv is not None and "your" in cv["based_on"]
-        if cv and own:
+        own = cv is not None and bool(cv["own"])
+        if cv is not None and own:
             variance = max(((cv["high"] - cv["low"]) / 4) ** 2, noise)
             precision, total = precision + 1 / variance, total + cv["public"] / variance
         # The private half has noise of its own.

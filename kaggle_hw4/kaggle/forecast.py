@@ -21,11 +21,17 @@ def pairs_of(entries: Iterable[Entry], kind: str, half: str) -> list[tuple[float
     """(Validation by `kind`, score on that half of Kaggle's board) of all that have both."""
     found = []
     for entry in entries:
-        cv = cv_by_kind((entry.created or {}).get("cv")).get(kind)
+        cv = validation((entry.created or {}).get("cv")).get(kind)
         score = entry.scores.get("kaggle", {}).get(half)
-        if cv and score is not None:
-            found.append((float(cv["accuracy"]), float(score)))
+        if cv is not None and score is not None:
+            found.append((cv, float(score)))
     return found
+
+
+def validation(cv: Any) -> dict[str, float]:
+    """The accuracy out of fold by each kind of folds."""
+    known = cv_by_kind(cv).items()
+    return {kind: float(one["accuracy"]) for kind, one in known if "accuracy" in one}
 
 
 def tracking(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -73,21 +79,21 @@ def forecast(entries: Sequence[Entry], cv: Any) -> dict[str, Any] | None:
     From the gaps of one's own scored submissions, by session before by utterance; with fewer than
     three of those, from public solutions, who all validated by utterance. None: nothing to go by.
     """
-    known = cv_by_kind(cv)
+    known = validation(cv)
     for kind in (kind for kind in KINDS if kind in known):
         pairs = pairs_of(entries, kind, "public")
         if len(pairs) >= OWN:
-            based = f"the gaps of your {len(pairs)} scored submissions"
-            return _forecast(entries, kind, known[kind]["accuracy"], pairs, based)
+            based_on = f"the gaps of your {len(pairs)} scored submissions"
+            found = _forecast(entries, known[kind], pairs)
+            return {"kind": kind, "own": True, "based_on": based_on, **found}
     if "utterance" in known:
-        based = f"the gaps of {len(PEERS)} public solutions"
-        return _forecast(entries, "utterance", known["utterance"]["accuracy"], PEERS, based)
+        based_on = f"the gaps of {len(PEERS)} public solutions"
+        found = _forecast(entries, known["utterance"], PEERS)
+        return {"kind": "utterance", "own": False, "based_on": based_on, **found}
     return None
 
 
-def _forecast(
-    entries: Sequence[Entry], kind: str, cv: float, pairs: Pairs, based_on: str
-) -> dict[str, Any]:
+def _forecast(entries: Sequence[Entry], cv: float, pairs: Pairs) -> dict[str, Any]:
     from scipy.stats import t
 
     gaps = np.array([a - b for a, b in pairs])
@@ -99,8 +105,6 @@ def _forecast(
     half = float(t.ppf(0.975, freedom) * scale)
     goal, score = next_goal(entries)
     return {
-        "kind": kind,
-        "based_on": based_on,
         "public": value,
         "low": max(value - half, 0.0),
         "high": min(value + half, 1.0),

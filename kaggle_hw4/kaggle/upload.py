@@ -58,7 +58,8 @@ def list_submissions(api: Any) -> list[Listed]:
     for page in range(1, 100):
         with told(COMPETITION):
             rows = api.competition_submissions(COMPETITION, page_number=page, page_size=PAGE) or []
-        new = {row.ref: row for row in map(_listed, rows) if row.ref not in found}
+        listed = (_listed(row) for row in rows if row is not None)
+        new = {row.ref: row for row in listed if row.ref not in found}
         found |= new
         if not new or len(rows) < PAGE:
             break
