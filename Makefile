@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 HW4 := $(VENV)/bin/hw4
-TO ?= web
+TO ?= kaggle
 TRUTH ?=
 SPLIT ?=
 
@@ -47,7 +47,7 @@ check: setup ## Lint, types, import layers and tests
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/pytest
 
-submit: setup ## Blend runs/* into a submission and check it (TO=local TRUTH=… scores it here)
+submit: setup ## Blend runs/*, check, forecast and send to Kaggle (TO=local: a dry run)
 	$(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT))
 	version=$$($(HW4) ensemble runs/* $(if $(SPLIT),--split $(SPLIT)) --json 2>/dev/null | $(VENV)/bin/python -c 'import json, sys; print(json.load(sys.stdin)["version"])') \
 	  && $(HW4) submit $$version --to $(TO) $(if $(TRUTH),--truth $(TRUTH))
@@ -65,8 +65,9 @@ $(LADDER)/%/folds: $(LADDER)/%/corpus
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) data pack $<
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) split --folds 3 --by session
 
-bench: setup ## Time the parts: training steps, prediction, packing
+bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble
 	$(VENV)/bin/python benchmarks/speed.py
+	$(VENV)/bin/python benchmarks/ensemble.py
 
 clean: ## Remove the demo and the caches; runs, folds and submissions stay
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -5,6 +5,7 @@ Hw4Error
 ├── RecipeError          3  a recipe or a pipeline file is wrong
 ├── DataError            4  the dataset, or an artifact made from it, is wrong
 ├── BoardError           5  Kaggle or the network said no
+├── QuotaError           6  today's submissions are used up
 ├── Stopped             75  a stage was asked to stop; the same command goes on
 └── Interrupted        130  the same, by Ctrl-C
 """
@@ -40,7 +41,17 @@ class DataError(Hw4Error):
 
 
 class BoardError(Hw4Error):
+    """`uncertain`: the connection broke before an answer, so what was asked may have been done."""
+
     exit_code = 5
+
+    def __init__(self, what: str, then: str = "", uncertain: bool = False) -> None:
+        super().__init__(what, then)
+        self.uncertain = uncertain
+
+
+class QuotaError(Hw4Error):
+    exit_code = 6
 
 
 class Stopped(Hw4Error):  # noqa: N818 (not an error, an answer)

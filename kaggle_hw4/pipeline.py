@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kaggle_hw4 import stages
+from kaggle_hw4 import blending, stages, submitting
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.submissions import LABEL
 from kaggle_hw4.recipe import Count, Positive, Section, read_recipe, read_toml, validate
@@ -116,7 +116,7 @@ def run_pipeline(
             runs.append(Path(report["folder"]))
             found = report["validation"]
             say("train", f"{report['run']}: {found['accuracy']:.4f} of {found['n']} utterances")
-    made = stages.ensemble(workspace, runs, plan.ensemble.label)
+    made = blending.ensemble(workspace, runs, plan.ensemble.label)
     say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
     path = workspace.shown(path_of(workspace.submissions, made["version"]))
     score = _submit(workspace, plan.submit, made["version"])
@@ -132,4 +132,4 @@ def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any
     if board in entry.scores:
         return {"version": version, "to": submit.to, **entry.scores[board]}
     truth = workspace.root / submit.truth if submit.truth else None
-    return stages.submit(workspace, version, submit.to, truth)
+    return submitting.submit(workspace, version, submit.to, truth)

@@ -14,6 +14,9 @@ from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.loop import Job, train
 from kaggle_hw4.workspace import shipped
+from tests.kaggle_board import board
+
+__all__ = ["board"]
 
 VARIANTS = ("simple", "medium", "strong", "boss", "champion", "ecapa")
 NARROW = (

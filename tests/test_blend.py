@@ -1,13 +1,16 @@
 """Blending: calibrated members, uniform unless weights earn their place, nothing mixed up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
-from kaggle_hw4.ensemble.blend import blend, combine, fit_weights, temperature
-from kaggle_hw4.ensemble.evaluate import accuracy
-from kaggle_hw4.ensemble.members import Member, label_of
-from kaggle_hw4.errors import DataError
+from kaggle_hw4.ensemble.blend import blend, nested, stack_members
+from kaggle_hw4.ensemble.combine import mean_log_probability
+from kaggle_hw4.ensemble.members import Member, label_of, usable
+from kaggle_hw4.ensemble.weights import FITS, shortlist
+from kaggle_hw4.errors import DataError, UsageError
 
 N, C = 1200, 20
 RANDOM = np.random.default_rng(0)
@@ -21,32 +24,30 @@ def member(name: str, skill: float, scale: float = 1.0, folds: tuple[int, ...] =
     random = np.random.default_rng([*name.encode(), round(100 * abs(skill))])
     logits = random.normal(size=(N, C)) + skill * np.eye(C)[Y]
     test = random.normal(size=(len(folds), C, C)) + skill * np.eye(C)
-    rows = np.concatenate([np.arange(N)[k::2] for k in folds])
+    rows = [np.arange(N)[k::2] for k in folds]
+    parts = {"oof": [logits[r] for r in rows], "test": list(test)}
+    together = np.concatenate(rows)
     return Member(
         name=name,
         variant=name,
+        recipe="r",
+        seed=0,
         folds=folds,
         by="session",
-        ids=tuple(IDS[i] for i in rows),
-        fold=rows % 2,
-        oof=(scale * logits[rows]).astype(np.float32),
+        ids=tuple(IDS[i] for i in together),
+        fold=together % 2,
         test_ids=tuple(f"t{i}" for i in range(C)),
-        test=(scale * test).astype(np.float32),
         inputs={},
+        read=lambda kind, k: (scale * parts[kind][k]).astype(np.float32),
     )
-
-
-def test_temperature_undoes_a_scale() -> None:
-    logits = RANDOM.normal(size=(N, C))
-    y = np.array([RANDOM.choice(C, p=softmax(row)) for row in logits])
-    assert temperature(5 * logits, y) == pytest.approx(5 * temperature(logits, y), rel=0.01)
-    assert temperature(logits, y) == pytest.approx(1, abs=0.1)
 
 
 def test_a_loud_member_does_not_outvote_the_others() -> None:
     quiet = blend([member("a", 3), member("b", 3), member("c", 3)], TRUTH)
     loud = blend([member("a", 3), member("b", 3), member("c", 3, scale=15)], TRUTH)
-    assert loud.uniform["accuracy"] == pytest.approx(quiet.uniform["accuracy"], abs=0.002)
+    assert loud.candidates["uniform"]["accuracy"] == pytest.approx(
+        quiet.candidates["uniform"]["accuracy"], abs=0.002
+    )
 
 
 def test_equal_members_are_averaged_uniformly_and_beat_the_best_single() -> None:
@@ -62,68 +63,94 @@ def test_a_useless_member_loses_its_weight() -> None:
     assert found.chosen["accuracy"] >= good - 0.003
 
 
-def test_fitted_weights_are_a_distribution_and_find_the_better_member() -> None:
-    good, bad = member("good", 4), member("bad", 1)
-    weights = fit_weights(np.stack([good.oof, bad.oof]), np.array([TRUTH[i] for i in good.ids]))
-    assert weights.sum() == pytest.approx(1)
-    assert weights[0] > 0.8 > 0.2 > weights[1] >= 0
-
-
 def test_members_are_matched_by_utterance_and_not_by_place() -> None:
     a, b = member("a", 3), member("b", 3)
     order = np.random.default_rng(1).permutation(N)
-    shuffled = Member(
-        **{
-            **b.__dict__,
-            "ids": tuple(b.ids[i] for i in order),
-            "oof": b.oof[order],
-            "fold": b.fold[order],
-        }
+    shuffled = replace(
+        b,
+        ids=tuple(b.ids[i] for i in order),
+        fold=b.fold[order],
+        folds=(0,),
+        read=lambda kind, k: b.oof()[order] if kind == "oof" else b.read(kind, k),
     )
-    assert blend([a, shuffled], TRUTH).uniform == blend([a, b], TRUTH).uniform
+    one, other = (blend([a, x], TRUTH).candidates["uniform"] for x in (shuffled, b))
+    assert one == other
 
 
 def test_members_with_missing_folds_are_compared_on_what_all_cover() -> None:
     found = blend([member("a", 3), member("b", 3, folds=(1,))], TRUTH)
-    assert found.uniform["n"] == N // 2
+    assert found.chosen["n"] == N // 2
+    assert set(found.candidates) == {"uniform", "greedy", "log-linear"}, "judged by speakers"
     with pytest.raises(DataError, match="no utterance is validated by every member"):
         blend([member("a", 3, folds=(0,)), member("b", 3, folds=(1,))], TRUTH)
 
 
+def test_a_member_of_one_fold_beside_whole_ones_is_left_out_with_the_reason() -> None:
+    whole, part = member("whole", 3), member("part", 3, folds=(1,))
+    kept, left_out = usable([whole, part])
+    assert kept == [whole]
+    assert left_out == {"part": "has fold 1 only, where others have 2: train its other folds"}
+    assert usable([part]) == ([part], {})
+
+
+BAD = [member("good", 2.5), member("bad", 0.0, scale=9), member("worse", -1.0, scale=9)]
+
+
 def test_the_test_set_is_predicted_with_the_temperatures_and_weights_of_the_blend() -> None:
-    members = [member("good", 2.5), member("bad", 0.0, scale=9), member("worse", -1.0, scale=9)]
-    found = blend(members, TRUTH)
-    assert found.method == "weighted"
+    found = blend(BAD, TRUTH)
+    assert found.method in ("greedy", "log-linear")
     expected = sum(
-        w * log_softmax(m.test / t, axis=2).mean(0)
-        for w, m, t in zip(found.weights, members, found.temperatures, strict=True)
+        w * log_softmax(np.stack(list(m.test())) / t, axis=2).mean(0)
+        for w, m, t in zip(found.weights, BAD, found.temperatures, strict=True)
     )
     assert found.test_labels.tolist() == expected.argmax(1).tolist()
-    assert found.test_labels.tolist() != sum(m.test.mean(0) for m in members).argmax(1).tolist()
+    assert found.test_labels.tolist() != sum(sum(m.test()) for m in BAD).argmax(1).tolist()
 
 
 def test_a_weighted_blend_is_judged_by_folds_it_was_not_fitted_on() -> None:
-    members = [member("good", 2.5), member("bad", 0.0, scale=9), member("worse", -1.0, scale=9)]
-    found = blend(members, TRUTH)
-    assert found.method == "weighted"
-    assert found.chosen == found.weighted
-    assert found.chosen["accuracy"] > found.uniform["accuracy"]
+    found = blend(BAD, TRUTH)
+    assert found.chosen == found.candidates[found.method]
+    gain = found.differences["uniform"]
+    assert gain["difference"] > 2 * gain["standard_error"]
+    stack = stack_members(BAD, TRUTH)
+    out = stack.fold == 0
+    short, own = shortlist(stack.logp, stack.y)
+    weights = FITS[found.method](short[:, ~out], own[~out])
+    right = mean_log_probability(stack.logp, weights, out).argmax(1) == stack.y[out]
+    assert (nested(stack, found.method)[found.method][out] == right).all()
+
+
+def test_bad_members_cost_less_than_three_thousandths() -> None:
+    good = [member(name, 2.5) for name in "abcd"]
+    bad = [member("x", 0.0, scale=9), member("y", -1.0), member("z", 0.3, scale=4)]
+    without, beside = blend(good, TRUTH), blend(good + bad, TRUTH)
+    assert beside.chosen["accuracy"] >= without.chosen["accuracy"] - 0.003
 
 
 def test_a_single_member_needs_no_blend() -> None:
     single = blend([member("a", 9)], TRUTH)
     assert single.method == "single"
+    with pytest.raises(UsageError, match="one member alone"):
+        blend([member("a", 9)], TRUTH, "greedy")
+
+
+@pytest.mark.parametrize("method", ["uniform", "greedy", "log-linear", "vote", "probabilities"])
+def test_a_method_asked_for_is_used_and_uniform_shown_beside_it(method: str) -> None:
+    found = blend([member(name, 3) for name in "abc"], TRUTH, method)
+    assert found.method == method
+    assert found.chosen == found.candidates[method]
+    assert set(found.differences) == {"best single", "uniform"} - {method}
+    with pytest.raises(UsageError, match="is one of auto, uniform, greedy"):
+        blend([member("a", 3)], TRUTH, "median")
+
+
+def test_disagreement_is_the_share_of_rows_answered_differently() -> None:
+    found = blend([member("a", 3), member("a", 3, scale=2), member("b", 0)], TRUTH)
+    shares = np.array(found.disagreement)
+    assert shares[0, 1] == 0
+    assert shares[0, 2] == shares[2, 0] > 0.5
 
 
 def test_labels_go_up_the_ladder() -> None:
     names = [member(name, 1) for name in ("boss", "zebra", "strong", "boss")]
     assert label_of(names) == "Strong+Boss+Zebra"
-
-
-def test_an_interval_holds_its_accuracy_and_narrows_with_n() -> None:
-    few, many = (accuracy(np.arange(n) % 4 > 0) for n in (100, 10_000))
-    assert few["low"] < few["accuracy"] == 0.75 < few["high"]
-    assert many["high"] - many["low"] == pytest.approx(
-        2 * 1.96 * np.sqrt(0.75 * 0.25 / 10_000), rel=0.01
-    )
-    assert combine(np.ones((2, 3, 4)), np.array([0.5, 0.5])).shape == (3, 4)

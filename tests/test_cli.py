@@ -12,7 +12,9 @@ from scipy.special import log_softmax
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.runs import find_runs
+from kaggle_hw4.workspace import shipped
 from tests.conftest import TINY
 
 SETTINGS = [part for setting in TINY for part in ("-s", setting)]
@@ -100,8 +102,12 @@ def test_json_is_json_and_hints_stay_off_stdout(
         ("train", "--variant", "simple", *SETTINGS),
         ("data", "inspect"),
         ("ensemble", str(workspace / "runs")),
-        ("submit",),
+        ("compare", str(workspace / "runs"), str(workspace / "runs")),
+        ("submit", "--to", "web"),
+        ("leaderboard", "record", "Simple_V1", "--public", "0.6"),
+        ("leaderboard", "import", str(shipped("examples/past_scores.csv"))),
         ("leaderboard", "show"),
+        ("leaderboard", "choose"),
     ):
         capsys.readouterr()
         assert run(*command, "--json") == 0
@@ -118,8 +124,12 @@ def test_json_is_json_and_hints_stay_off_stdout(
         (("split", "--folds", "1"), 2, "--folds"),
         (("ensemble", "nowhere"), 2, "nowhere is no folder of runs"),
         (("submit",), 2, "no submission yet"),
-        (("submit", "--to", "local"), 2, "--truth"),
-        (("submit", "--to", "kaggle"), 2, "web (by hand) or local"),
+        (("submit", "--to", "grandma"), 2, "one of kaggle, web, local"),
+        (("submit", "--to", "web", "--truth", "t.csv"), 2, "--truth is for --to local"),
+        (("ensemble", "nowhere", "--method", "median"), 2, "is no folder of runs"),
+        (("compare", "nowhere", "nowhere"), 2, "nowhere is no folder of runs"),
+        (("leaderboard", "choose"), 2, "no submission has a public score"),
+        (("leaderboard", "import", "nowhere.csv"), 4, "nowhere.csv cannot be read"),
         (("train", "--variant", "boss", "--seed", "9" * 30), 2, "--seed"),
         (("leaderboard", "record", "Boss_V9", "--public", "0.8"), 2, "no submission 'Boss_V9'"),
         (("run", "pipelines/none.toml"), 3, "there is no pipeline 'pipelines/none.toml'"),
@@ -152,11 +162,55 @@ def test_an_edited_submission_is_refused_and_made_anew(
     lines = path.read_text().splitlines()
     names = {line.split(",")[1] for line in lines[1:]} | {"id00000"}
     path.write_text("\n".join([*lines[:-1], f"{lines[-1].split(',')[0]},{min(names)}"]) + "\n")
-    assert run("submit") == 4
+    assert run("submit", "--to", "web") == 4
     assert "make it anew: hw4 ensemble" in capsys.readouterr().err
     assert run("ensemble", workspace / "runs") == 0
-    assert run("submit") == 0
+    assert run("submit", "--to", "web") == 0
     assert "Boss_V2 is fit to be sent" in capsys.readouterr().out
+
+
+def test_a_dry_run_checks_and_sends_nothing(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    run("ensemble", workspace / "runs", "--method", "vote", "--label", "Vote")
+    capsys.readouterr()
+    assert run("submit", "--to", "local") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "Vote_V1 is fit to be sent; nothing was\n"
+    assert "forecast: none before three scored submissions" in shown.err
+    assert [e["event"] for e in Ledger(workspace / "submissions").events()] == ["created"]
+
+
+def test_validation_by_both_kinds_is_kept_where_both_were_trained(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for by in ("session", "utterance"):
+        run("split", "--folds", "2", "--by", by)
+        run("train", "--variant", "boss", "--folds", "all", "--split", f"{by}2", *SETTINGS)
+    assert run("ensemble", workspace / "runs") == 4
+    assert "choose one with --split" in capsys.readouterr().err
+    assert run("ensemble", workspace / "runs", "--split", "session2", "--json") == 0
+    cv = json.loads(capsys.readouterr().out)["cv"]
+    assert [one["kind"] for one in cv] == ["session", "utterance"]
+    assert all(one["low"] <= one["accuracy"] <= one["high"] and one["n"] == 36 for one in cv)
+
+
+def test_known_counts_decide_how_often_a_speaker_is_named(
+    workspace: Path, packed: Packed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    counts = tmp_path / "counts.csv"
+    counts.write_text(f"speaker,count\n{packed.speakers[2]},8\n")
+    assert run("ensemble", workspace / "runs", "--counts", counts) == 0
+    lines = (workspace / "submissions" / "output_Boss_V1.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[1] for line in lines} == {packed.speakers[2]}
+    counts.write_text(f"{packed.speakers[2]},7\n")
+    capsys.readouterr()
+    assert run("ensemble", workspace / "runs", "--counts", counts) == 4
+    assert "they add up to 7, the test set has 8 utterances" in capsys.readouterr().err
 
 
 def test_runs_of_another_corpus_are_refused(

@@ -1,29 +1,20 @@
 """Downloads through the real Kaggle client, over a real socket, from a board of our own."""
 
-import contextlib
 import io
-import json
 import os
 import subprocess
 import sys
 import tarfile
-import threading
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kaggle_hw4.errors import BoardError, DataError, UsageError
 from kaggle_hw4.kaggle.archive import unpack
 from kaggle_hw4.kaggle.client import download
+from tests.kaggle_board import Board, credentials, needs_kaggle, surroundings
 
-needs_kaggle = pytest.mark.skipif(
-    find_spec("kaggle") is None, reason="needs pip install 'kaggle_hw4[kaggle]'"
-)
 MIB = 2**20  # the client keeps what it has got of a file in steps of this
 DATASET = {"Dataset/metadata.json": b"{}", "Dataset/uttr-1.pt": os.urandom(3 * MIB)}
 DOWNLOAD = """
@@ -62,82 +53,17 @@ def tarred(*entries: tuple[str, bytes, bytes]) -> bytes:
     return packed.getvalue()
 
 
-class Board(ThreadingHTTPServer):
-    """Speaks as much of Kaggle's protocol as a download needs; `cuts` are broken connections."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.status, self.message, self.archive = 200, "", zipped(DATASET)
-        self.cuts: list[int] = []
-        self.ranges: list[str | None] = []
-        self.active = True
-
-
-class Answers(BaseHTTPRequestHandler):
-    server: Board
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path.endswith("IntrospectToken"):
-            self.answer(200, {"active": self.server.active, "username": "anna"})
-        elif self.server.status == 0:
-            self.close_connection = True
-        elif self.server.status != 200:
-            told = {"code": self.server.status, "message": self.server.message}
-            self.answer(self.server.status, told)
-        else:
-            self.send_response(302)
-            self.send_header("Location", "http://localhost/files/archive.zip?signed=1")
-            self.end_headers()
-
-    def do_GET(self) -> None:
-        wanted = self.headers["Range"]
-        self.server.ranges.append(wanted)
-        start = int(wanted[6:-1]) if wanted else 0
-        self.send_response(206 if wanted else 200)
-        for name, value in (
-            ("Content-Length", str(len(self.server.archive) - start)),
-            ("Accept-Ranges", "bytes"),
-            ("ETag", '"1"'),
-            ("Last-Modified", "Tue, 01 Mar 2022 00:00:00 GMT"),
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        end = self.server.cuts.pop(0) if self.server.cuts else None
-        with contextlib.suppress(ConnectionError):  # of a client that has what it needs
-            self.wfile.write(self.server.archive[start:end])
-
-    def answer(self, status: int, value: dict[str, Any]) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *words: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def board() -> Iterator[Board]:
-    with Board() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def board(board: Board) -> Board:
+    board.archive = zipped(DATASET)
+    return board
 
 
 def run(into: Path, port: int, **more: str) -> tuple[int, str]:
     """`download` in a process of its own, since the client reads its surroundings on import."""
-    root = str(Path(__file__).parents[1])
-    credentials = {"KAGGLE_USERNAME": "anna", "KAGGLE_KEY": "secret"}
-    home = {"HOME": str(into), "KAGGLE_CONFIG_DIR": str(into), "PYTHONPATH": root}
-    network = {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "HTTP_PROXY": f"http://127.0.0.1:{port}"}
     done = subprocess.run(
         [sys.executable, "-c", DOWNLOAD, str(into)],
-        env={"PATH": os.environ["PATH"], **(more or credentials), **home, **network},
+        env=surroundings(into, port) | (more or credentials),
         capture_output=True,
         text=True,
         timeout=60,

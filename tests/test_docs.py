@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from kaggle_hw4 import errors
-from kaggle_hw4.cli import app
+from kaggle_hw4.cli import app, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -69,6 +69,18 @@ def test_every_command_has_a_sentence_and_an_example(path: tuple[str, ...]) -> N
     assert example
     assert example.group(1).startswith(f"hw4 {' '.join(path)}")
     check(example.group(1))
+
+
+def test_what_the_readme_prints_of_the_board_is_what_hw4_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = (["import", str(ROOT / "examples" / "past_scores.csv")], ["show"], ["choose"])
+    for command in commands:
+        with pytest.raises(SystemExit):
+            main(["--workspace", str(tmp_path), "leaderboard", *command])
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        if command[0] != "import":
+            assert "\n".join(printed).strip("\n") in README
 
 
 def test_make_targets_of_the_readme_exist() -> None:

@@ -40,7 +40,8 @@ def test_a_member_is_a_variant_and_a_seed_with_all_its_folds(
         assert [member.fold[member.ids.index(packed.ids[r])] for r in packed.train] == list(
             folds.fold
         )
-        assert member.test.shape == (2, len(packed.test), 4)
+        assert member.oof().shape == (len(packed.train), 4)
+        assert [one.shape for one in member.test()] == [(len(packed.test), 4)] * 2
 
 
 def test_a_copy_of_a_run_is_no_second_member(runs: Path, tmp_path: Path) -> None:

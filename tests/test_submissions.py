@@ -1,5 +1,8 @@
 """Submissions get a version nobody else has, and every wrong row is named."""
 
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -61,6 +64,26 @@ def test_eight_processes_never_get_the_same_version(tmp_path: Path) -> None:
         versions = list(pool.map(write, [tmp_path] * 24))
     assert sorted(versions) == sorted(f"Boss_V{n}" for n in range(1, 25))
     assert len(list(tmp_path.glob("output_*.csv"))) == 24
+
+
+def test_a_kill_at_any_moment_leaves_no_half_written_file(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from kaggle_hw4.kaggle.submissions import write_submission\n"
+        "ids = [f'uttr-{n}.pt' for n in range(8000)]\n"
+        "while True: write_submission(Path(sys.argv[1]), 'Boss', ids, ['id00001'] * 8000)"
+    )
+    for wait in (0.0, 0.013, 0.031):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+        before = len(list(tmp_path.glob("output_*.csv")))
+        while len(list(tmp_path.glob("output_*.csv"))) < before + 2:
+            time.sleep(0.005)
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+    written = [read_submission(path) for path in tmp_path.glob("output_*.csv")]
+    assert {len(rows) for rows in written} == {8000}
+    assert len(written) >= 6
 
 
 @pytest.mark.parametrize("label", ["", "a/b", "../x", "a b", "Boß", "x\n"])

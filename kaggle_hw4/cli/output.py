@@ -58,6 +58,30 @@ def percent(accuracy: float | None) -> str:
     return "" if accuracy is None else f"{accuracy:.5f}"
 
 
+def points(difference: float) -> str:
+    """A difference of two accuracies in points of a hundred, with its sign."""
+    return f"{100 * difference:+.2f}"
+
+
+@contextmanager
+def waiting() -> Iterator[Callable[[str], None]]:
+    """Yield `tell(text)`, which shows on a terminal what is being waited for."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    status = console.status("")
+
+    def tell(text: str) -> None:
+        if console.is_terminal:
+            status.update(text)
+            status.start()
+
+    try:
+        yield tell
+    finally:
+        status.stop()
+
+
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
     """Yield `bar(name)`, which makes the `progress(done, total)` of a long stage."""

@@ -1,7 +1,7 @@
-"""Blending in log-probability space: a temperature for each member, then a weighted mean.
+"""Blending in log-probability space: a temperature for each member, then a mean.
 
-Averaging raw logits would let the member with the largest scale decide. Weights are fitted by
-log-loss on out-of-fold rows, and used only where nested folds say that they beat plain uniform.
+Averaging raw logits would let the member with the largest scale decide. Fitted weights are used
+only where nested folds say that they beat plain uniform by more than one standard error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax
 
-from kaggle_hw4.ensemble.evaluate import accuracy, paired_gain
+from kaggle_hw4.ensemble.combine import UNWEIGHTED, match_counts, mean_log_probability, uniform
+from kaggle_hw4.ensemble.evaluate import accuracy, disagreement, paired
 from kaggle_hw4.ensemble.members import Member
-from kaggle_hw4.errors import DataError
+from kaggle_hw4.ensemble.weights import FITS, shortlist, temperature
+from kaggle_hw4.errors import DataError, UsageError
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+METHODS = ("auto", "uniform", *FITS, *UNWEIGHTED)
 
 
 @dataclass(frozen=True)
@@ -28,42 +29,73 @@ class Blend:
     members: tuple[Member, ...]
     temperatures: tuple[float, ...]
     singles: tuple[dict[str, float], ...]  # OOF accuracy of each member, on the common rows
-    uniform: dict[str, float]
-    weighted: dict[str, float] | None  # nested over folds; None with one member or one fold
-    method: str  # single, uniform or weighted
+    candidates: dict[str, dict[str, float]]  # OOF accuracy by method; fitted ones by nested folds
+    method: str  # "single", or one of METHODS without auto
     weights: tuple[float, ...]
     chosen: dict[str, float]
+    differences: dict[str, dict[str, float]]  # of the chosen to what it is named after
+    disagreement: list[list[float]]
     test_labels: Array  # (N,) indices of speakers, in the order of the members' test_ids
 
 
-def blend(members: Sequence[Member], labels: Mapping[str, int]) -> Blend:
-    """Calibrate and average `members`; `labels` gives the true label of every training id."""
-    rows = common_rows(members)
-    ids = [members[0].ids[i] for i in rows[0]]
-    y = np.array([labels[i] for i in ids])
-    fold = members[0].fold[rows[0]]
-    temperatures = [temperature(m.oof, np.array([labels[i] for i in m.ids])) for m in members]
-    oof = np.stack(
-        [
-            log_softmax(m.oof[r] / t, axis=1)
-            for m, r, t in zip(members, rows, temperatures, strict=True)
-        ]
-    )
-    weights, method, weighted = choose(oof, y, fold)
-    right = combine(oof, weights).argmax(1) == y
-    uniform = oof.mean(0).argmax(1) == y
+@dataclass(frozen=True)
+class Stack:
+    """The calibrated members on the rows that all of them predicted out of fold."""
+
+    logp: Array  # (M, n, C) log-probabilities, float32
+    temperatures: tuple[float, ...]
+    y: Array  # (n,)
+    fold: Array  # (n,)
+
+
+def blend(
+    members: Sequence[Member],
+    labels: Mapping[str, int],
+    method: str = "auto",
+    counts: Sequence[int] | None = None,
+) -> Blend:
+    """Calibrate and average `members`; `labels` gives the true label of every training id.
+
+    `counts` are the numbers of test utterances of every speaker, where somebody knows them.
+    """
+    if method not in METHODS:
+        raise UsageError(f"--method {method}: a blend is one of {', '.join(METHODS)}")
+    stack = stack_members(members, labels)
+    right = {name: scores.argmax(1) == stack.y for name, scores in _plain(stack, method)}
+    right |= nested(stack, method)
+    name = choose(right, stack.y) if method == "auto" else method
+    if name not in right:
+        raise UsageError(f"--method {name}: there is one member alone: nothing to weigh")
+    weights = _weights(stack, name)
+    predicted = np.stack([one.argmax(1) for one in stack.logp])
+    singles = predicted == stack.y
+    others = {"best single": singles[singles.mean(1).argmax()], **right}
     return Blend(
         members=tuple(members),
-        temperatures=tuple(temperatures),
-        singles=tuple(accuracy(one.argmax(1) == y) for one in oof),
-        uniform=accuracy(uniform),
-        weighted=None if weighted is None else accuracy(weighted),
-        method=method,
+        temperatures=stack.temperatures,
+        singles=tuple(accuracy(one) for one in singles),
+        candidates={k: accuracy(v) for k, v in right.items()},
+        method="single" if len(members) == 1 else name,
         weights=tuple(float(w) for w in weights),
-        # Fitted weights are judged by the folds that they were not fitted on.
-        chosen=accuracy(weighted if method == "weighted" and weighted is not None else right),
-        test_labels=combine(_test(members, temperatures), weights).argmax(1),
+        chosen=accuracy(right[name]),
+        differences={k: paired(right[name], v, stack.y) for k, v in others.items() if k != name},
+        disagreement=disagreement(predicted),
+        test_labels=_test_scores(members, stack.temperatures, name, weights, counts).argmax(1),
     )
+
+
+def stack_members(members: Sequence[Member], labels: Mapping[str, int]) -> Stack:
+    """Read and calibrate one member after the other."""
+    rows = common_rows(members)
+    y = np.array([labels[members[0].ids[i]] for i in rows[0]])
+    temperatures, logp = [], np.empty((0,))
+    for k, (member, chosen) in enumerate(zip(members, rows, strict=True)):
+        logits = member.oof()[chosen]
+        temperatures.append(temperature(logits, y))
+        if k == 0:
+            logp = np.empty((len(members), *logits.shape), np.float32)
+        logp[k] = log_softmax(logits / np.float32(temperatures[k]), axis=1)
+    return Stack(logp, tuple(temperatures), y, members[0].fold[rows[0]])
 
 
 def common_rows(members: Sequence[Member]) -> list[Array]:
@@ -81,66 +113,57 @@ def common_rows(members: Sequence[Member]) -> list[Array]:
     return [np.array([place[i] for i in order]) for place in places]
 
 
-def temperature(logits: Array, y: Array) -> float:
-    """The T that minimises the cross-entropy of logits (n, C) / T (Guo et al. 2017)."""
-
-    def loss(log_t: float) -> float:
-        scaled = logits / np.exp(log_t)
-        return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(y)), y]).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+def _plain(stack: Stack, method: str) -> list[tuple[str, Array]]:
+    """Blends that need no fitting: uniform always, the others where they are asked for."""
+    found = [("uniform", mean_log_probability(stack.logp, uniform(len(stack.logp))))]
+    if method in UNWEIGHTED:
+        found.append((method, UNWEIGHTED[method](stack.logp)))
+    return found
 
 
-def choose(oof: Array, y: Array, fold: Array) -> tuple[Floats, str, Array | None]:
-    """Weights (M,), what they are called, and which rows the nested weighted blend gets right.
-
-    Weighted is chosen over uniform only when its nested gain is more than one standard error.
-    """
-    uniform = np.full(len(oof), 1 / len(oof))
-    if len(oof) == 1:
-        return uniform, "single", None
-    if len(np.unique(fold)) < 2:
-        return uniform, "uniform", None
-    weighted = np.zeros(len(y), bool)
-    for held_out in np.unique(fold):
-        out = fold == held_out
-        weights = fit_weights(oof[:, ~out], y[~out])
-        weighted[out] = combine(oof[:, out], weights).argmax(1) == y[out]
-    gain, error = paired_gain(weighted, combine(oof, uniform).argmax(1) == y)
-    if gain > error:
-        return fit_weights(oof, y), "weighted", weighted
-    return uniform, "uniform", weighted
+def nested(stack: Stack, method: str) -> dict[str, Array]:
+    """Which rows (n,) a fitted blend gets right, its weights fitted without the row's fold."""
+    wanted = [name for name in FITS if method in ("auto", name)]
+    # Of a single fold, halves of the speakers take the place of folds.
+    part = stack.fold if len(np.unique(stack.fold)) > 1 else stack.y % 2
+    if len(stack.logp) == 1 or len(np.unique(part)) < 2 or not wanted:
+        return {}
+    short, own = shortlist(stack.logp, stack.y)
+    right = {name: np.zeros(len(stack.y), bool) for name in wanted}
+    for held_out in np.unique(part):
+        out = part == held_out
+        for name in wanted:
+            weights = FITS[name](short[:, ~out], own[~out])
+            scores = mean_log_probability(stack.logp, weights, out)
+            right[name][out] = scores.argmax(1) == stack.y[out]
+    return right
 
 
-def fit_weights(logp: Array, y: Array) -> Floats:
-    """Weights (M,), none negative and summing to 1, that minimise the log-loss of the blend.
-
-    logp: (M, n, C) log-probabilities; y: (n,).
-    """
-    own = logp[:, np.arange(len(y)), y]  # (M, n)
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        w = softmax(theta)
-        mixed = combine(logp, w)
-        probability = softmax(mixed, axis=1)
-        value = (logsumexp(mixed, axis=1) - w @ own).mean()
-        slope = (np.einsum("mnc,nc->mn", logp, probability) - own).mean(1)
-        return float(value), w * (slope - w @ slope)
-
-    found = minimize(loss, np.zeros(len(logp)), jac=True, method="L-BFGS-B")
-    return np.asarray(softmax(found.x), np.float64)
+def choose(right: Mapping[str, Array], y: Array) -> str:
+    """The best of the blends, or uniform unless that one is better by one standard error."""
+    best = max(right, key=lambda name: (right[name].mean(), name == "uniform"))
+    gain = paired(right[best], right["uniform"], y)
+    return best if gain["difference"] > gain["standard_error"] else "uniform"
 
 
-def combine(logp: Array, weights: Floats) -> Array:
-    """The weighted mean (n, C) of log-probabilities (M, n, C)."""
-    return np.tensordot(weights, logp, axes=1)
+def _weights(stack: Stack, name: str) -> Array:
+    return FITS[name](*shortlist(stack.logp, stack.y)) if name in FITS else uniform(len(stack.logp))
 
 
-def _test(members: Sequence[Member], temperatures: Sequence[float]) -> Array:
-    """Log-probabilities (M, N, C) of the test utterances, each a mean over the member's folds."""
-    return np.stack(
+def _test_scores(
+    members: Sequence[Member],
+    temperatures: Sequence[float],
+    name: str,
+    weights: Array,
+    counts: Sequence[int] | None,
+) -> Array:
+    """The blend's scores (N, C) of the test utterances, each member a mean over its folds."""
+    logp = np.stack(
         [
-            log_softmax(m.test / t, axis=2).mean(0)
-            for m, t in zip(members, temperatures, strict=True)
+            np.mean([log_softmax(x / np.float32(t), axis=1) for x in member.test()], axis=0)
+            for member, t in zip(members, temperatures, strict=True)
         ]
     )
+    unweighted = UNWEIGHTED.get(name)
+    scores = unweighted(logp) if unweighted else mean_log_probability(logp, weights)
+    return scores if counts is None else match_counts(scores, counts)

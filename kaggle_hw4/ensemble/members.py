@@ -1,7 +1,7 @@
 """Members of an ensemble: one variant trained from one seed, with all of its folds."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,22 +16,30 @@ LADDER = ("simple", "medium", "strong", "boss")
 
 @dataclass(frozen=True)
 class Member:
-    """The runs of one variant and seed; `oof` and `test` are plain logits.
+    """The runs of one variant and seed.
 
-    oof: (n, C) of the utterances `ids`, each predicted by the one fold that never saw it.
-    test: (folds, N, C), in the order of `test_ids`.
+    Its logits are read when they are asked for and not kept: many members fill a memory.
     """
 
     name: str
     variant: str
+    recipe: str  # hash
+    seed: int
     folds: tuple[int, ...]
     by: str  # what the folds hold out: session or utterance
     ids: tuple[str, ...]
     fold: npt.NDArray[np.int64]
-    oof: npt.NDArray[np.float32]
     test_ids: tuple[str, ...]
-    test: npt.NDArray[np.float32]
     inputs: Mapping[str, str]  # run → sha256 of its logits
+    read: Callable[[str, int], npt.NDArray[np.float32]]  # ("oof" or "test", which of `folds`)
+
+    def oof(self) -> npt.NDArray[np.float32]:
+        """Plain logits (n, C) of `ids`, each predicted by the one fold that never saw it."""
+        return np.concatenate([self.read("oof", k) for k in range(len(self.folds))])
+
+    def test(self) -> Iterable[npt.NDArray[np.float32]]:
+        """Plain logits (N, C) of `test_ids`, one fold's model after the other."""
+        return (self.read("test", k) for k in range(len(self.folds)))
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "folds": list(self.folds), "inputs": dict(self.inputs)}
@@ -40,12 +48,27 @@ class Member:
 def find_members(runs: Iterable[Run]) -> list[Member]:
     """Group finished runs into members; DataError when they do not belong together."""
     manifests = {run: run.manifest() for run in runs}
-    _check_one_corpus(manifests)
+    check_one_corpus(manifests)
     groups: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
     for run, manifest in manifests.items():
         groups[manifest["variant"], run.folder.parent.name, manifest["seed"]].append(run)
     ordered = sorted(groups.items(), key=lambda item: (_rung(item[0][0]), item[0]))
     return [_load(f"{key[1]}-seed{key[2]}", group, manifests) for key, group in ordered]
+
+
+def usable(members: Sequence[Member]) -> tuple[list[Member], dict[str, str]]:
+    """Members that can be judged together, and for each of the others the reason why it cannot.
+
+    All are compared on the utterances that every one of them has predicted, so one that has a
+    single fold beside others with several would take most of the evidence away.
+    """
+    most = max(len(member.folds) for member in members)
+    alone = {
+        m.name: f"has fold {m.folds[0]} only, where others have {most}: train its other folds"
+        for m in members
+        if len(m.folds) == 1 < most
+    }
+    return [m for m in members if m.name not in alone], alone
 
 
 def label_of(members: Iterable[Member]) -> str:
@@ -62,7 +85,8 @@ def _table(manifest: dict[str, Any]) -> str:
     return f"{manifest['folds']['name']} ({manifest['folds']['hash']})"
 
 
-def _check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
+def check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
+    """DataError unless all runs come from one corpus and one fold table."""
     for what, key, remedy in (
         ("corpora", lambda m: m["corpus"], "name those of one"),
         ("fold tables", _table, "choose one with --split"),
@@ -80,10 +104,10 @@ def _check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
 
 def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -> Member:
     runs = sorted(runs, key=lambda run: int(manifests[run]["fold"]))
-    oof = [run.read_logits("oof") for run in runs]
-    test = [run.read_logits("test") for run in runs]
-    for run, logits in zip(runs, test, strict=True):
-        if logits.ids != test[0].ids:
+    oof_ids = [run.read_logits("oof").ids for run in runs]
+    test_ids = [run.read_logits("test").ids for run in runs]
+    for run, ids in zip(runs, test_ids, strict=True):
+        if ids != test_ids[0]:
             raise DataError(f"{run.name}: its test utterances are not those of {runs[0].name}")
     first = manifests[runs[0]]
     folds = [int(manifests[run]["fold"]) for run in runs]
@@ -93,16 +117,17 @@ def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -
     return Member(
         name=name,
         variant=first["variant"],
+        recipe=first["recipe"],
+        seed=first["seed"],
         folds=tuple(folds),
         by=first["folds"]["by"],
-        ids=tuple(name for logits in oof for name in logits.ids),
-        fold=np.repeat(folds, [len(logits.ids) for logits in oof]),
-        oof=np.concatenate([logits.values for logits in oof]),
-        test_ids=test[0].ids,
-        test=np.stack([logits.values for logits in test]),
+        ids=tuple(name for ids in oof_ids for name in ids),
+        fold=np.repeat(folds, [len(ids) for ids in oof_ids]),
+        test_ids=test_ids[0],
         inputs={
             f"{run.name}/{file}": manifests[run]["sha256"][file]
             for run in runs
             for file in ("oof.safetensors", "test.safetensors")
         },
+        read=lambda name, k: runs[k].read_logits(name).values,
     )

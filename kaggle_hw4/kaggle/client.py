@@ -83,7 +83,7 @@ def told(competition: str) -> Iterator[None]:
         raise _refusal(error, competition) from None
     except requests.RequestException as error:
         reason = f"Kaggle cannot be reached, or the connection broke ({type(error).__name__})"
-        raise BoardError(reason, f"check the network and {AGAIN}") from None
+        raise BoardError(reason, f"check the network and {AGAIN}", uncertain=True) from None
     except OSError as error:
         where = error.filename or "the disk"
         raise DataError(f"{where} cannot be written ({error.strerror})") from None
@@ -99,7 +99,8 @@ def _refusal(error: Any, competition: str) -> BoardError:
         404: f"look whether {page} is there",
         429: f"too many requests: wait a few minutes and {AGAIN}",
     }.get(status, "the fault is on Kaggle's side: try again later")
-    return BoardError(f"Kaggle answered {status} for {competition} ({_reason(error)})", remedy)
+    reason = f"Kaggle answered {status} for {competition} ({_reason(error)})"
+    return BoardError(reason, remedy, uncertain=status >= 500)
 
 
 def _reason(error: Any) -> str:

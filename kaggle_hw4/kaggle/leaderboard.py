@@ -125,6 +125,12 @@ def _boards(entry: Entry) -> list[str | None]:
     return [board for board in BOARDS if board in sent or board in entry.scores] or [None]
 
 
+def label_of(entry: Entry) -> str:
+    """Boss for Boss_V3, also where a person has chosen the version's name."""
+    name = entry.version.rpartition("_V")[0] or entry.version
+    return str((entry.created or {}).get("label") or name)
+
+
 def _row(entry: Entry, board: str | None) -> dict[str, Any]:
     score = entry.scores.get(board or "", {})
     created = entry.created or {}
@@ -132,17 +138,18 @@ def _row(entry: Entry, board: str | None) -> dict[str, Any]:
     rows = score.get("n_public") or (ROWS_OF_A_HALF if board == "kaggle" else None)
     return {
         "version": entry.version,
-        "label": created.get("label") or entry.version.rpartition("_V")[0] or entry.version,
-        "cv": _cv(created.get("cv")),
+        "label": label_of(entry),
+        "cv": cv_by_kind(created.get("cv")),
         "board": board,
         "public": public,
         "private": score.get("private"),
         "standard_error": None if public is None or not rows else standard_error(public, rows),
+        "failed": None if entry.failed is None else entry.failed.get("reason"),
         "passes": passed(public) if board == "kaggle" and public is not None else [],
     }
 
 
-def _cv(cv: Any) -> dict[str, dict[str, Any]]:
+def cv_by_kind(cv: Any) -> dict[str, dict[str, Any]]:
     """Validation by its kind (session, utterance): accuracy, low, high, n."""
     found = [cv] if isinstance(cv, dict) else cv or []
     return {

@@ -1,8 +1,9 @@
 """What became of every submission: `ledger.jsonl`, one event a line, only ever appended to.
 
     created    version, label, sha256, rows, members, weights, method, cv, commit, inputs
-    submitted  version, to (local, web or kaggle)
+    submitted  version, to (local, web or kaggle); to kaggle also ref, message, date
     scored     version, board (local or kaggle), public, private (one of them may be null), how
+    failed     version, board, reason: the board could not score it
 
 Every event has `at`, its time in UTC; fields that are not named here are kept as they are.
 """
@@ -23,7 +24,7 @@ from kaggle_hw4.errors import DataError, UsageError
 
 Event = dict[str, Any]
 
-EVENTS = ("created", "submitted", "scored")
+EVENTS = ("created", "submitted", "scored", "failed")
 DESTINATIONS = ("local", "web", "kaggle")
 BOARDS = ("kaggle", "local")
 
@@ -36,6 +37,7 @@ class Entry:
     created: Event | None = None
     submissions: tuple[Event, ...] = ()
     scores: Mapping[str, Event] = field(default_factory=dict)  # board → what it says by now
+    failed: Event | None = None
 
     def after(self, event: Event) -> "Entry":
         """The entry with one more event; kinds of events that we do not know change nothing."""
@@ -48,6 +50,8 @@ class Entry:
                 board = event.get("board", "kaggle")
                 scored = _updated(self.scores.get(board, {}), event)
                 return replace(self, scores={**self.scores, board: scored})
+            case "failed":
+                return replace(self, failed=event)
         return self
 
 

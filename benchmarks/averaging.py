@@ -1,0 +1,72 @@
+"""What averaging at test time is worth, on finished runs: the same weights under several plans.
+
+    python benchmarks/averaging.py WORKSPACE TRUTH RUN [RUN …]
+
+Each plan against the whole utterance, out of fold and on the unseen sessions of TRUTH (which has
+no say in anything); intervals by a bootstrap over speakers. The runs are left as they are.
+"""
+
+import csv
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kaggle_hw4.data.folds import find_folds
+from kaggle_hw4.data.packed import Packed, open_packed
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.ensemble.evaluate import paired
+from kaggle_hw4.inference.logits import load_weights
+from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.models import build_model
+from kaggle_hw4.recipe import Predict
+from kaggle_hw4.runs import Run
+
+AVERAGES = ("logits", "probabilities", "embeddings")
+LENGTHS = ([100], [200], [100, 200], [200, 10**9])  # the last: the whole utterance beside them
+PLANS = [WHOLE] + [
+    Predict(weights="averaged", segments=3, frames=frames, average=average)
+    for frames in LENGTHS
+    for average in AVERAGES
+]
+
+
+def main(workspace: Path, truth: Path, runs: list[Path]) -> None:
+    packed = open_packed(workspace / "packed")
+    labels = test_labels(packed, truth)
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    for run in map(Run, runs):
+        manifest = run.manifest()
+        folds = find_folds(workspace / "folds", packed, manifest["folds"]["name"])
+        model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
+        load_weights(model, run.folder / "averaged.safetensors")
+        store, out = FrameStore(packed, torch.device("cpu")), folds.validation(manifest["fold"])
+        for name, rows, y in (
+            ("out of fold", out, packed.labels[out]),
+            ("unseen", packed.test, labels),
+        ):
+            for plan in PLANS:
+                right = predict_logits(model, store, rows, plan).argmax(1) == y
+                parts[f"{name}: {describe(plan)}"].append((right, y))
+    for name, found in parts.items():
+        right, y = (np.concatenate(part) for part in zip(*found, strict=True))
+        whole = np.concatenate([r for r, _ in parts[f"{name.split(':')[0]}: whole"]])
+        gain = paired(right, whole, y)
+        interval = f"{100 * gain['low']:+.2f} to {100 * gain['high']:+.2f}"
+        print(f"{name:<44} {right.mean():.4f} {100 * gain['difference']:+.2f} ({interval})")
+
+
+def describe(plan: Predict) -> str:
+    return "whole" if plan.segments == 0 else f"{plan.segments} x {plan.frames}, {plan.average}"
+
+
+def test_labels(packed: Packed, truth: Path) -> np.ndarray:
+    with truth.open(newline="") as file:
+        named = dict(list(csv.reader(file))[1:])
+    return np.array([packed.speakers.index(named[packed.ids[row]]) for row in packed.test])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])

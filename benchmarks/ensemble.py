@@ -1,0 +1,72 @@
+"""How long the largest ensemble takes, and how much memory: part of `make bench`.
+
+20 members of five folds, 56,666 out-of-fold and 8,000 test rows, 600 classes, of made-up logits
+that share half of their errors; 4.7 GB on the disk meanwhile. Three of them know almost nothing.
+"""
+
+import resource
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from kaggle_hw4.ensemble.blend import blend
+from kaggle_hw4.ensemble.members import find_members
+from kaggle_hw4.runs import Logits, Run, find_runs
+
+MEMBERS, BAD, FOLDS = 20, 3, 5
+ROWS, TESTS, CLASSES = 56_666, 8_000, 600
+
+
+def main() -> None:
+    with TemporaryDirectory() as name:
+        y = np.random.default_rng(0).integers(0, CLASSES, ROWS)
+        for member in range(MEMBERS):
+            for fold in range(FOLDS):
+                write_run(Path(name), y, member, fold)
+        start, before = time.perf_counter(), time.process_time()
+        members = find_members(find_runs([Path(name)]))
+        found = blend(members, {f"u{i}": int(label) for i, label in enumerate(y)})
+        seconds, busy = time.perf_counter() - start, time.process_time() - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"ensemble: {MEMBERS} members x {ROWS:,} rows x {CLASSES} classes (+ {TESTS:,} test rows)"
+    )
+    print(f"  {seconds:.1f} s ({busy:.1f} s of processor time), {peak:.1f} GB at most")
+    print(f"  chosen: {found.method}")
+    best = max(single["accuracy"] for single in found.singles)
+    for method, accuracy in {"best single": {"accuracy": best}, **found.candidates}.items():
+        print(f"  {method:<12} {accuracy['accuracy']:.4f}")
+
+
+def write_run(folder: Path, y: np.ndarray, member: int, fold: int) -> None:
+    run = Run(folder / f"m{member}-0" / f"fold{fold}-seed0")
+    run.folder.mkdir(parents=True)
+    rows = np.arange(ROWS)[fold::FOLDS]
+    skill = 0.5 if member < BAD else 3.6
+    oof = draw([1, fold], member, len(rows))
+    oof[np.arange(len(rows)), y[rows]] += skill
+    test = draw([2], FOLDS * member + fold, TESTS)
+    sha256 = {
+        "oof.safetensors": run.write_logits("oof", Logits(tuple(f"u{i}" for i in rows), oof)),
+        "test.safetensors": run.write_logits(
+            "test", Logits(tuple(f"t{i}" for i in range(TESTS)), test)
+        ),
+    }
+    table = {"name": "session5", "by": "session", "count": FOLDS, "hash": "f"}
+    run.write_manifest(
+        {"variant": f"m{member}", "fold": fold, "seed": 0, "recipe": "r", "corpus": "c"}
+        | {"folds": table, "seconds": 1.0, "validation": {}, "sha256": sha256}
+    )
+
+
+def draw(shared: list[int], own: int, n: int) -> np.ndarray:
+    """Noise (n, CLASSES) of variance 1, half of it the same for all members."""
+    common = np.random.default_rng(shared).standard_normal((n, CLASSES), np.float32)
+    noise = np.random.default_rng([*shared, own]).standard_normal((n, CLASSES), np.float32)
+    return np.float32(0.5**0.5) * (common + noise)
+
+
+if __name__ == "__main__":
+    main()

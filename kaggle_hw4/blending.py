@@ -1,0 +1,207 @@
+"""From finished runs to a versioned submission, and from two runs to what differs between them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from kaggle_hw4.artifact import commit, sha256_file
+from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.stages import open_corpus
+from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.data.packed import Packed
+    from kaggle_hw4.ensemble.blend import Blend
+    from kaggle_hw4.ensemble.members import Member
+    from kaggle_hw4.kaggle.ledger import Ledger
+    from kaggle_hw4.runs import Run
+
+
+def ensemble(
+    workspace: Workspace,
+    paths: Iterable[Path],
+    label: str | None = None,
+    split: str | None = None,
+    method: str = "auto",
+    counts: Path | None = None,
+) -> dict[str, Any]:
+    """Blend the finished runs below `paths` into a new submission, or find it made.
+
+    `split` takes only the runs of the fold table of that name; where all of its members were
+    trained on a table of the other kind too, their validation by that kind is kept beside it.
+    """
+    workspace.submissions.mkdir(parents=True, exist_ok=True)
+    with FileLock(workspace.submissions / ".ensemble.lock"):  # two at once would make it twice
+        return _ensemble(workspace, paths, label, split, method, counts)
+
+
+def _ensemble(
+    workspace: Workspace,
+    paths: Iterable[Path],
+    label: str | None,
+    split: str | None,
+    method: str,
+    counts: Path | None,
+) -> dict[str, Any]:
+    from kaggle_hw4.ensemble.members import find_members, label_of, usable
+    from kaggle_hw4.kaggle.forecast import forecast
+    from kaggle_hw4.kaggle.ledger import Ledger
+    from kaggle_hw4.runs import find_runs, finished
+
+    runs = find_runs(paths)
+    done = finished(runs)
+    chosen = [run for run in done if split in (None, _table(run))]
+    if not chosen:
+        raise UsageError(f"none of these runs was trained on the fold table {split!r}")
+    members, left_out = usable(find_members(chosen))
+    left_out |= {run.name: "is not finished" for run in runs if not run.done}
+    label = label or label_of(members)
+    asked = {"method": method, "counts": sha256_file(counts) if counts else None}
+    inputs = {k: v for m in members for k, v in m.inputs.items()}
+    ledger = Ledger(workspace.submissions)
+    made = _made_already(ledger, {"label": label, "asked": asked, "inputs": inputs})
+    new = made is None
+    if made is None:
+        packed = open_corpus(workspace)
+        _check_corpus(packed, done)
+        others = [run for run in done if run not in chosen]
+        found = _blend(packed, members, others, method, counts)
+        made = _write(ledger, packed, found, {"label": label, "asked": asked, "inputs": inputs})
+    promise = forecast(ledger.entries(), made.get("cv"))
+    return {**made, "new": new, "left_out": left_out, "forecast": promise}
+
+
+def _table(run: "Run") -> str:
+    return str(run.manifest()["folds"]["name"])
+
+
+def _made_already(ledger: "Ledger", what: dict[str, Any]) -> dict[str, Any] | None:
+    """The creation of a submission from just these logits whose file is still as it was."""
+    from kaggle_hw4.kaggle.submissions import path_of
+
+    for entry in ledger.entries():
+        made, path = entry.created or {}, path_of(ledger.folder, entry.version)
+        same = all(made.get(key) == value for key, value in what.items())
+        if same and path.is_file() and sha256_file(path) == made.get("sha256"):
+            return made
+    return None
+
+
+def _blend(
+    packed: "Packed",
+    members: "Sequence[Member]",
+    others: "Sequence[Run]",
+    method: str,
+    counts: Path | None,
+) -> dict[str, Any]:
+    """What the ledger keeps of the blend of `members`, and the labels that it predicts."""
+    from kaggle_hw4.ensemble.blend import blend
+
+    truth = truth_of(packed)
+    known = None if counts is None else read_counts(counts, packed)
+    found = blend(members, truth, method, known)
+    cv = [{"kind": members[0].by, **found.chosen}]
+    if twins := _twins(members, others):
+        same = "uniform" if found.method == "single" else found.method
+        cv.append({"kind": twins[0].by, **blend(twins, truth, same).chosen})
+    return describe(found) | {"cv": cv, "test_labels": found.test_labels}
+
+
+def _write(
+    ledger: "Ledger", packed: "Packed", found: dict[str, Any], what: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the submission and tell the ledger."""
+    from kaggle_hw4.kaggle.submissions import write_submission
+
+    names = [packed.speakers[i] for i in found.pop("test_labels")]
+    ids = [packed.ids[row] for row in packed.test]
+    written = write_submission(ledger.folder, what["label"], ids, names)
+    event = {"event": "created", "version": written.version, "label": what["label"]}
+    details = {"sha256": written.sha256, "rows": len(names), **found, "commit": commit()}
+    return ledger.append(event | details | what)
+
+
+def truth_of(packed: "Packed") -> dict[str, int]:
+    """The label of every training utterance."""
+    return {packed.ids[row]: int(packed.labels[row]) for row in packed.train}
+
+
+def _twins(members: "Sequence[Member]", others: "Sequence[Run]") -> "list[Member]":
+    """The same variants and seeds as `members`, trained on folds of another kind; [] unless all."""
+    from kaggle_hw4.ensemble.members import find_members, usable
+
+    tables = {_table(run) for run in others if run.manifest()["folds"]["by"] != members[0].by}
+    for table in sorted(tables):
+        there = usable(find_members(run for run in others if _table(run) == table))[0]
+        known = {(m.variant, m.recipe, m.seed): m for m in there}
+        wanted = [(m.variant, m.recipe, m.seed) for m in members]
+        if all(key in known for key in wanted):
+            return [known[key] for key in wanted]
+    return []
+
+
+def describe(found: "Blend") -> dict[str, Any]:
+    """A blend as the ledger keeps it."""
+    members = zip(found.members, found.temperatures, found.singles, strict=True)
+    return {
+        "members": [m.describe() | {"temperature": t, "oof": s} for m, t, s in members],
+        "weights": list(found.weights),
+        "method": found.method,
+        "candidates": found.candidates,
+        "differences": found.differences,
+        "disagreement": found.disagreement,
+    }
+
+
+def read_counts(path: Path, packed: "Packed") -> list[int]:
+    """The lines speaker,count of `path` in label order; they must add up to the test set."""
+    import csv
+
+    try:
+        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
+        counts = {name.strip(): int(count) for name, count in rows[rows[0][1:] == ["count"] :]}
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"{path}: not a table of speaker,count ({error})") from None
+    unknown = sorted(set(counts) - set(packed.speakers))
+    total = sum(counts.values())
+    if unknown or total != len(packed.test) or min(counts.values()) < 0:
+        told = f"unknown speaker {unknown[0]}" if unknown else f"they add up to {total:,}"
+        raise DataError(f"{path}: {told}, the test set has {len(packed.test):,} utterances")
+    return [counts.get(speaker, 0) for speaker in packed.speakers]
+
+
+def _check_corpus(packed: "Packed", runs: Iterable["Run"]) -> None:
+    for run in runs:
+        if run.manifest()["corpus"] != packed.hash:
+            raise DataError(
+                f"{run.name} was trained on another corpus than {packed.folder} holds",
+                "use the workspace that it was trained in",
+            )
+
+
+def compare(workspace: Workspace, one: Path, other: Path) -> dict[str, Any]:
+    """Two runs, or the uniform blends of two folders of runs, on the rows that both predicted."""
+    from kaggle_hw4.ensemble.blend import stack_members
+    from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
+    from kaggle_hw4.ensemble.evaluate import accuracy, paired
+    from kaggle_hw4.ensemble.members import check_one_corpus, find_members
+    from kaggle_hw4.runs import find_runs, finished
+
+    runs = [finished(find_runs([path])) for path in (one, other)]
+    check_one_corpus({run: run.manifest() for side in runs for run in side})
+    packed = open_corpus(workspace)
+    _check_corpus(packed, [*runs[0], *runs[1]])
+    sides = [find_members(side) for side in runs]
+    stack = stack_members([*sides[0], *sides[1]], truth_of(packed))
+    parts = (stack.logp[: len(sides[0])], stack.logp[len(sides[0]) :])
+    right = [mean_log_probability(part, uniform(len(part))).argmax(1) == stack.y for part in parts]
+    return {
+        "runs": [
+            {"path": workspace.shown(path), "members": [m.name for m in side], **accuracy(hits)}
+            for path, side, hits in zip((one, other), sides, right, strict=True)
+        ],
+        "by": sides[0][0].by,
+        "first_less_second": paired(right[0], right[1], stack.y),
+    }

@@ -1,0 +1,230 @@
+"""hw4 ensemble, compare, submit."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.output import percent, points, say, show, table, waiting
+from kaggle_hw4.errors import UsageError
+from kaggle_hw4.workspace import Workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (ensemble, compare, submit):
+        app.command()(command)
+
+
+def ensemble(
+    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
+    label: Annotated[str | None, typer.Option(help="Else the variants, as Strong+Boss.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only runs of this fold table.")] = None,
+    method: Annotated[
+        str,
+        typer.Option(help="auto, uniform, greedy, log-linear, vote or probabilities."),
+    ] = "auto",
+    counts: Annotated[
+        Path | None, typer.Option(help="speaker,count of the test set, if truly known.")
+    ] = None,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Blend runs into a new, versioned submission.
+
+    Each member's logits are calibrated on its own out-of-fold rows, then log-probabilities are
+    averaged; fitted weights are used only where nested folds say that they beat uniform by more
+    than one standard error.
+
+    Example: hw4 ensemble runs/*
+    """
+    from kaggle_hw4 import blending
+
+    value = blending.ensemble(Workspace.at(workspace), runs, label, split, method, counts)
+    for name, reason in value["left_out"].items():
+        say(f"left out: {name} {reason}")
+    if not value["new"]:
+        say(f"{value['version']} was made of just these runs already")
+    show(value, as_json, lambda: _blend(value), f"hw4 submit {value['version']}")
+
+
+def _blend(value: dict[str, Any]) -> Any:
+    """Members, what was compared, what was chosen, who disagrees with whom, the forecast."""
+    from rich.console import Group
+
+    members, best = value["members"], max(m["oof"]["accuracy"] for m in value["members"])
+    remark = {best: "best single"}
+    singles = [_accuracy(m["oof"], remark.get(m["oof"]["accuracy"], "")) for m in members]
+    rows = [
+        (str(k), m["name"], str(len(m["folds"])), f"{m['temperature']:.2f}", f"{w:.2f}", *found)
+        for k, (m, w, found) in enumerate(zip(members, value["weights"], singles, strict=True), 1)
+    ]
+    if len(members) > 1:
+        for name, found in value["candidates"].items():
+            chosen = "chosen" if name == value["method"] else ""
+            rows.append(("", name, "", "", "", *_accuracy(found, chosen)))
+    cv = value["cv"][0]
+    columns = ("#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", "")
+    title = f"{value['version']}: folds by {cv['kind']}, {cv['n']:,} utterances"
+    parts = [table(columns, rows, title)]
+    if len(members) > 1:
+        parts += [_differences(value), _disagreement(value)]
+    parts += [f"{one['kind']}: {percent(one['accuracy'])}" for one in value["cv"][1:]]
+    return Group(*parts, forecast_line(value["forecast"]))
+
+
+def _differences(value: dict[str, Any]) -> Any:
+    rows = [
+        (f"{value['method']} less {name}", *_paired(found))
+        for name, found in value["differences"].items()
+    ]
+    columns = ("difference", "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
+    return table(columns, rows)
+
+
+def _disagreement(value: dict[str, Any]) -> Any:
+    """Percent of the rows; members by their number."""
+    rows = [
+        (str(k), *("" if i == k - 1 else f"{100 * share:.0f}" for i, share in enumerate(shares)))
+        for k, shares in enumerate(value["disagreement"], 1)
+    ]
+    numbers = (f"{k}>" for k in range(1, len(rows) + 1))
+    return table(("#", *numbers), rows, "Answered differently, % of the utterances")
+
+
+def _accuracy(found: dict[str, float], remark: str = "") -> tuple[str, ...]:
+    interval = f"{found['low']:.3f}–{found['high']:.3f}"
+    return percent(found["accuracy"]), f"{found['standard_error']:.4f}", interval, remark
+
+
+def _paired(found: dict[str, float]) -> tuple[str, ...]:
+    interval = f"{points(found['low'])} to {points(found['high'])}"
+    clear = "" if found["low"] > 0 or found["high"] < 0 else "may be noise"
+    return (
+        points(found["difference"]),
+        interval,
+        f"{found['won']}, {found['lost']}",
+        f"{found['p']:.2g}",
+        clear,
+    )
+
+
+def forecast_line(found: dict[str, Any] | None) -> str:
+    """One sentence on what the board will say."""
+    if found is None:
+        return "forecast: none before three scored submissions that were validated like this one"
+    interval = f"{found['low']:.3f}–{found['high']:.3f}, 95 %"
+    return (
+        f"forecast: public {found['public']:.3f} ({interval}), from validation by {found['kind']} "
+        f"and {found['based_on']}; "
+        f"chance to pass {found['goal']} ({found['goal_score']:.5f}): {found['chance']:.0%}"
+    )
+
+
+def compare(
+    one: Annotated[Path, typer.Argument(help="A run, or a folder of runs.")],
+    other: Annotated[Path, typer.Argument(help="What it is compared with.")],
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether two runs differ by more than noise.
+
+    On the out-of-fold rows that both have; a folder of several runs is blended uniformly.
+
+    Example: hw4 compare runs/strong-1a2b3c4d runs/boss-5e6f7a8b
+    """
+    from kaggle_hw4 import blending
+
+    value = blending.compare(Workspace.at(workspace), one, other)
+    show(value, as_json, lambda: _compared(value), "hw4 ensemble runs/*")
+
+
+def _compared(value: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    rows = [(r["path"], len(r["members"]), *_accuracy(r)) for r in value["runs"]]
+    title = f"Out of fold by {value['by']}, {value['runs'][0]['n']:,} utterances"
+    columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %", "")
+    found = value["first_less_second"]
+    columns_of_difference = ("", "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
+    return Group(
+        table(columns, rows, title),
+        table(columns_of_difference, [("first less second", *_paired(found))]),
+    )
+
+
+def submit(
+    version: Annotated[str | None, typer.Argument(help="Else the latest one.")] = None,
+    to: Annotated[
+        str, typer.Option(help="kaggle, web (upload by hand) or local (nothing is sent).")
+    ] = "kaggle",
+    truth: Annotated[
+        Path | None, typer.Option(help="Id,Category of the test set, to score on locally.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the score.")] = 600.0,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a submission and send it to Kaggle.
+
+    Shows the forecast and today's quota first and asks; then uploads, makes sure that Kaggle has
+    got it, and waits for the score.
+
+    Example: hw4 submit Strong+Boss_V1 --yes
+    """
+    from kaggle_hw4 import submitting
+
+    place = Workspace.at(workspace)
+    if to != "kaggle":
+        value = submitting.submit(place, version, to, truth)
+        _say_before(value)
+    else:
+        if truth is not None:
+            raise UsageError("--truth is for --to local: Kaggle has a truth of its own")
+        with waiting() as tell:
+            value = submitting.send(place, version, lambda v: _ask(v, yes), tell, wait)
+    show(value, as_json, lambda: submitted(value), after(value))
+
+
+def _say_before(value: dict[str, Any]) -> None:
+    for warning in value["warnings"]:
+        say(f"warning: {warning}")
+    say(forecast_line(value["forecast"]))
+
+
+def _ask(value: dict[str, Any], yes: bool) -> bool:
+    _say_before(value)
+    quota = value["quota"]
+    say(f"quota: {quota['today']} sent today, {quota['left']} left")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("hw4 submit asks before it sends, and here is nobody", "give --yes")
+    return typer.confirm(f"send {value['path']} to Kaggle?", err=True)
+
+
+def submitted(value: dict[str, Any]) -> str:
+    """One sentence on what became of a submission."""
+    if "page" in value:
+        return f"{value['version']} is fit to be sent: upload {value['path']} at {value['page']}"
+    if value.get("status") in ("pending", "not sent"):
+        state = {"pending": "has arrived and waits for its score", "not sent": "was not sent"}
+        return f"{value['version']} {state[value['status']]}"
+    if "board" not in value:
+        return f"{value['version']} is fit to be sent; nothing was"
+    halves = ("public", "private")
+    scores = [f"{h} {percent(value[h])}" for h in halves if value.get(h) is not None]
+    board = {"local": "the local board", "kaggle": "Kaggle's board"}[value["board"]]
+    return f"{value['version']} scored {', '.join(scores)} on {board}"
+
+
+def after(value: dict[str, Any]) -> str:
+    if "page" in value:
+        return f"hw4 leaderboard record {value['version']} --public SCORE"
+    if value.get("status") == "pending":
+        return "hw4 leaderboard sync"
+    if value.get("status") == "not sent" or "board" not in value:
+        return f"hw4 submit {value['version']}"
+    return "hw4 leaderboard show"

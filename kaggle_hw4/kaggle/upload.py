@@ -1,0 +1,142 @@
+"""Sending a submission to Kaggle, and making sure that it has arrived."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kaggle_hw4.errors import BoardError, QuotaError
+from kaggle_hw4.kaggle.client import AGAIN, COMPETITION, told
+from kaggle_hw4.kaggle.listing import Listed, number
+
+PAGE = 100  # submissions asked for at a time
+LOOKS = 3  # at the list, before an upload counts as lost
+SYNC = "look with hw4 leaderboard sync before you send it again"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What Kaggle still allows this team today (its days are UTC's)."""
+
+    today: int
+    left: int
+    total: int
+    limited_by_total: bool
+
+    def check(self) -> None:
+        if self.left > 0:
+            return
+        if self.limited_by_total:
+            raise QuotaError(f"all {self.total} submissions of this competition are used up")
+        wait = until_midnight(datetime.now(UTC))
+        raise QuotaError(
+            f"today's submissions are used up ({self.today} sent)",
+            f"the next ones come at 00:00 UTC, in {wait}: run the same command then",
+        )
+
+
+def until_midnight(now: datetime) -> str:
+    """How long the day of `now` still lasts, as 3 h 12 min."""
+    tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    minutes = -(-(tomorrow - now).seconds // 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def quota(api: Any) -> Quota:
+    with told(COMPETITION):
+        found = api.competition_get_submission_limits(COMPETITION)
+    return Quota(
+        found.num_today, found.num_allowed_now, found.num_total, bool(found.limited_by_total)
+    )
+
+
+def list_submissions(api: Any) -> list[Listed]:
+    """All submissions of this team, newest first."""
+    found: dict[str, Listed] = {}
+    for page in range(1, 100):
+        with told(COMPETITION):
+            rows = api.competition_submissions(COMPETITION, page_number=page, page_size=PAGE) or []
+        listed = (_listed(row) for row in rows if row is not None)
+        new = {row.ref: row for row in listed if row.ref not in found}
+        found |= new
+        if not new or len(rows) < PAGE:
+            break
+    return list(found.values())
+
+
+def _listed(row: Any) -> Listed:
+    return Listed(
+        file=row.file_name or "",
+        public=number(row.public_score),
+        private=number(row.private_score),
+        ref=str(row.ref),
+        date=row.date.isoformat()[:19] if row.date else "",
+        message=row.description or "",
+        status=row.status.name.lower(),
+        error=" ".join((row.error_description or "").split()),
+    )
+
+
+def find(rows: Iterable[Listed], path: Path, message: str) -> Listed | None:
+    """The submission of this very file: its message carries the file's own mark."""
+    return next((row for row in rows if (row.file, row.message) == (path.name, message)), None)
+
+
+def send(api: Any, path: Path, message: str, before: Iterable[Listed]) -> Listed:
+    """Upload `path` and return it as the board then lists it; `before` is its list until now.
+
+    The client calls some failed uploads a success, and a connection that breaks while it waits
+    for an answer says nothing: only the list tells.
+    """
+    try:
+        with told(COMPETITION):
+            answer = api.competition_submit(str(path), message, COMPETITION, quiet=True).message
+    except BoardError as error:
+        if not error.uncertain:
+            raise
+        answer = str(error)
+    try:
+        found = _look(api, path, message, {row.ref for row in before})
+    except BoardError as error:
+        raise BoardError(
+            f"nobody knows whether Kaggle has got {path.name}: {error}", SYNC
+        ) from None
+    if found is None:
+        raise BoardError(f"Kaggle has not got {path.name} ({answer or 'no reason given'})", AGAIN)
+    return found
+
+
+def _look(api: Any, path: Path, message: str, before: Collection[str]) -> Listed | None:
+    for pause in pauses(LOOKS):
+        new = (row for row in list_submissions(api) if row.ref not in before)
+        if found := find(new, path, message):
+            return found
+        time.sleep(pause)
+    return None
+
+
+def wait(api: Any, sent: Listed, seconds: float, tell: Callable[[str], None]) -> Listed:
+    """Ask for the status of `sent` until it has one, or for so many seconds; its newest state."""
+    end = time.monotonic() + seconds
+    for pause in pauses():
+        if sent.status != "pending" or time.monotonic() + pause > end:
+            break
+        tell(f"{sent.file}: {sent.status}")
+        time.sleep(pause)
+        try:
+            rows = list_submissions(api)
+        except BoardError as error:  # it has arrived; a broken connection now loses nothing
+            tell(str(error))
+            continue
+        sent = next((row for row in rows if row.ref == sent.ref), sent)
+    return sent
+
+
+def pauses(count: int | None = None) -> Iterator[float]:
+    """Seconds between two looks: half a second first, a quarter of a minute at most."""
+    pause, given = 0.5, 0
+    while count is None or given < count:
+        yield pause
+        pause, given = min(2 * pause, 15.0), given + 1

@@ -1,0 +1,48 @@
+"""Blends without fitting, and counts that are known."""
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from kaggle_hw4.ensemble.combine import (
+    majority_vote,
+    match_counts,
+    mean_log_probability,
+    mean_probability,
+)
+
+RANDOM = np.random.default_rng(0)
+LOGP = log_softmax(RANDOM.normal(size=(3, 6, 5)), axis=2).astype(np.float32)
+
+
+def test_a_weighted_mean_is_taken_over_members_and_of_chosen_rows() -> None:
+    weights, rows = np.array([0.5, 0.0, 0.5]), np.array([True, False] * 3)
+    expected = (LOGP[0] + LOGP[2])[rows] / 2
+    np.testing.assert_allclose(mean_log_probability(LOGP, weights, rows), expected, rtol=1e-6)
+
+
+def test_a_mean_of_probabilities_is_not_one_of_log_probabilities() -> None:
+    found = np.exp(mean_probability(LOGP))
+    np.testing.assert_allclose(found, np.exp(LOGP).mean(0), rtol=1e-5)
+    assert not np.allclose(found, softmax(LOGP.mean(0), axis=1), atol=0.01)
+
+
+def test_the_majority_wins_and_the_mean_decides_among_equals() -> None:
+    sure, doubt = np.log([0.9, 0.05, 0.05]), np.log([0.4, 0.45, 0.15])
+    voted = majority_vote(np.array([[sure], [doubt], [doubt]], np.float32))
+    assert voted.argmax(1).tolist() == [1], "though the mean says 0"
+    tied = majority_vote(np.array([[sure], [doubt]], np.float32))
+    assert tied.argmax(1).tolist() == [0]
+
+
+def test_known_counts_are_met_and_right_ones_help() -> None:
+    y = np.repeat(np.arange(20), 10)
+    scores = RANDOM.normal(size=(200, 20)) + 2 * np.eye(20)[y]
+    matched = match_counts(scores, [10] * 20)
+    np.testing.assert_allclose(softmax(matched, axis=1).sum(0), 10, rtol=1e-3)
+    before, after = ((s.argmax(1) == y).mean() for s in (scores, matched))
+    assert after > before
+
+
+def test_a_speaker_who_is_known_to_be_absent_is_never_named() -> None:
+    scores = RANDOM.normal(size=(30, 3))
+    assert 1 not in match_counts(scores, [15, 0, 15]).argmax(1)

@@ -1,0 +1,56 @@
+"""What an accuracy and a difference mean."""
+
+import numpy as np
+import pytest
+
+from kaggle_hw4.ensemble.evaluate import accuracy, mcnemar, paired
+
+
+def test_an_interval_holds_its_accuracy_and_narrows_with_n() -> None:
+    few, many = (accuracy(np.arange(n) % 4 > 0) for n in (100, 10_000))
+    assert few["low"] < few["accuracy"] == 0.75 < few["high"]
+    assert many["standard_error"] == pytest.approx(np.sqrt(0.75 * 0.25 / 10_000))
+    assert many["high"] - many["low"] == pytest.approx(2 * 1.96 * many["standard_error"], rel=0.01)
+
+
+def test_mcnemar_is_exact() -> None:
+    assert mcnemar(0, 5) == pytest.approx(2 * 0.5**5)
+    assert mcnemar(8, 2) == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert mcnemar(3, 3) == mcnemar(0, 0) == 1
+
+
+def test_a_difference_counts_only_what_differs() -> None:
+    ours = np.array([True, True, True, False] * 50)
+    theirs = np.array([True, True, False, False] * 50)
+    found = paired(ours, theirs, np.arange(200) % 40)
+    assert (found["won"], found["lost"], found["difference"]) == (50, 0, 0.25)
+    assert found["low"] <= 0.25 <= found["high"]
+    assert paired(ours, ours, np.arange(200))["low"] == 0
+
+
+def test_speakers_who_are_won_as_a_whole_widen_the_interval() -> None:
+    random = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(40), 25)
+    whole = np.repeat(random.random(40) < 0.6, 25)
+    single = random.random(1000) < 0.6
+    widths = [
+        found["high"] - found["low"] for found in (paired(x, ~x, speakers) for x in (whole, single))
+    ]
+    assert widths[0] > 3 * widths[1]
+
+
+def test_a_single_speaker_says_nothing_about_others() -> None:
+    found = paired(np.array([True, True]), np.array([False, True]), np.array([7, 7]))
+    assert (found["low"], found["high"]) == (-1, 1)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.1])
+def test_the_interval_covers_the_truth_nineteen_times_in_twenty(gain: float) -> None:
+    random = np.random.default_rng(1)
+    covered = 0
+    for _ in range(40):
+        theirs = random.random(600) < 0.6
+        ours = np.where(random.random(600) < gain / 0.4, True, theirs)
+        found = paired(ours, theirs, np.arange(600) % 60)
+        covered += found["low"] <= gain <= found["high"]
+    assert covered >= 34

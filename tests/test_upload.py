@@ -1,0 +1,318 @@
+"""hw4 submit and sync with the real Kaggle client, over a real socket, to a board of our own."""
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kaggle_hw4.cli import main
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.kaggle.ledger import Ledger
+from kaggle_hw4.kaggle.submissions import write_submission
+from kaggle_hw4.kaggle.upload import until_midnight
+from tests.kaggle_board import (
+    DROP,
+    DROP_AFTER,
+    PENDING,
+    SCORED,
+    Board,
+    credentials,
+    needs_kaggle,
+    surroundings,
+)
+
+pytestmark = needs_kaggle
+Command = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def ledger(packed: Packed, tmp_path: Path) -> Ledger:
+    """A workspace with a corpus and one submission, Boss_V1."""
+    (tmp_path / "packed").symlink_to(packed.folder)
+    return made(packed, Ledger(tmp_path / "submissions"))
+
+
+def made(packed: Packed, ledger: Ledger, **more: Any) -> Ledger:
+    ids = [packed.ids[row] for row in packed.test]
+    file = write_submission(ledger.folder, "Boss", ids, [packed.speakers[0]] * len(ids))
+    cv = [{"kind": "session", "accuracy": 0.81234}]
+    event = {"event": "created", "version": file.version, "sha256": file.sha256, "cv": cv}
+    ledger.append(event | {"label": "Boss"} | more)
+    return ledger
+
+
+@pytest.fixture
+def hw4(
+    ledger: Ledger,
+    board: Board,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """The command line of a competitor whose Kaggle is `board`."""
+    home = ledger.folder.parent
+    # Once imported, the client is in this process for good: here is what it reads at each call.
+    for name, value in (surroundings(home, board.server_port) | credentials).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    def run(*arguments: str) -> tuple[int, Any, str]:
+        """Exit code, stdout (JSON read), stderr."""
+        capsys.readouterr()
+        code = 0
+        try:
+            main(["--workspace", str(home), *arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, said = capsys.readouterr()
+        return code, json.loads(out) if "--json" in arguments and out else out, said
+
+    return run
+
+
+def send(hw4: Command, *more: str) -> tuple[int, Any, str]:
+    return hw4("submit", "Boss_V1", "--yes", "--json", *more)
+
+
+def events(ledger: Ledger) -> list[str]:
+    return [event["event"] for event in ledger.events()]
+
+
+def test_a_submission_is_sent_to_the_byte_waited_for_and_recorded(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.verdicts = [PENDING, PENDING, SCORED]
+    code, value, said = send(hw4)
+    assert (code, value["status"]) == (0, "complete")
+    assert (value["public"], value["private"]) == (0.78825, 0.78275)
+    assert said.index("quota: 1 sent today, 4 left") >= 0
+    assert list(board.uploads.values()) == [
+        ("output_Boss_V1.csv", (ledger.folder / "output_Boss_V1.csv").read_bytes())
+    ]
+    assert board.submissions[0]["description"].startswith("Boss_V1 · session 0.8123 · ")
+    assert events(ledger) == ["created", "submitted", "scored"]
+    assert ledger.entries()[0].scores["kaggle"]["private"] == 0.78275
+
+
+def test_what_is_there_already_is_not_sent_again(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    for _ in range(2):
+        assert send(hw4)[0] == 0
+    assert len(board.uploads) == 1
+    assert events(ledger) == ["created", "submitted", "scored"]
+
+
+def test_nothing_is_sent_without_a_yes(ledger: Ledger, board: Board, hw4: Command) -> None:
+    code, _, said = hw4("submit", "Boss_V1")
+    assert code == 2
+    assert "quota: 1 sent today, 4 left" in said, "the quota is shown before the question"
+    assert "give --yes" in said
+    assert not board.uploads
+
+
+def test_an_upload_that_only_claims_success_is_found_out(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.lists_uploads = False
+    code, _, said = send(hw4)
+    assert code == 5
+    assert "Kaggle has not got output_Boss_V1.csv (Successfully submitted)" in said
+    assert events(ledger) == ["created"]
+
+
+def test_a_failed_upload_that_the_client_calls_none_is_found_out(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.faults["upload"] = [400]
+    code, _, said = send(hw4)
+    assert code == 5
+    assert "Kaggle has not got output_Boss_V1.csv (Could not submit" in said
+    assert not board.submissions
+
+
+def test_the_boards_own_words_about_an_error_are_told_and_kept(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.verdicts = [{"status": "ERROR", "errorDescription": "ID column\nhas nulls"}]
+    code, _, said = send(hw4)
+    assert code == 5
+    assert "Kaggle could not score output_Boss_V1.csv (ID column has nulls)" in said
+    assert ledger.entries()[0].failed["reason"] == "ID column has nulls"
+    board.verdicts = [SCORED]
+    assert send(hw4)[0] == 0, "what failed may be sent again"
+    assert len(board.uploads) == 2
+
+
+def test_a_score_that_does_not_come_in_time_is_fetched_later(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.verdicts = [PENDING] * 3
+    code, value, _ = send(hw4, "--wait", "0")
+    assert (code, value["status"], value["public"]) == (0, "pending", None)
+    board.verdicts = [SCORED]
+    code, news, _ = hw4("leaderboard", "sync", "--json")
+    assert (code, news[0]["version"], news[0]["news"]) == (0, "Boss_V1", ["scored"])
+    assert events(ledger) == ["created", "submitted", "scored"]
+
+
+def test_a_used_up_quota_says_when_it_comes_back(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.quota = {"numToday": 5, "numTotal": 9, "numAllowedNow": 0}
+    code, _, said = send(hw4)
+    assert code == 6
+    assert "today's submissions are used up (5 sent); the next ones come at 00:00 UTC, in" in said
+    assert not board.uploads
+    board.quota |= {"limitedByTotal": True}
+    assert "all 9 submissions of this competition are used up" in send(hw4)[2]
+
+
+def test_the_time_to_midnight_is_utc() -> None:
+    assert until_midnight(datetime(2022, 4, 1, 20, 47, 30, tzinfo=UTC)) == "3 h 13 min"
+    assert until_midnight(datetime(2022, 4, 1, 23, 59, 59, tzinfo=UTC)) == "0 h 1 min"
+
+
+PHASES = ("GetSubmissionLimits", "StartSubmissionUpload", "CreateSubmission")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "KAGGLE_API_TOKEN"),
+        (403, "accept its rules at"),
+        (404, "look whether"),
+        (429, "wait a few minutes"),
+        (503, "try again later"),
+    ],
+)
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_refusal_in_any_phase_is_told_in_words(
+    ledger: Ledger, board: Board, hw4: Command, phase: str, status: int, words: str
+) -> None:
+    board.faults[phase], board.message = [status], "Not like\nthis."
+    code, _, said = send(hw4)
+    assert code == 5
+    assert words in said
+    assert "Not like this." in said
+    assert events(ledger) == ["created"]
+
+
+@pytest.mark.parametrize("phase", [*PHASES, "ListSubmissions"])
+def test_a_connection_dropped_before_anything_was_done_is_told(
+    ledger: Ledger, board: Board, hw4: Command, phase: str
+) -> None:
+    board.faults[phase] = [DROP]
+    code, _, said = send(hw4)
+    assert code == 5
+    assert "run the same command again" in said
+    assert send(hw4)[0] == 0, "and the same command then succeeds"
+    assert len(board.submissions) == 1
+
+
+def test_a_dropped_upload_is_taken_up_by_the_client_itself(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.faults["upload"] = [DROP]
+    code, value, _ = send(hw4)
+    assert (code, value["status"]) == (0, "complete")
+    assert len(board.submissions) == 1
+
+
+def test_an_answer_lost_after_the_deed_is_found_by_listing(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.faults["CreateSubmission"] = [DROP_AFTER]
+    code, value, _ = send(hw4)
+    assert (code, value["public"]) == (0, 0.78825)
+    assert len(board.submissions) == 1
+
+
+def test_a_list_that_cannot_be_had_leaves_it_open(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.faults["ListSubmissions"] = ["", DROP]  # the one before the upload, the one after it
+    code, _, said = send(hw4)
+    assert code == 5
+    assert "nobody knows whether Kaggle has got output_Boss_V1.csv" in said
+    assert "look with hw4 leaderboard sync before you send it again" in said
+    assert hw4("leaderboard", "sync")[0] == 0
+    assert events(ledger) == ["created", "submitted", "scored"]
+
+
+def test_a_connection_lost_while_waiting_loses_nothing(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.verdicts = [PENDING, SCORED]
+    board.faults["ListSubmissions"] = ["", "", DROP, 500]
+    code, value, _ = send(hw4)
+    assert (code, value["public"]) == (0, 0.78825)
+
+
+def test_without_credentials_it_says_where_to_put_them(
+    hw4: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAGGLE_KEY")
+    code, _, said = hw4("submit", "--yes")
+    assert code == 5
+    assert "https://www.kaggle.com/settings/api" in said
+
+
+def test_a_spoiled_submission_never_reaches_the_network(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    path = ledger.folder / "output_Boss_V1.csv"
+    path.write_text(path.read_text().replace(",id", ",di"))
+    code, _, said = send(hw4)
+    assert code == 4
+    assert "is not fit to be sent" in said
+    assert not board.uploads
+
+
+def test_one_that_equals_an_earlier_one_is_warned_of(
+    packed: Packed, ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.verdicts = [SCORED, SCORED]
+    assert send(hw4)[0] == 0
+    made(packed, ledger)
+    code, value, said = hw4("submit", "Boss_V2", "--yes", "--json")
+    assert code == 0
+    assert value["warnings"] == [
+        "Boss_V2 differs from Boss_V1 in 0 of 8 rows: too few for the board to tell them apart"
+    ]
+    assert "warning: Boss_V2 differs" in said
+
+
+def test_sync_of_an_empty_board(ledger: Ledger, board: Board, hw4: Command) -> None:
+    code, said, _ = hw4("leaderboard", "sync")
+    assert (code, said) == (0, "Kaggle lists no submissions yet\n")
+
+
+def test_sync_adopts_strangers_page_by_page_and_only_once(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    for n in range(130):
+        board.add(fileName="mine.csv", description=f'no. {n},\n"new"', **SCORED)
+    code, news, _ = hw4("leaderboard", "sync", "--json")
+    assert code == 0
+    assert len({line["version"] for line in news if line["adopted"]}) == 130
+    assert next(e["message"] for e in ledger.events() if e["version"] == "mine") == 'no. 0,\n"new"'
+    before = ledger.events()
+    _, news, _ = hw4("leaderboard", "sync", "--json")
+    assert not any(line["news"] for line in news)
+    assert ledger.events() == before
+
+
+def test_sync_tells_ours_from_a_stranger_of_the_same_name(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    board.add(fileName="output_Boss_V1.csv", description="last week", **SCORED)
+    assert send(hw4)[0] == 0
+    _, news, _ = hw4("leaderboard", "sync", "--json")
+    assert {line["version"]: line["adopted"] for line in news} == {
+        "Boss_V1": False,
+        "Boss_V1@100": True,
+    }

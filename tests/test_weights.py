@@ -1,0 +1,83 @@
+"""Temperatures and fitted weights find what they are made to find."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
+from kaggle_hw4.ensemble.weights import (
+    FITS,
+    SHORT,
+    greedy_weights,
+    linear_weights,
+    shortlist,
+    temperature,
+)
+
+N, C = 1200, 50
+RANDOM = np.random.default_rng(0)
+Y = RANDOM.integers(0, C, N)
+
+
+def member(skill: float) -> np.ndarray:
+    """Log-probabilities (N, C), as loud whether they know something or not."""
+    logits = RANDOM.normal(size=(N, C)) + skill * np.eye(C)[Y]
+    return log_softmax(2 * logits, axis=1).astype(np.float32)
+
+
+def test_temperature_undoes_a_scale() -> None:
+    logits = RANDOM.normal(size=(N, C))
+    y = np.array([RANDOM.choice(C, p=softmax(row)) for row in logits])
+    assert temperature(5 * logits, y) == pytest.approx(5 * temperature(logits, y), rel=0.01)
+    assert temperature(logits, y) == pytest.approx(1, abs=0.1)
+
+
+def test_a_shortlist_holds_the_likeliest_classes_and_the_true_one() -> None:
+    logp = np.stack([member(1), member(0.1)])
+    short, own = shortlist(logp, Y)
+    assert short.shape == (2, N, SHORT)
+    at = np.arange(N)
+    assert (short[:, at, own] == logp[:, at, Y]).all()
+    mean = mean_log_probability(logp, uniform(2))
+    assert np.isclose(mean_log_probability(short, uniform(2)).max(1), mean.max(1)).all()
+
+
+@pytest.mark.parametrize("fit", FITS.values())
+def test_weights_are_a_distribution_and_prefer_the_better_member(fit) -> None:
+    weights = fit(*shortlist(np.stack([member(4), member(0.5), member(0)]), Y))
+    assert weights.sum() == pytest.approx(1)
+    assert (weights >= 0).all()
+    assert weights[0] > 0.7 > 0.25 > max(weights[1:])
+
+
+def test_equal_members_share_greedily_rather_than_one_taking_all() -> None:
+    logp = np.stack([member(3) for _ in range(4)])
+    assert greedy_weights(*shortlist(logp, Y)).max() < 0.45
+
+
+def test_log_linear_weights_are_nearer_to_uniform_with_fewer_rows() -> None:
+    logp = np.stack([member(4), member(1)])
+    few, many = (linear_weights(*shortlist(logp[:, :n], Y[:n])) for n in (60, N))
+    assert 0.5 < few[0] < many[0]
+
+
+def test_the_slope_of_log_linear_weights_is_that_of_their_loss() -> None:
+    """A minimum: no small step from it lowers the log-loss with its prior."""
+    short, own = shortlist(np.stack([member(3), member(2), member(1)]), Y)
+    found = linear_weights(short, own)
+
+    def loss(weights: np.ndarray) -> float:
+        mixed = mean_log_probability(short.astype(np.float64), weights / weights.sum())
+        sharp = mixed / temperature(mixed, own)
+        data = -log_softmax(sharp, axis=1)[np.arange(N), own].mean()
+        return float(data - 100 / N * np.log(weights / weights.sum()).mean())
+
+    for step in np.eye(3):
+        for sign in (-0.03, 0.03):
+            assert loss(found + sign * step) > loss(found) - 1e-5
+
+
+def test_fits_are_the_same_every_time() -> None:
+    short, own = shortlist(np.stack([member(2), member(2.2), member(1)]), Y)
+    for fit in FITS.values():
+        assert (fit(short, own) == fit(short, own)).all()
