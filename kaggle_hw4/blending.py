@@ -29,8 +29,8 @@ def ensemble(
 ) -> dict[str, Any]:
     """Blend the finished runs below `paths` into a new submission, or find it made.
 
-    `split` takes only the runs of the fold table of that name; where all of its members were
-    trained on a table of the other kind too, their validation by that kind is kept beside it.
+    `split` takes only the runs of the fold table of that name. Where it is by session, what a
+    random split would have said of the same models is kept beside it.
     """
     workspace.submissions.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace.submissions / ".ensemble.lock"):  # two at once would make it twice
@@ -66,8 +66,7 @@ def _ensemble(
     if made is None:
         packed = open_corpus(workspace)
         _check_corpus(packed, done)
-        others = [run for run in done if run not in chosen]
-        found = _blend(packed, members, others, method, counts)
+        found = _blend(packed, members, method, counts)
         made = _write(ledger, packed, found, {"label": label, "asked": asked, "inputs": inputs})
     promise = forecast(ledger.entries(), made.get("cv"))
     return {**made, "new": new, "left_out": left_out, "forecast": promise}
@@ -92,20 +91,20 @@ def _made_already(ledger: "Ledger", what: dict[str, Any]) -> dict[str, Any] | No
 def _blend(
     packed: "Packed",
     members: "Sequence[Member]",
-    others: "Sequence[Run]",
     method: str,
     counts: Path | None,
 ) -> dict[str, Any]:
     """What the ledger keeps of the blend of `members`, and the labels that it predicts."""
     from kaggle_hw4.ensemble.blend import blend
+    from kaggle_hw4.ensemble.members import heard
 
     truth = truth_of(packed)
     known = None if counts is None else read_counts(counts, packed)
     found = blend(members, truth, method, known)
     cv = [{"kind": members[0].by, **found.chosen}]
-    if twins := _twins(members, others):
+    if easier := heard(members):
         same = "uniform" if found.method == "single" else found.method
-        cv.append({"kind": twins[0].by, **blend(twins, truth, same).chosen})
+        cv.append({"kind": "utterance", **blend(easier, truth, same).chosen})
     return describe(found) | {"cv": cv, "test_labels": found.test_labels}
 
 
@@ -126,20 +125,6 @@ def _write(
 def truth_of(packed: "Packed") -> dict[str, int]:
     """The label of every training utterance."""
     return {packed.ids[row]: int(packed.labels[row]) for row in packed.train}
-
-
-def _twins(members: "Sequence[Member]", others: "Sequence[Run]") -> "list[Member]":
-    """The same variants and seeds as `members`, trained on folds of another kind; [] unless all."""
-    from kaggle_hw4.ensemble.members import find_members, usable
-
-    tables = {_table(run) for run in others if run.manifest()["folds"]["by"] != members[0].by}
-    for table in sorted(tables):
-        there = usable(find_members(run for run in others if _table(run) == table))[0]
-        known = {(m.variant, m.recipe, m.seed): m for m in there}
-        wanted = [(m.variant, m.recipe, m.seed) for m in members]
-        if all(key in known for key in wanted):
-            return [known[key] for key in wanted]
-    return []
 
 
 def describe(found: "Blend") -> dict[str, Any]:

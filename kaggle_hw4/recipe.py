@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from kaggle_hw4.artifact import sha256_json
 from kaggle_hw4.errors import RecipeError
@@ -169,10 +169,19 @@ class Schedule(Section):
     validate_every: Positive  # steps
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, int) else value
+
+
+Lengths = Annotated[
+    list[Positive], Field(min_length=1), BeforeValidator(_listed)
+]  # one, or several
+
+
 class Predict(Section):
     weights: Literal["averaged", "best"]  # at the end, or where validation was highest
     segments: Count  # of each length, evenly spaced; 0: the whole utterance at once
-    frames: Annotated[list[Positive], Field(min_length=1)]  # the lengths of such segments
+    frames: Lengths  # of such segments; one length, or several
     average: Literal["logits", "probabilities", "embeddings"]  # over the segments
     neighbours: Count  # whose log-probabilities count too, of the set that is predicted; 0: none
 

@@ -117,7 +117,11 @@ def test_json_is_json_and_hints_stay_off_stdout(
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        (("train", "--variant", "bos"), 3, "there are boss, medium, simple, strong"),
+        (
+            ("train", "--variant", "bos"),
+            3,
+            "there are boss, champion, ecapa, medium, simple, strong",
+        ),
         (("train", "--variant", "boss", "-s", "model.d_modle=3"), 3, "did you mean d_model?"),
         (("train", "--variant", "boss"), 4, "run `hw4 split --folds 5 --by session` first"),
         (("split", "--by", "video"), 2, "one of session, utterance"),
@@ -179,22 +183,33 @@ def test_a_dry_run_checks_and_sends_nothing(
     assert run("submit", "--to", "local") == 0
     shown = capsys.readouterr()
     assert shown.out == "Vote_V1 is fit to be sent; nothing was\n"
-    assert "forecast: none before three scored submissions" in shown.err
+    assert "from validation by utterance and the gaps of 5 public solutions" in shown.err
     assert [e["event"] for e in Ledger(workspace / "submissions").events()] == ["created"]
 
 
-def test_validation_by_both_kinds_is_kept_where_both_were_trained(
+def test_validation_by_both_kinds_comes_from_the_same_runs(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2", "--by", "session")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    capsys.readouterr()
+    assert run("ensemble", workspace / "runs", "--json") == 0
+    session, utterance = json.loads(capsys.readouterr().out)["cv"]
+    assert (session["kind"], session["n"]) == ("session", 36)
+    assert utterance["kind"] == "utterance"
+    assert 0 < utterance["n"] < 36
+    for one in (session, utterance):
+        assert one["low"] <= one["accuracy"] <= one["high"]
+
+
+def test_runs_of_two_fold_tables_are_not_mixed(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for by in ("session", "utterance"):
         run("split", "--folds", "2", "--by", by)
-        run("train", "--variant", "boss", "--folds", "all", "--split", f"{by}2", *SETTINGS)
+        run("train", "--variant", "boss", "--split", f"{by}2", *SETTINGS)
     assert run("ensemble", workspace / "runs") == 4
     assert "choose one with --split" in capsys.readouterr().err
-    assert run("ensemble", workspace / "runs", "--split", "session2", "--json") == 0
-    cv = json.loads(capsys.readouterr().out)["cv"]
-    assert [one["kind"] for one in cv] == ["session", "utterance"]
-    assert all(one["low"] <= one["accuracy"] <= one["high"] and one["n"] == 36 for one in cv)
 
 
 def test_known_counts_decide_how_often_a_speaker_is_named(

@@ -70,7 +70,7 @@ def test_runs_of_two_corpora_are_not_mixed(runs: Path, stranger: Packed, tmp_pat
         find_members([*find_runs([runs]), other])
 
 
-WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits")
+WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits", neighbours=0)
 
 
 def test_a_run_predicts_only_what_it_was_trained_on(

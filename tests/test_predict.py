@@ -45,13 +45,13 @@ def test_segments_are_averaged_evenly_spaced(packed: Packed) -> None:
     spare = int(packed.lengths[row]) - 40
     cuts = [slice(s, s + 40) for s in (0, int(np.rint(spare / 2)), spare)]
     expected = np.mean([alone(model, packed, row, cut) for cut in cuts], axis=0)
-    plan = Predict(weights="averaged", segments=3, frames=[40], average="logits")
+    plan = Predict(weights="averaged", segments=3, frames=[40], average="logits", neighbours=0)
     found = predict_logits(model, FrameStore(packed, CPU), np.array([row, 0]), plan)
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 def test_a_short_utterance_is_taken_whole() -> None:
-    plan = Predict(weights="averaged", segments=3, frames=[100], average="logits")
+    plan = Predict(weights="averaged", segments=3, frames=[100], average="logits", neighbours=0)
     where, cuts = plan_segments(np.array([80, 100, 300]), plan)
     assert where.tolist() == [0, 1, 2, 2, 2]
     assert cuts.tolist() == [[0, 80], [0, 100], [0, 100], [100, 100], [200, 100]]
@@ -74,7 +74,7 @@ def test_the_model_is_left_in_its_mode_and_predicts_without_dropout(packed: Pack
 
 def cut(model: SpeakerClassifier, packed: Packed, row: int, average: str) -> np.ndarray:
     """The prediction of a row from two segments of 40 and two of 60 frames."""
-    plan = Predict(weights="averaged", segments=2, frames=[40, 60], average=average)
+    plan = Predict(weights="averaged", segments=2, frames=[40, 60], average=average, neighbours=0)
     return predict_logits(model, FrameStore(packed, CPU), np.array([row]), plan)[0]
 
 
@@ -96,7 +96,9 @@ def test_several_lengths_are_averaged_as_logits_or_as_probabilities(packed: Pack
 
 def test_averaged_embeddings_go_through_the_head_once(packed: Packed) -> None:
     model, row = make(), int(packed.lengths.argmax())
-    plan = Predict(weights="averaged", segments=2, frames=[40, 60], average="embeddings")
+    plan = Predict(
+        weights="averaged", segments=2, frames=[40, 60], average="embeddings", neighbours=0
+    )
     where, embeddings = embed_segments(model, FrameStore(packed, CPU), np.array([row]), plan)
     assert where.tolist() == [0] * 4
     expected = model.head(embeddings.mean(0, keepdim=True))[0].detach()
