@@ -5,6 +5,7 @@ Hw4Error
 ├── RecipeError          3  a recipe or a pipeline file is wrong
 ├── DataError            4  the dataset, or an artifact made from it, is wrong
 ├── BoardError           5  Kaggle or the network said no
+├── StorageError         5  the server of a study said no, or nothing
 ├── Stopped             75  a stage was asked to stop; the same command goes on
 └── Interrupted        130  the same, by Ctrl-C
 """
@@ -40,6 +41,10 @@ class DataError(Hw4Error):
 
 
 class BoardError(Hw4Error):
+    exit_code = 5
+
+
+class StorageError(Hw4Error):
     exit_code = 5
 
 
