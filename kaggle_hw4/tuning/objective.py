@@ -60,6 +60,7 @@ def find_table(objective: Objective, folder: Path, packed: Packed, name: str | N
         )
     if len(fitting) > 1:
         listed = ", ".join(table.name for table in fitting)
-        raise UsageError(f"there are several fold tables by {objective.by}: {listed}",
-                         "name one with --split")
+        raise UsageError(
+            f"there are several fold tables by {objective.by}: {listed}", "name one with --split"
+        )
     return fitting[0]

@@ -47,7 +47,7 @@ class Int(Parameter):
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     def holds(self, value: Any) -> bool:
-        return self.low <= value <= self.high and (value - self.low) % self.step == 0
+        return bool(self.low <= value <= self.high and (value - self.low) % self.step == 0)
 
 
 class Float(Parameter):
@@ -69,7 +69,7 @@ class Categorical(Parameter):
     type: Literal["categorical"]
     choices: list[Scalar] = Field(min_length=2)
 
-    def suggest(self, trial: optuna.Trial, name: str) -> Scalar:
+    def suggest(self, trial: optuna.Trial, name: str) -> Scalar | None:
         return trial.suggest_categorical(name, self.choices)
 
     def holds(self, value: Any) -> bool:
@@ -136,7 +136,7 @@ class Space:
 
 
 def read_space(path: Path, base: Recipe) -> Space:
-    """The space in `path`, checked against the recipe that it varies; RecipeError if it is not one."""
+    """The space in `path`, checked against the recipe that it varies, or RecipeError."""
     known = {f"{s}.{k}" for s, keys in base.model_dump().items() for k in keys}
     parameters: dict[str, Int | Float | Categorical] = {}
     for name, table in _tables(read_toml(path)):
@@ -178,7 +178,9 @@ def _checked(
         if parameter.log and (parameter.low <= 0 or parameter.step not in (None, 1)):
             raise RecipeError(f"{where}: log needs a low above 0 and no step")
         if not parameter.holds(parameter.high):
-            raise RecipeError(f"{where}: high {parameter.high} is no whole number of steps from low")
+            raise RecipeError(
+                f"{where}: high {parameter.high} is no whole number of steps from low"
+            )
     return parameter
 
 

@@ -37,12 +37,31 @@ MISSED = 3  # signs of life, after which a trial counts as dead
 JOURNAL = "journal.log"
 AWAY = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
-retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES, inherit_intermediate_values=True)
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna's log and its warnings of things that are experimental, off within the block."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module="optuna")
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(level)
+
+
+with quiet_optuna():
+    retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES, inherit_intermediate_values=True)
 
 
 class Storage(Protocol):
     name: str  # as a person may read it
-    optuna: BaseStorage
+
+    @property
+    def backend(self) -> BaseStorage: ...
 
     def turn(self) -> AbstractContextManager[object]:
         """Hold off the other coordinators of the same study."""
@@ -53,13 +72,16 @@ class Storage(Protocol):
     def bury(self, study: optuna.Study) -> None:
         """Fail the trials whose coordinator is dead."""
 
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether this coordinator is the one that retrains the finalists."""
+
 
 class Journal:
     """An Optuna journal of one coordinator; `optuna-dashboard` opens the same file."""
 
     def __init__(self, path: Path) -> None:
-        self.name, self.optuna = str(path), JournalStorage(JournalFileBackend(str(path)))
-        self.opened = False
+        self.name, self.backend = str(path), JournalStorage(JournalFileBackend(str(path)))
+        self.buried = False
 
     def turn(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -68,10 +90,13 @@ class Journal:
         """Nobody else looks."""
 
     def bury(self, study: optuna.Study) -> None:
-        if not self.opened:
+        if not self.buried:
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 study.tell(trial.number, state=TrialState.FAIL)
-        self.opened = True
+        self.buried = True
+
+    def alone(self) -> AbstractContextManager[bool]:
+        return nullcontext(True)
 
 
 class Server:
@@ -80,31 +105,41 @@ class Server:
     def __init__(self, url: str, heartbeat: int) -> None:
         driver = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
         self.name = sqlalchemy.make_url(driver).render_as_string(hide_password=True)
-        self.optuna: RDBStorage = RDBStorage(
+        self.backend = RDBStorage(
             driver,
             engine_kwargs={"pool_pre_ping": True},  # a server that was restarted is joined again
             heartbeat_interval=heartbeat,
             grace_period=MISSED * heartbeat,
             heartbeat_stale_trial_callback=retry,
         )
-        self.heartbeat, self.last = heartbeat, -float("inf")
+        self.heartbeat = heartbeat
+        self.beats: dict[int, float] = {}  # when each trial last gave a sign
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        with self.optuna.engine.begin() as connection:
+        with self.backend.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(4, 2022)"))
             yield
 
     def beat(self, trials: Iterable[int]) -> None:
-        if time.monotonic() - self.last > self.heartbeat:
-            for trial in trials:
-                self.optuna.record_heartbeat(trial)
-            self.last = time.monotonic()
+        now = time.monotonic()
+        for trial in trials:
+            if now - self.beats.get(trial, -float("inf")) > self.heartbeat:
+                self.backend.record_heartbeat(trial)
+                self.beats[trial] = now
 
     def bury(self, study: optuna.Study) -> None:
         self._find_silent(study)
         fail_stale_trials(study)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        with self.backend.engine.connect() as connection:
+            mine = connection.dialect.name != "postgresql" or connection.scalar(
+                sqlalchemy.text("SELECT pg_try_advisory_lock(4, 2023)")
+            )
+            yield bool(mine)  # closing the connection lets go of it
 
     def _find_silent(self, study: optuna.Study) -> None:
         """Note the time of trials that never gave a sign: their coordinator died in between.
@@ -115,10 +150,10 @@ class Server:
             "SELECT trial_id FROM trials WHERE state = 'RUNNING' AND study_id = :study"
             " AND trial_id NOT IN (SELECT trial_id FROM trial_heartbeats)"
         )
-        with self.optuna.engine.begin() as connection:
+        with self.backend.engine.begin() as connection:
             found = connection.execute(silent, {"study": study._study_id}).scalars().all()
         for trial in found:
-            self.optuna.record_heartbeat(trial)
+            self.backend.record_heartbeat(trial)
 
 
 @contextmanager
@@ -195,18 +230,3 @@ def reason(error: Exception) -> str:
     """The first line of what the database itself said."""
     cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
     return str(getattr(cause, "orig", cause) or error).strip().split("\n")[0]
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna's log and its warnings of things that are experimental, off within the block."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")
-        try:
-            yield
-        finally:
-            optuna.logging.set_verbosity(level)

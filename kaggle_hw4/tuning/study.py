@@ -1,12 +1,12 @@
-"""A study: what it was made of, which trials it still wants, who is asked next and who is pruned."""
+"""A study: what it was made of, which trials it wants, who is asked next, who is pruned."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from kaggle_hw4.errors import DataError
@@ -15,12 +15,18 @@ from kaggle_hw4.tuning.objective import Objective
 from kaggle_hw4.tuning.storage import RETRIES, Storage, retry
 
 IDENTITY = "made_of"
+FINALS = "finals"
+FAILURE = "failure"  # why a trial failed
 FINAL = "final"  # a failure of the trial's own: asking it again would end the same way
-ROLE = "role"  # of a trial that was enqueued: "default" or "earlier best"
+ROLE = "role"  # of a trial that was enqueued
+DEFAULT, EARLIER = "default", "earlier best"
 REDUCTION = 3  # Hyperband keeps every third trial
-RUNGS = 3  # a training is judged at its first 1/9 and 1/3
+RUNGS = 3  # a training is judged after 1/9 and 1/3 of its steps
 
-history = RetryHeartbeatStaleTrialCallback.retry_history
+
+def history(trial: FrozenTrial) -> list[int]:
+    """The trials that failed before the same was asked again as this one; Optuna's own note."""
+    return list(trial.system_attrs.get("retry_history", []))
 
 
 def make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
@@ -32,11 +38,17 @@ def make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(multivariate=True, group=True, seed=state)
 
 
+def least_steps(schedule: Schedule) -> int:
+    """Before which no trial is pruned."""
+    ninth: int = schedule.steps // REDUCTION ** (RUNGS - 1)
+    return max(1, ninth, min(schedule.validate_every, schedule.steps))
+
+
 def make_pruner(schedule: Schedule) -> optuna.pruners.BasePruner:
     """Hyperband (Li et al. 2018) over training steps."""
-    least = max(1, schedule.validate_every, schedule.steps // REDUCTION ** (RUNGS - 1))
+    least = least_steps(schedule)
     return optuna.pruners.HyperbandPruner(
-        min_resource=least, max_resource=max(least, schedule.steps), reduction_factor=REDUCTION
+        min_resource=least, max_resource=schedule.steps, reduction_factor=REDUCTION
     )
 
 
@@ -47,7 +59,7 @@ def open_study(
     # Pruners see the study through `prune` alone: through Study.pruner Hyperband would also hide
     # from the sampler all trials of other brackets.
     study = optuna.create_study(
-        storage=storage.optuna,
+        storage=storage.backend,
         study_name=name,
         direction=objective.direction,
         pruner=optuna.pruners.NopPruner(),
@@ -131,9 +143,13 @@ def ask(study: optuna.Study, total: int, seed: int) -> optuna.Trial | None:
 def ask_again(study: optuna.Study) -> None:
     """Ask the trials of the dead again, also those whose coordinator died before it could."""
     for trial in living(study):
-        dead = trial.state == TrialState.FAIL and not trial.user_attrs.get(FINAL)
-        if dead and len(history(trial)) < RETRIES:
-            retry(study, trial)
+        if trial.state != TrialState.FAIL:
+            continue
+        if not trial.user_attrs.get(FINAL) and len(history(trial)) < RETRIES:
+            retry(study, deepcopy(trial))  # it appends to the trial's own list
+        elif trial.user_attrs.get(ROLE) == DEFAULT:
+            why = trial.user_attrs.get(FAILURE, "its process died")
+            raise DataError(f"the variant itself does not train: {why}", "see `hw4 train`")
 
 
 def prune(study: optuna.Study, pruner: optuna.pruners.BasePruner, number: int) -> bool:
@@ -141,7 +157,7 @@ def prune(study: optuna.Study, pruner: optuna.pruners.BasePruner, number: int) -
     they are what all others are measured against.
     """
     trial = study.get_trials(deepcopy=False)[number]
-    return trial.user_attrs.get(ROLE) != "default" and pruner.prune(study, trial)
+    return trial.user_attrs.get(ROLE) != DEFAULT and pruner.prune(study, trial)
 
 
 def best_trials(study: optuna.Study, objective: Objective, most: int) -> list[FrozenTrial]:
