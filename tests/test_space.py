@@ -60,7 +60,10 @@ def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (D_MODEL.replace("d_model", "d_modle"), r"d_modle is not a key.*did you mean model\.d_model"),
+        (
+            D_MODEL.replace("d_model", "d_modle"),
+            r"d_modle is not a key.*did you mean model\.d_model",
+        ),
         (D_MODEL.replace("low", "lwo"), "lwo is not a key; did you mean low"),
         (D_MODEL.replace('"int"', '"integer"'), "type must be one of int, float, categorical"),
         (D_MODEL.replace("high = 24", "high = 4"), "low 8 is not below high 4"),
