@@ -12,7 +12,8 @@ from kaggle_hw4.cli.output import bars, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.workspace import Workspace
 
-app = typer.Typer(help="Search for a better recipe.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
+WIDE = 4  # trials beside each other in a table
 Url = Annotated[
     str | None, typer.Option("--storage", help="postgresql://… to share it; else a file here.")
 ]
@@ -140,7 +141,7 @@ def _study(value: dict[str, Any]) -> Any:
 
 def _best(value: dict[str, Any]) -> Any:
     """The best trials side by side, with what each parameter matters."""
-    best, shares = value["best"], value["importances"]
+    best, shares = value["best"][:WIDE], value["importances"]
     names = list(dict.fromkeys([*shares, *(n for b in best for n in b["params"])]))
     columns = ("parameter", "importance>", *(f"trial {b['trial']}>" for b in best))
     rows: list[tuple[object, ...]] = [

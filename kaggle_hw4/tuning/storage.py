@@ -172,19 +172,27 @@ def open_storage(
             except filelock.Timeout:
                 raise UsageError(f"{folder} is being tuned by another process") from None
         else:
-            yield _connect(url, jobs, heartbeat)
+            with _connect(url, jobs, heartbeat) as server:
+                yield server
 
 
-def look_into(folder: Path, url: str | None) -> Storage:
+@contextmanager
+def look_into(folder: Path, url: str | None) -> Iterator[Storage]:
     """The storage of the study in `folder`, to be read; UsageError when there is none."""
     if url is None and not (folder / JOURNAL).is_file():
         known = sorted(p.parent.name for p in folder.parent.glob(f"*/{JOURNAL}"))
         there = f"there are {', '.join(known)}" if known else "`hw4 tune --variant boss` makes one"
         raise UsageError(f"there is no study {folder.name!r}", there)
-    return Journal(folder / JOURNAL) if url is None else _connect(url, 1, 20)
+    with quiet_optuna():
+        if url is None:
+            yield Journal(folder / JOURNAL)
+        else:
+            with _connect(url, 1, 20) as server:
+                yield server
 
 
-def _connect(url: str, jobs: int, heartbeat: int) -> Server:
+@contextmanager
+def _connect(url: str, jobs: int, heartbeat: int) -> Iterator[Server]:
     if not url.startswith(("postgresql", "postgres:", "sqlite:")):
         raise UsageError(f"--storage {url.partition(':')[0]}: postgresql://… or sqlite:///…")
     if url.startswith("sqlite") and jobs > 1:
@@ -193,13 +201,17 @@ def _connect(url: str, jobs: int, heartbeat: int) -> Server:
             "leave --storage away (a journal file), or use postgresql://…",
         )
     try:
-        return Server(url, heartbeat)
+        server = Server(url, heartbeat)
     except ImportError:
         raise UsageError(
             "--storage postgresql://… needs psycopg", "pip install 'kaggle_hw4[postgresql]'"
         ) from None
     except AWAY as error:
         raise StorageError(f"the study's server cannot be reached ({reason(error)})") from None
+    try:
+        yield server
+    finally:
+        server.backend.engine.dispose()
 
 
 def repair(path: Path) -> None:

@@ -10,7 +10,7 @@ from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.coordinator import Coordinator, Watcher
 from kaggle_hw4.tuning.finals import find_candidates, name_winner, retrain, write_winner
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.storage import look_into, open_storage, quiet_optuna
+from kaggle_hw4.tuning.storage import look_into, open_storage
 from kaggle_hw4.tuning.study import DEFAULT, EARLIER, FINALS, enqueue, open_study
 from kaggle_hw4.tuning.summary import load, summarise
 
@@ -49,5 +49,5 @@ def _finish(plan: Plan, study: optuna.Study, watcher: Watcher) -> None:
 
 def show(folder: Path, url: str | None) -> dict[str, Any]:
     """The summary of a study, running or not."""
-    with quiet_optuna():
-        return summarise(load(look_into(folder, url), folder.name))
+    with look_into(folder, url) as storage:
+        return summarise(load(storage, folder.name))
