@@ -85,7 +85,11 @@ def tune(
     with live() as watcher:
         value = run(plan, storage, heartbeat, watcher)
     written = (value["finals"] or {}).get("variant")
-    then = f"hw4 train --variant {Path(written).stem} --folds all" if written else "hw4 tune show"
+    then = (
+        f"hw4 train --variant {Path(written).stem} --folds all"
+        if written
+        else f"hw4 tune show {plan.name}"
+    )
     show(value, as_json, lambda: _study(value), then)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from kaggle_hw4.cli.output import say, table
@@ -51,7 +51,7 @@ class Watching:
         tally = count(study)
         best = best_trials(study, plan.objective, 1)
         leader = f"best {best[0].value:.4f} (trial {best[0].number})" if best else "no best yet"
-        title = (
+        head = (
             f"{plan.name}: {tally.told} of {plan.trials} told, {tally.pruned} pruned, "
             f"{tally.failed} failed; {leader}; {left(plan, study, tally.told)}"
         )
@@ -59,7 +59,7 @@ class Watching:
             (one.trial.number, curve(list(one.curve.values())), f"{max(one.curve, default=0):,}")
             for one in running
         ]
-        return table(("trial>", "validation", "step>"), rows, title)
+        return Group(head, table(("trial>", "validation", "step>"), rows))
 
 
 def curve(values: Sequence[float]) -> str:

@@ -25,7 +25,7 @@ from kaggle_hw4.training.stopping import listen
 from kaggle_hw4.tuning import study as bookkeeping
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.storage import AWAY, Storage, reason
-from kaggle_hw4.tuning.worker import Worker
+from kaggle_hw4.tuning.worker import Worker, end_workers
 
 POLL = 0.3  # seconds between two looks at the workers
 PATIENCE = 600.0  # seconds to wait for a server that went away
@@ -68,14 +68,13 @@ class Coordinator:
             try:
                 while not self.attempt():
                     if stop.signal:
-                        kind = Interrupted if stop.signal == signal.SIGINT else Stopped
-                        raise kind(f"study {self.plan.name} stopped", "the same command goes on")
+                        raise stopped(stop.signal, f"study {self.plan.name}")
                     time.sleep(POLL)
             except Hw4Error:
                 self.put_back()
                 raise
             finally:
-                self.end_workers()
+                end_workers(one.worker for one in self.running)
 
     def attempt(self) -> bool:
         """One tick; a server that is away is waited for, and said to be, once."""
@@ -197,15 +196,14 @@ class Coordinator:
 
     def put_back(self) -> None:
         """Let the trials wait again, to go on from their checkpoints: to stop is no failure."""
-        self.end_workers()
+        end_workers(one.worker for one in self.running)
         if self.broken:
             return
         with suppress(*AWAY, UpdateFinishedTrialError), self.storage.turn():
             for one in self.running:
                 self.storage.backend.set_trial_state_values(one.trial._trial_id, TrialState.WAITING)
 
-    def end_workers(self) -> None:
-        for one in self.running:
-            one.worker.stop(signal.SIGTERM)
-        for one in self.running:
-            one.worker.close()
+
+def stopped(number: int, what: str) -> Hw4Error:
+    kind = Interrupted if number == signal.SIGINT else Stopped
+    return kind(f"{what} stopped", "the same command goes on")

@@ -5,25 +5,24 @@ figures is too high. Only what the finalists do on folds and seeds that the sear
 by how much.
 """
 
-import signal
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import optuna
 
 from kaggle_hw4.artifact import commit, write_text
-from kaggle_hw4.errors import DataError, Interrupted, RecipeError, Stopped
+from kaggle_hw4.errors import DataError, RecipeError
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.stopping import listen
-from kaggle_hw4.tuning.coordinator import POLL, Watcher
+from kaggle_hw4.tuning.coordinator import POLL, Watcher, stopped
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.storage import RETRIES
 from kaggle_hw4.tuning.study import DEFAULT, ROLE, best_trials
-from kaggle_hw4.tuning.worker import Worker
+from kaggle_hw4.tuning.worker import Worker, end_workers
 
 Scores = dict[tuple[int, int], float]  # by fold and seed
 
@@ -66,85 +65,114 @@ def retrain(plan: Plan, candidates: Iterable[Candidate], watcher: Watcher) -> di
     """Every candidate's figure on every fold with every seed, by its trial.
 
     The runs are the workspace's own: what is done already is left alone, and an ensemble finds
-    them. A candidate that diverges on some fold has no scores. Raises Stopped or Interrupted.
+    them. A candidate that diverges on some fold is left out. Raises Stopped or Interrupted.
     """
-    waiting = list(product(candidates, range(plan.folds.count), plan.seeds, [0]))
-    scores: dict[int, Scores] = {one.trial: {} for one, *_ in waiting}
-    total, running = len(waiting), dict[Worker, tuple[Candidate, int, int, int]]()
+    finals = Finals(plan, candidates, watcher)
     with listen() as stop:
         try:
-            while waiting or running:
-                while waiting and len(running) < plan.jobs:
-                    task = waiting.pop(0)
-                    running[_start(plan, *task[:3])] = task
-                for worker in [w for w in running if w.process.poll() is not None]:
-                    one, fold, seed, deaths = running.pop(worker)
-                    worker.close()
-                    code = worker.process.returncode
-                    if code == 0:
-                        scores[one.trial][fold, seed] = plan.objective.of_run(worker.manifest())
-                    elif code == RecipeError.exit_code:
-                        watcher.say(f"trial {one.trial}, fold {fold}: {worker.complaint()}")
-                    elif code < 0 and deaths < RETRIES:
-                        waiting.append((one, fold, seed, deaths + 1))
-                    else:
-                        raise DataError(f"trial {one.trial}, fold {fold}: {worker.complaint()}")
-                watcher.finals(total - len(waiting) - len(running), total)
+            while not finals.step():
                 if stop.signal:
-                    kind = Interrupted if stop.signal == signal.SIGINT else Stopped
-                    raise kind("the finals stopped", "the same command goes on")
+                    raise stopped(stop.signal, "the finals")
                 time.sleep(POLL)
         finally:
-            for worker in running:
-                worker.stop(signal.SIGTERM)
-            for worker in running:
-                worker.close()
-    whole = plan.folds.count * len(plan.seeds)
-    return {trial: found for trial, found in scores.items() if len(found) == whole}
+            end_workers(finals.running)
+    return finals.whole()
 
 
-def _start(plan: Plan, one: Candidate, fold: int, seed: int) -> Worker:
-    folder = plan.folder / "finals" / str(one.trial)
-    write_text(folder / f"{one.variant}.toml", one.recipe.to_toml())
-    job = plan.job(folder / f"{one.variant}.toml", fold, seed, plan.workspace.runs)
-    return Worker(job, folder / f"fold{fold}-seed{seed}", plan.threads)
+@dataclass(frozen=True)
+class Task:
+    """One run of the finals; `deaths` are the workers that it has cost."""
+
+    candidate: Candidate
+    fold: int
+    seed: int
+    deaths: int = 0
+
+
+class Finals:
+    def __init__(self, plan: Plan, candidates: Iterable[Candidate], watcher: Watcher) -> None:
+        self.plan, self.watcher = plan, watcher
+        folds = range(plan.folds.count)
+        self.waiting = [Task(*task) for task in product(candidates, folds, plan.seeds)]
+        self.total = len(self.waiting)
+        self.scores: dict[int, Scores] = {task.candidate.trial: {} for task in self.waiting}
+        self.running: dict[Worker, Task] = {}
+
+    def step(self) -> bool:
+        """Start and collect what there is; True when all is done."""
+        while self.waiting and len(self.running) < self.plan.jobs:
+            task = self.waiting.pop(0)
+            self.running[self.start(task)] = task
+        for worker in [w for w in self.running if w.process.poll() is not None]:
+            self.collect(worker, self.running.pop(worker))
+        left = len(self.waiting) + len(self.running)
+        self.watcher.finals(self.total - left, self.total)
+        return not left
+
+    def start(self, task: Task) -> Worker:
+        one = task.candidate
+        folder = self.plan.folder / "finals" / str(one.trial)
+        recipe = folder / f"{one.variant}.toml"
+        write_text(recipe, one.recipe.to_toml())
+        job = self.plan.job(recipe, task.fold, task.seed, self.plan.workspace.runs)
+        return Worker(job, folder / f"fold{task.fold}-seed{task.seed}", self.plan.threads)
+
+    def collect(self, worker: Worker, task: Task) -> None:
+        worker.close()
+        code, name = worker.process.returncode, f"trial {task.candidate.trial}, fold {task.fold}"
+        if code == 0:
+            value = self.plan.objective.of_run(worker.manifest())
+            self.scores[task.candidate.trial][task.fold, task.seed] = value
+        elif code == RecipeError.exit_code:
+            self.watcher.say(f"{name}: {worker.complaint()}")
+        elif code < 0 and task.deaths < RETRIES:
+            self.waiting.append(replace(task, deaths=task.deaths + 1))
+        else:
+            raise DataError(f"{name}: {worker.complaint()}", "the same command then goes on")
+
+    def whole(self) -> dict[int, Scores]:
+        """The scores of the candidates that have all of them."""
+        runs = self.plan.folds.count * len(self.plan.seeds)
+        return {trial: found for trial, found in self.scores.items() if len(found) == runs}
 
 
 def name_winner(
     plan: Plan, candidates: Iterable[Candidate], scores: dict[int, Scores]
 ) -> dict[str, Any]:
-    """Who is best over all folds and seeds, and how much of its lead the search had made up.
-
-    Leads are against the variant's own values, paired by fold and seed; `final_lead` leaves out
-    the fold and the seed that the search saw.
-    """
-    sign, seen = plan.objective.sign, (plan.fold, plan.seeds[0])
+    """The candidates, best first, by their mean over all folds and seeds."""
     there = [one for one in candidates if one.trial in scores]
     own = next((one for one in there if one.own), None)
     if own is None:
         raise DataError("the variant's own values do not train on every fold", "see `hw4 train`")
-    rows: list[dict[str, Any]] = []
-    for one in there:
-        pairs = [
-            sign * (v - scores[own.trial][k]) for k, v in scores[one.trial].items() if k != seen
-        ]
-        values = list(scores[one.trial].values())
-        rows.append(
-            {
-                "trial": one.trial,
-                "own": one.own,
-                "searched": one.searched,
-                "mean": statistics.fmean(values),
-                "deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
-                "n": len(values),
-                "search_lead": sign * (one.searched - own.searched),
-                "final_lead": statistics.fmean(pairs) if pairs else None,
-                "error": statistics.stdev(pairs) / len(pairs) ** 0.5 if len(pairs) > 1 else None,
-                "pairs": len(pairs),
-            }
-        )
-    rows.sort(key=lambda row: -sign * row["mean"])
+    rows = [standing(plan, one, own, scores) for one in there]
+    rows.sort(key=lambda row: -plan.objective.sign * row["mean"])
     return {"candidates": rows, "folds": plan.folds.count, "seeds": list(plan.seeds)}
+
+
+def standing(
+    plan: Plan, one: Candidate, own: Candidate, scores: dict[int, Scores]
+) -> dict[str, Any]:
+    """A candidate's mean, and its lead over the variant's own values, paired by fold and seed.
+
+    `final_lead` leaves out the fold and the seed that the search saw: what it falls short of
+    `search_lead` is selection.
+    """
+    sign, seen = plan.objective.sign, (plan.fold, plan.seeds[0])
+    values, reference = scores[one.trial], scores[own.trial]
+    pairs = [sign * (value - reference[k]) for k, value in values.items() if k != seen]
+    several = len(pairs) > 1
+    return {
+        "trial": one.trial,
+        "own": one.own,
+        "searched": one.searched,
+        "mean": statistics.fmean(values.values()),
+        "deviation": statistics.stdev(values.values()) if len(values) > 1 else 0.0,
+        "n": len(values),
+        "search_lead": sign * (one.searched - own.searched),
+        "final_lead": statistics.fmean(pairs) if pairs else None,
+        "error": statistics.stdev(pairs) / len(pairs) ** 0.5 if several else None,
+        "pairs": len(pairs),
+    }
 
 
 def write_winner(
@@ -168,6 +196,7 @@ def write_winner(
         f"{own['mean']:.4f} ± {own['deviation']:.4f}. No Kaggle score.",
         f"`hw4 tune --variant {plan.variant} --trials {plan.trials}`, at commit {commit()}.",
     )
-    path = plan.workspace.root / "pipelines" / "variants" / f"{plan.variant}_tuned.toml"
-    write_text(path, "".join(f"# {line}\n" for line in header) + "\n" + winner.recipe.to_toml())
-    return str(path)
+    write_text(
+        plan.tuned, "".join(f"# {line}\n" for line in header) + "\n" + winner.recipe.to_toml()
+    )
+    return str(plan.tuned)

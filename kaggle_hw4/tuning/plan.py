@@ -39,9 +39,15 @@ class Plan:
         return self.workspace.studies / self.name
 
     @property
+    def tuned(self) -> Path:
+        """Where the winner is written."""
+        return self.workspace.root / "pipelines" / "variants" / f"{self.variant}_tuned.toml"
+
+    @property
     def threads(self) -> int:
         """Of each worker: what there is, shared out."""
-        there = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+        mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+        there = int(os.environ.get("OMP_NUM_THREADS") or len(mine) or os.cpu_count() or 1)
         return max(1, there // self.jobs)
 
     def made_of(self) -> dict[str, Any]:

@@ -115,6 +115,10 @@ class Space:
                 chosen[name] = value
         return chosen
 
+    @classmethod
+    def load(cls, name: str, dumped: Mapping[str, Any]) -> "Space":
+        return cls(name, {k: validate(KINDS[v["type"]], v, k) for k, v in dumped.items()})
+
     def dump(self) -> dict[str, Any]:
         return {name: p.model_dump(exclude_none=True) for name, p in self.parameters.items()}
 

@@ -135,7 +135,8 @@ class Server:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        with self.backend.engine.connect() as connection:
+        engine = self.backend.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
             mine = connection.dialect.name != "postgresql" or connection.scalar(
                 sqlalchemy.text("SELECT pg_try_advisory_lock(4, 2023)")
             )
@@ -210,6 +211,10 @@ def _connect(url: str, jobs: int, heartbeat: int) -> Iterator[Server]:
         raise StorageError(f"the study's server cannot be reached ({reason(error)})") from None
     try:
         yield server
+    except AWAY as error:  # where nobody waits for it to come back
+        raise StorageError(
+            f"the study's server went away ({reason(error)})", "the same command goes on"
+        ) from None
     finally:
         server.backend.engine.dispose()
 

@@ -6,9 +6,8 @@ import optuna
 from optuna.trial import TrialState
 
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.recipe import validate
 from kaggle_hw4.tuning.objective import OBJECTIVES
-from kaggle_hw4.tuning.space import KINDS, Space
+from kaggle_hw4.tuning.space import Space
 from kaggle_hw4.tuning.storage import Storage
 from kaggle_hw4.tuning.study import FAILURE, FINALS, IDENTITY, ROLE, best_trials, count
 
@@ -32,28 +31,14 @@ def summarise(study: optuna.Study) -> dict[str, Any]:
     made_of = study.user_attrs[IDENTITY]
     objective = OBJECTIVES[made_of["objective"]]
     best = best_trials(study, objective, SHOWN)
-    space = Space(
-        study.study_name,
-        {
-            name: validate(KINDS[table["type"]], table, name)
-            for name, table in made_of["space"].items()
-        },
-    )
+    space = Space.load(study.study_name, made_of["space"])
     failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     return {
         "study": study.study_name,
         "made_of": {k: v for k, v in made_of.items() if k not in ("recipe", "space")},
         "direction": objective.direction,
         "trials": vars(count(study)) | {"told": count(study).told},
-        "best": [
-            {
-                "trial": t.number,
-                "value": t.value,
-                "role": t.user_attrs.get(ROLE),
-                "params": t.params,
-            }
-            for t in best
-        ],
+        "best": [_describe(trial) for trial in best],
         "importances": importances(study),
         "edges": [
             {"parameter": name, "edge": edge, "value": best[0].params[name]}
@@ -65,6 +50,11 @@ def summarise(study: optuna.Study) -> dict[str, Any]:
         ],
         "finals": study.user_attrs.get(FINALS),
     }
+
+
+def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    role = trial.user_attrs.get(ROLE)
+    return {"trial": trial.number, "value": trial.value, "role": role, "params": trial.params}
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

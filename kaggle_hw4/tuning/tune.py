@@ -21,7 +21,7 @@ def tune(plan: Plan, url: str | None, heartbeat: int, watcher: Watcher) -> dict[
         with storage.turn():
             study = open_study(storage, plan.name, plan.made_of(), plan.objective)
             enqueue(study, DEFAULT, plan.space.locate(plan.base))
-            _enqueue_earlier_best(plan, study, watcher)
+            enqueue_earlier_best(plan, study, watcher)
         Coordinator(plan, storage, study, watcher).search()
         with storage.alone() as mine:
             if mine:
@@ -31,8 +31,9 @@ def tune(plan: Plan, url: str | None, heartbeat: int, watcher: Watcher) -> dict[
         return summarise(study)
 
 
-def _enqueue_earlier_best(plan: Plan, study: optuna.Study, watcher: Watcher) -> None:
-    path = plan.workspace.root / "pipelines" / "variants" / f"{plan.variant}_tuned.toml"
+def enqueue_earlier_best(plan: Plan, study: optuna.Study, watcher: Watcher) -> None:
+    """Have the winner of an earlier study of this variant asked early, if the space holds it."""
+    path = plan.tuned
     if path.is_file():
         try:
             enqueue(study, EARLIER, plan.space.locate(read_recipe(path)))

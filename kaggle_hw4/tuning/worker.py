@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from json import dumps, loads
@@ -93,6 +93,15 @@ class Worker:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def end_workers(workers: Iterable[Worker]) -> None:
+    """Ask all of them to stop, then wait for each."""
+    workers = list(workers)
+    for worker in workers:
+        worker.stop(signal.SIGTERM)
+    for worker in workers:
+        worker.close()
 
 
 class Silent:
