@@ -118,13 +118,18 @@ def main(job: Job) -> int:
     try:
         [report] = stages.train(Workspace(Path(job.workspace)), what, job.device, Silent())
     except Hw4Error as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        return complain(str(error), error.exit_code)
     except OSError as error:
-        sys.stderr.write(f"{error.filename or job.runs}: {error.strerror or error}\n")
-        return DataError.exit_code
+        where = f"{error.filename or job.runs}: {error.strerror or error}"
+        return complain(where, DataError.exit_code)
     sys.stdout.write(dumps(report))
     return 0
+
+
+def complain(text: str, code: int) -> int:
+    with suppress(OSError):  # on a full disk the code alone must do
+        sys.stderr.write(f"{text}\n")
+    return code
 
 
 def _let_orphans_go(job: Job) -> None:
