@@ -6,6 +6,7 @@ Hw4Error
 ├── DataError            4  the dataset, or an artifact made from it, is wrong
 ├── BoardError           5  Kaggle or the network said no
 ├── QuotaError           6  today's submissions are used up
+├── StorageError         5  the server of a study said no, or nothing
 ├── Stopped             75  a stage was asked to stop; the same command goes on
 └── Interrupted        130  the same, by Ctrl-C
 """
@@ -52,6 +53,10 @@ class BoardError(Hw4Error):
 
 class QuotaError(Hw4Error):
     exit_code = 6
+
+
+class StorageError(Hw4Error):
+    exit_code = 5
 
 
 class Stopped(Hw4Error):  # noqa: N818 (not an error, an answer)

@@ -43,13 +43,17 @@ def split(
 
 @dataclass(frozen=True)
 class Training:
-    """Which runs to train: every fold with every seed. `folds` None is all of them."""
+    """Which runs to train: every fold with every seed. `folds` None is all of them.
+
+    `runs` is where they go, if not to the workspace's own.
+    """
 
     variant: str
     settings: Sequence[str] = ()
     split: str | None = None
     folds: Sequence[int] | None = None
     seeds: Sequence[int] = (0,)
+    runs: Path | None = None
 
 
 def train(
@@ -68,7 +72,8 @@ def train(
     folds = find_folds(workspace.folds, packed, what.split)
     reports = []
     for fold, seed in _fold_seeds(what, folds):
-        run = Run.of(workspace.runs, path.stem, recipe, [packed.hash, folds.hash], fold, seed)
+        inputs = [packed.hash, folds.hash]
+        run = Run.of(what.runs or workspace.runs, path.stem, recipe, inputs, fold, seed)
         job = loop.Job(path.stem, recipe, packed, folds, fold, seed, run)
         reports.append(_report(run, loop.train(job, choose_device(device), monitor)))
     return reports

@@ -33,6 +33,10 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def studies(self) -> Path:
+        return self.root / "studies"
+
+    @property
     def submissions(self) -> Path:
         return self.root / "submissions"
 
@@ -43,6 +47,10 @@ class Workspace:
     def pipeline(self, name: str) -> Path:
         """The file of a pipeline: a path, or a name in the workspace's or hw4's own."""
         return self._find(name, "pipelines", "pipeline")
+
+    def space(self, name: str) -> Path:
+        """The file of a search space: a path, or a name in the workspace's or hw4's own."""
+        return self._find(name, "studies/spaces", "space")
 
     def shown(self, path: Path) -> str:
         """`path` as a person in the current folder would type it."""

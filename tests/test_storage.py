@@ -1,0 +1,122 @@
+"""Where a study lives: repaired when it is opened, owned by one, and never SQLite for two."""
+
+import json
+import warnings
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from kaggle_hw4.errors import DataError, StorageError, UsageError
+from kaggle_hw4.tuning.storage import JOURNAL, RETRIES, open_storage, repair
+from kaggle_hw4.tuning.study import ask_again, count, history, living
+
+
+def journal(folder: Path, trials: int = 3) -> Path:
+    """A journal of a study with one trial that is told and others left RUNNING."""
+    with open_storage(folder, None) as storage:
+        study = optuna.create_study(storage=storage.backend, study_name="s")
+        asked = [study.ask() for _ in range(trials)]
+        asked[0].suggest_float("x", 0.0, 1.0)
+        study.tell(asked[0], 0.5)
+        asked[1].suggest_float("x", 0.0, 1.0)
+        asked[1].report(0.3, 10)
+    return folder / JOURNAL
+
+
+def reopened(folder: Path) -> optuna.Study:
+    """The study as a new coordinator finds it."""
+    with open_storage(folder, None) as storage:
+        study = optuna.load_study(storage=storage.backend, study_name="s")
+        storage.bury(study)
+        ask_again(study)
+        return study
+
+
+@pytest.mark.parametrize("torn", [b'{"op_code":6,"tri', b"\x00\x00\x00\n", b'{"op_code":4}'])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    path = journal(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn)
+    (tmp_path / f"{JOURNAL}.lock").symlink_to(path)  # the killed writer held it
+    repair(path)
+    assert path.read_bytes() == whole
+    assert not (tmp_path / f"{JOURNAL}.lock").is_symlink()
+
+
+def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path) -> None:
+    path = journal(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], lines[2][:5] + b"\n", *lines[3:]]))
+    with pytest.raises(DataError, match="line 3 is damaged; name a new study"):
+        repair(path)
+
+
+def test_trials_left_running_by_the_dead_are_asked_again_as_they_were(tmp_path: Path) -> None:
+    journal(tmp_path)
+    study = reopened(tmp_path)
+    states = [trial.state for trial in study.trials]
+    assert states == [TrialState.COMPLETE, *[TrialState.FAIL] * 2, *[TrialState.WAITING] * 2]
+    again = study.trials[3]
+    assert (history(again), again.params) == ([1], study.trials[1].params)
+    assert again.intermediate_values == {10: 0.3}
+    assert [trial.number for trial in living(study)] == [0, 3, 4]
+    assert count(study).told == 1
+
+
+def test_a_trial_is_asked_again_only_so_often(tmp_path: Path) -> None:
+    journal(tmp_path, trials=2)
+    for _ in range(RETRIES + 1):
+        study = reopened(tmp_path)
+        with open_storage(tmp_path, None) as storage:
+            optuna.load_study(storage=storage.backend, study_name="s").ask()
+    study = reopened(tmp_path)
+    assert [len(history(trial)) for trial in study.trials] == [0, 0, 1, 2, 0, 1]
+    assert count(study).failed == 1
+
+
+def test_a_study_has_one_coordinator(tmp_path: Path) -> None:
+    with (
+        open_storage(tmp_path, None),
+        pytest.raises(UsageError, match="being tuned by another process"),
+        open_storage(tmp_path, None),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("url", "jobs", "error", "told"),
+    [
+        ("sqlite:///s.db", 2, UsageError, "it loses trials.*journal file.*postgresql"),
+        ("mysql://here/s", 1, UsageError, "postgresql://… or sqlite"),
+        ("postgresql://nobody:secret@127.0.0.1:1/s", 1, StorageError, "cannot be reached"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told_why(
+    tmp_path: Path, url: str, jobs: int, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told) as raised, open_storage(tmp_path, url, jobs):
+        pass
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_sqlite_serves_a_single_worker(tmp_path: Path) -> None:
+    with open_storage(tmp_path, f"sqlite:///{tmp_path}/s.db") as storage, storage.turn():
+        study = optuna.create_study(storage=storage.backend, study_name="s")
+        study.ask()
+    assert len(study.trials) == 1
+
+
+def test_a_journal_is_plain_optuna(tmp_path: Path) -> None:
+    path = journal(tmp_path)
+    assert all(json.loads(line)["op_code"] >= 0 for line in path.read_text().splitlines())
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    assert len(optuna.storages.JournalStorage(backend).get_all_studies()) == 1
+
+
+def test_warnings_are_as_before_after_a_study(tmp_path: Path) -> None:
+    before = list(warnings.filters)
+    journal(tmp_path)
+    assert list(warnings.filters) == before

@@ -1,0 +1,225 @@
+"""hw4 tune, with real trainings in real processes: killed, stopped, resumed, told once."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kaggle_hw4.cli import main
+from kaggle_hw4.data.folds import Folds, write_folds
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.tuning.storage import JOURNAL
+from tests.conftest import TINY
+
+SPACE = """
+[model.n_heads]
+type = "categorical"
+choices = [2, 4]
+
+[model.d_model]
+type = "int"
+low = 8
+high = 24
+multiple_of = "model.n_heads"
+
+[optimizer.learning_rate]
+type = "float"
+low = 2e-4
+high = 5e-2
+log = true
+"""
+STEPS = ("schedule.steps=18", "loss.margin_warmup=0")
+SETTINGS = [part for setting in (*TINY, *STEPS) for part in ("-s", setting)]
+TUNE = ("tune", "--variant", "boss", *SETTINGS)
+
+
+@pytest.fixture
+def workspace(
+    packed: Packed, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A workspace with a corpus, a fold table and a space."""
+    here = tmp_path / "here"
+    shutil.copytree(packed.folder, here / "packed")
+    write_folds(here / "folds", folds, packed)
+    (here / "studies" / "spaces").mkdir(parents=True)
+    (here / "studies" / "spaces" / "boss.toml").write_text(SPACE)
+    monkeypatch.setenv("HW4_WORKSPACE", str(here))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return here
+
+
+def run(*arguments: str) -> int:
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kaggle_hw4", *TUNE, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(workspace: Path) -> Counter[int]:
+    """How often each trial (by its id) was told, from the journal's own lines."""
+    path = workspace / "studies" / "boss" / JOURNAL
+    lines = [json.loads(x) for x in path.read_text().splitlines()] if path.exists() else []
+    return Counter(x["trial_id"] for x in lines if x["op_code"] == 6 and x["state"] in (1, 2, 3))
+
+
+def workers(coordinator: int) -> list[int]:
+    children = Path(f"/proc/{coordinator}/task/{coordinator}/children")
+    return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+
+
+def until(happens: Iterator[object], what: str) -> None:
+    limit = time.monotonic() + 120
+    for found in happens:
+        if found:
+            return
+        assert time.monotonic() < limit, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def repeatedly(look: Callable[[], object]) -> Iterator[object]:
+    while True:
+        yield look()
+
+
+def test_a_study_ends_in_a_tuned_variant(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*TUNE, "--trials", "2", "--finalists", "1", "--jobs", "2", "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["trials"]["told"] == 2
+    assert first["best"][0]["params"].keys() == {
+        "model.n_heads",
+        "model.d_model",
+        "optimizer.learning_rate",
+    }
+    rows = first["finals"]["candidates"]
+    assert [row["n"] for row in rows] == [2] * len(rows)
+    assert any(row["own"] for row in rows)
+    assert len(list(workspace.glob("runs/*/*/run.json"))) == 2 * len(rows)
+    if first["finals"]["variant"]:
+        tuned = read_recipe(Path(first["finals"]["variant"]))
+        winner = next(b for b in first["best"] if b["trial"] == rows[0]["trial"])
+        assert tuned.model.d_model == winner["params"]["model.d_model"]
+    assert run("tune", "show", "boss") == 0
+    assert "2 trials told" in capsys.readouterr().out
+
+
+def test_a_dry_run_measures_and_leaves_nothing(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*TUNE, "--dry-run", "--json") == 0
+    cost = json.loads(capsys.readouterr().out)
+    assert cost["total"] == pytest.approx(cost["search"] + cost["finals"])
+    assert 0 < cost["step"] < cost["trial"] < cost["search"]
+    assert 0.3 < cost["trained_share"] < 1
+    assert sorted(p.name for p in (workspace / "studies").iterdir()) == ["spaces"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        (("tune",), 2, "--variant is missing; hw4 tune --variant boss"),
+        ((*TUNE, "--objective", "luck"), 2, "one of session, utterance, logloss"),
+        ((*TUNE, "--objective", "utterance"), 4, "run `hw4 split --folds 5 --by utterance` first"),
+        ((*TUNE, "--fold", "2"), 2, "has folds 0 to 1"),
+        ((*TUNE, "--space", "bos"), 3, "there is no space 'bos'"),
+        ((*TUNE, "--storage", "sqlite:///s.db", "--jobs", "2"), 2, "loses trials"),
+        ((*TUNE, "-s", "model.d_model=48"), 3, "own model.d_model = 48 lies outside"),
+        (("tune", "show", "boss"), 2, "there is no study 'boss'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_its_code(
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    code: int,
+    told: str,
+) -> None:
+    assert run(*command) == code
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_by_itself_does_not_end_the_study(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = workspace / "studies" / "spaces" / "boss.toml"
+    space.write_text(
+        SPACE.replace("high = 5e-2", "high = 1e30").replace("low = 2e-4", "low = 1e-3")
+    )
+    assert run(*TUNE, "--trials", "4", "--finalists", "1", "--jobs", "2", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["trials"]["told"] == 4
+    assert found["trials"]["failed"] >= 1
+    assert all("diverged" in failure["why"] for failure in found["failures"])
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_study_goes_on(workspace: Path) -> None:
+    command = [sys.executable, "-m", "kaggle_hw4", *TUNE, "--trials", "1"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)),
+    )
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr
+    assert "the same command" in done.stderr
+
+
+@pytest.mark.slow
+def test_kills_of_coordinator_and_worker_lose_no_trial(workspace: Path) -> None:
+    total, arguments = 6, ("--finalists", "1", "--jobs", "2", "--json", "--trials")
+    first = start(*arguments, "4")
+    until(repeatedly(lambda: len(ended(workspace)) >= 1), "a trial")
+    until(repeatedly(lambda: workers(first.pid)), "a worker")
+    first.kill()
+    first.communicate()
+    second = start(*arguments, "6")  # widened meanwhile
+    until(repeatedly(lambda: workers(second.pid)), "a worker")
+    for pid in workers(second.pid)[:1]:
+        os.kill(pid, signal.SIGKILL)
+    output, error = second.communicate()
+    assert second.returncode == 0, error
+    told = json.loads(output)["trials"]
+    assert told["told"] == told["complete"] + told["pruned"] == total
+    assert (told["running"], told["waiting"], told["failed"]) == (0, 0, 0)
+    assert told["retried"] >= 2
+    assert set(ended(workspace).values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_workers_and_says_how_to_go_on(
+    workspace: Path, number: int, code: int
+) -> None:
+    process = start("--trials", "3")
+    until(repeatedly(lambda: workers(process.pid)), "a worker")
+    [worker] = workers(process.pid)
+    process.send_signal(number)
+    _, error = process.communicate()
+    assert process.returncode == code
+    assert error == "hw4: study boss stopped; the same command goes on\n"
+    assert not Path(f"/proc/{worker}").exists()
+    lines = (workspace / "studies" / "boss" / JOURNAL).read_text().splitlines()
+    assert json.loads(lines[-1])["state"] == 4, "it waits to go on: to stop is no failure"

@@ -1,0 +1,41 @@
+"""The live table of a study."""
+
+import io
+from pathlib import Path
+
+import optuna
+from rich.console import Console
+
+from kaggle_hw4.cli.watching import Watching, curve
+from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.tuning.coordinator import Running
+from kaggle_hw4.tuning.objective import OBJECTIVES
+from kaggle_hw4.tuning.plan import Plan
+from kaggle_hw4.tuning.space import Space
+from kaggle_hw4.workspace import Workspace
+from tests.conftest import tiny
+
+
+def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
+    assert curve([0.1, 0.5, 0.3]) == "▁█▄ 0.3000"
+    assert curve([0.2]) == "▁ 0.2000"
+    assert curve([]) == ""
+
+
+def test_the_table_shows_the_best_the_counts_and_the_running_ones(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    goal = OBJECTIVES["session"]
+    plan = Plan(
+        Workspace(tmp_path), "boss", tiny("boss"), Space("x"), goal, packed, folds, "s", trials=9
+    )
+    study = optuna.create_study(direction="maximize")
+    study.tell(study.ask(), 0.75)
+    study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
+    running = Running(study.ask(), worker=None, curve={30: 0.2, 60: 0.4})  # type: ignore[arg-type]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(Watching(lambda *_: None).picture(plan, study, [running]))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for expected in ("s: 2 of 9 told", "1 pruned", "best 0.7500 (trial 0)", "▁█ 0.4000", "60"):
+        assert expected in text
