@@ -61,12 +61,13 @@ def test_settings_are_toml_and_bare_words_are_strings() -> None:
     assert (recipe.model.pooling, recipe.loss.margin, recipe.model.d_model) == ("mean", 0.35, 128)
 
 
-def test_strong_and_boss_differ_in_pooling_head_and_loss_alone() -> None:
+def test_strong_and_boss_differ_in_pooling_head_loss_and_noise_alone() -> None:
     strong = read_recipe(shipped("pipelines/variants/strong.toml")).model_dump()
     boss = read_recipe(BOSS).model_dump()
     differing = {(s, k) for s, keys in boss.items() for k in keys if strong[s][k] != keys[k]}
     assert {k for s, k in differing if s == "model"} == {"pooling", "head"}
-    assert {s for s, _ in differing} == {"model", "loss"}
+    assert {k for s, k in differing if s == "augment"} == {"noise", "modulation"}
+    assert {s for s, _ in differing} == {"model", "loss", "augment"}
 
 
 FOLDER = shipped("pipelines/variants")

@@ -71,7 +71,7 @@ def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path)
         (D_MODEL.replace("low = 8", "low = 18"), "own model.d_model = 16 lies outside"),
         (D_MODEL, r"at model\.d_model = \d+.*no multiple of n_heads"),
         (MARGIN + WHEN, r"when model\.head is no parameter above"),
-        (HEAD, r"at model\.head = linear.*loss\.margin"),
+        (HEAD, r"at model\.head = linear.*margins"),
         ("", "a space of no parameters"),
         ("[model]\nd_model = 8\n", "type must be one of"),
         ("[[", "cannot be read"),
