@@ -54,9 +54,9 @@ submit: setup ## Blend runs/*, check, forecast and send to Kaggle (TO=local: a d
 
 LADDER := build/ladder
 ladder: $(LADDER)/real/folds $(LADDER)/synthetic/folds ## Train peers and ours, three seeds each: docs/ladder.md (hours)
-	$(VENV)/bin/python benchmarks/ladder.py --seconds 90 \
-	  --corpus "EN150 cut to 60 speakers: real speech" $(LADDER)/real $(LADDER)/real/corpus/truth.csv \
-	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv
+	$(VENV)/bin/python benchmarks/ladder.py --seconds 60 \
+	  --corpus "EN150 cut to 60 speakers: real speech" $(LADDER)/real $(LADDER)/real/corpus/truth.csv 1500 \
+	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 500
 $(LADDER)/real/corpus: | setup
 	$(VENV)/bin/python ../shared/corpora/unpack.py $@ --speakers 60
 $(LADDER)/synthetic/corpus: | setup

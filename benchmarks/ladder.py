@@ -34,10 +34,9 @@ from kaggle_hw4.runs import Run
 from kaggle_hw4.workspace import Workspace
 
 OURS = ("simple", "medium", "strong", "boss", "champion")
-OTHERS = ("ecapa",)  # beside the ladder
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 SPLIT, SEEDS = "session3", (0, 1, 2)
-STEPS, BATCH = 1500, 32
+BATCH = 32
 DRAWS = 2000  # of the bootstrap
 
 INTRODUCTION = """# The ladder, measured
@@ -82,30 +81,32 @@ class Corpus:
     folds: Folds
     speaker: np.ndarray  # (N,) labels of the test utterances
 
+    steps: int
+
     @classmethod
-    def open(cls, name: str, workspace: str, truth: str) -> "Corpus":
+    def open(cls, name: str, workspace: str, truth: str, steps: str) -> "Corpus":
         place = Workspace.at(Path(workspace))
         packed = open_packed(place.packed)
         with Path(truth).open(newline="") as file:
             answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
         speaker = [packed.speakers.index(answers[packed.ids[row]]) for row in packed.test]
         folds = find_folds(place.folds, packed, SPLIT)
-        return cls(name, place, packed, folds, np.array(speaker))
+        return cls(name, place, packed, folds, np.array(speaker), int(steps))
 
 
 def main() -> None:
     arguments = parse()
-    parts, recipes = [INTRODUCTION], (*OURS, *OTHERS, *PEERS)
+    parts, recipes = [INTRODUCTION], (*OURS, *PEERS)
     for found in arguments.corpus:
         corpus = Corpus.open(*found)
-        steps = dict.fromkeys(recipes, STEPS)
+        steps = dict.fromkeys(recipes, corpus.steps)
         train_all(corpus.place, steps, arguments.jobs)
         results = collect(corpus, steps)
-        parts += [heading(corpus), f"### {STEPS:,} steps of {BATCH} segments each\n"]
+        parts += [heading(corpus), f"### {corpus.steps:,} steps of {BATCH} segments each\n"]
         parts += [table(results), "", steps_of(results, corpus.speaker), ""]
         if arguments.seconds and len(recipes) > len(OURS):
             trained = {r.name: r for r in results if r.name in steps}
-            steps = {n: in_time(r.seconds, arguments.seconds) for n, r in trained.items()}
+            steps = {n: in_time(r, arguments.seconds) for n, r in trained.items()}
             train_all(corpus.place, steps, arguments.jobs)
             results = collect(corpus, steps)
             parts += [f"### About {arguments.seconds:g} s of one core each\n"]
@@ -114,15 +115,19 @@ def main() -> None:
         recipes = OURS  # on the other corpora: is the ladder still one?
 
 
-def in_time(seconds: float, budget: float) -> int:
+def in_time(result: Result, seconds: float) -> int:
     """The steps that fit the budget, at the pace of the first table."""
-    return max(100, round(STEPS * budget / seconds / 10) * 10)
+    return max(100, round(result.steps * seconds / result.seconds / 10) * 10)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--corpus", nargs=3, action="append", required=True, metavar=("NAME", "WORKSPACE", "TRUTH")
+        "--corpus",
+        nargs=4,
+        action="append",
+        required=True,
+        metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
     )
     parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
     parser.add_argument("--seconds", type=float, default=0, help="a budget of time as well")
