@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from kaggle_hw4 import blending, stages, submitting
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.submissions import LABEL
-from kaggle_hw4.recipe import Count, Positive, Section, read_recipe, read_toml, validate
+from kaggle_hw4.recipe import Count, Positive, read_recipe
+from kaggle_hw4.settings import Section, read_toml, validate
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,28 +1,20 @@
 """A variant as a recipe: a TOML file, complete and without inheritance, read strictly."""
 
-import difflib
 import json
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kaggle_hw4.artifact import sha256_json
-from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.settings import Section, override, read_toml, validate
 
 LARGEST = 10**9  # of any count: more is a slip of the hand
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Frozen; a key too many, a key missing or a value of another type is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Features(Section):
@@ -241,70 +233,3 @@ def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     for setting in settings:
         override(values, setting)
     return validate(Recipe, values, path.name)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read ({error})") from None
-
-
-def override(values: dict[str, Any], setting: str) -> None:
-    """Lay one `section.key=value` over `values`; the value is TOML, a bare word is a string."""
-    name, equals, text = setting.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and section and dot and key):
-        raise RecipeError(f"-s {setting!r} is not of the form section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    values.setdefault(section, {})[key] = value
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """`values` as a `model`, or a RecipeError that names every problem and the nearest key."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = [_explain(model, dict(problem)) for problem in error.errors()]
-        raise RecipeError(f"{where}: " + "; ".join(problems)) from None
-
-
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    location = [str(part) for part in problem["loc"]]
-    # A union puts its tag ("model", "conformer", "d_model") where a reader sees none.
-    path = ".".join(p for i, p in enumerate(location) if not (i == 1 and p in ENCODERS))
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _keys(model, location), 1, 0.6)
-        return f"{path} is not a key" + (f"; did you mean {near[0]}?" if near else "")
-    if problem["type"] == "missing":
-        return f"{path} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
-    place = f"{path}: " if path else ""
-    return f"{place}{message}" + (
-        f", not {given!r}" if isinstance(given, str | int | float) else ""
-    )
-
-
-ENCODERS = ("transformer", "conformer", "ecapa")
-
-
-def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
-    """The keys that could stand where `location` ends."""
-    for part in location[:-1]:
-        field = model.model_fields.get(part)
-        if field is not None:
-            choices = [a for a in (field.annotation, *get_args(field.annotation)) if is_model(a)]
-            tagged = [c for c in choices if location[1] in str(c.model_fields.get("encoder", ""))]
-            model = (tagged or choices or [model])[0]
-    return list(model.model_fields)
-
-
-def is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

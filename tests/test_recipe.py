@@ -7,7 +7,8 @@ import pytest
 
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.models import build_model, count_parameters
-from kaggle_hw4.recipe import Recipe, read_recipe, validate
+from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.settings import validate
 from kaggle_hw4.workspace import shipped
 from tests.conftest import VARIANTS
 

@@ -21,7 +21,8 @@ import optuna
 from pydantic import Field
 
 from kaggle_hw4.errors import RecipeError
-from kaggle_hw4.recipe import Recipe, Section, read_toml, validate
+from kaggle_hw4.recipe import Recipe
+from kaggle_hw4.settings import Section, read_toml, validate
 
 Scalar = bool | int | float | str
 CHECKED = 200  # random draws that must all make a recipe before a study begins
