@@ -286,3 +286,17 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_shift_is_told_in_words_and_in_json(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("data", "inspect", "--shift") == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Unseen sessions: ")
+    assert "a random split overstates it by" in shown.out
+    assert run("data", "inspect", "--shift", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    rates = found["nearest_is_of_the_same_set"]
+    assert all(0 <= rate <= 1 for rate in rates.values())
+    assert set(rates) == {"drawn_at_random", "whole_sessions", "the_test_set"}
