@@ -32,6 +32,14 @@ def test_temperature_undoes_a_scale() -> None:
     assert temperature(logits, y) == pytest.approx(1, abs=0.1)
 
 
+def test_a_member_that_is_always_wrong_is_silenced() -> None:
+    good, wrong = (RANDOM.normal(size=(N, C)) + 4 * np.eye(C)[(Y + k) % C] for k in (0, 1))
+    calm = [log_softmax(x / temperature(x, Y), axis=1) for x in (good, wrong)]
+    alone, together = calm[0].argmax(1), sum(calm).argmax(1)
+    assert temperature(wrong, Y) > 500
+    assert (alone == together).mean() > 0.99
+
+
 def test_a_shortlist_holds_the_likeliest_classes_and_the_true_one() -> None:
     logp = np.stack([member(1), member(0.1)])
     short, own = shortlist(logp, Y)
