@@ -35,7 +35,7 @@ from kaggle_hw4.workspace import Workspace
 
 OURS = ("simple", "medium", "strong", "boss", "champion")
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
-SPLIT, SEEDS = "session3", (0, 1, 2)
+SPLIT, SEEDS = "session5", (0, 1, 2)
 BATCH = 32
 DRAWS = 2000  # of the bootstrap
 

@@ -11,8 +11,8 @@ from kaggle_hw4.data.folds import (
     deal_parts,
     find_folds,
     make_folds,
+    purge,
     read_folds,
-    spare_few,
     write_folds,
 )
 from kaggle_hw4.data.packed import Packed, pack
@@ -29,7 +29,7 @@ def test_folds_cover_every_utterance_once(packed: Packed, by: str, count: int) -
     for k in range(count):
         assert not set(folds.validation(k)) & set(folds.training(k))
         assert not set(folds.heard(k)) & set(folds.training(k))
-        purged = set(np.flatnonzero(folds.purged(k)))
+        purged = set(np.flatnonzero(folds.purged[:, k]))
         parts = [*folds.validation(k), *folds.heard(k), *folds.training(k)]
         assert set(parts) | purged == set(packed.train)
         assert not set(folds.training(k)) & purged
@@ -43,26 +43,24 @@ def test_a_fold_also_holds_out_utterances_of_sessions_it_hears(packed: Packed) -
     assert len(make_folds(packed, "utterance", 2).heard(0)) == 0
 
 
-def test_what_sounds_like_a_held_out_utterance_is_not_trained_on(packed: Packed) -> None:
+def test_what_is_near_to_a_held_out_utterance_is_not_trained_on(packed: Packed) -> None:
     folds = make_folds(packed, "session", 2)
-    near = folds.near.copy()
     row = folds.training(0)[0]
-    near[row, 1] = 0
-    purged = dataclasses.replace(folds, near=near)
-    assert row not in purged.training(0)
-    assert row in purged.validation(1)
-    assert len(purged.training(0)) == len(folds.training(0)) - 1
-    assert purged.hash != folds.hash
-    assert not make_folds(packed, "utterance", 2).purged(0).any()
+    purged = folds.purged.copy()
+    purged[row, 0] = True
+    other = dataclasses.replace(folds, purged=purged)
+    assert row not in other.training(0)
+    assert row in other.validation(1)
+    assert len(other.training(0)) == len(folds.training(0)) - 1
+    assert other.hash != folds.hash
+    assert not make_folds(packed, "utterance", 2).purged.any()
 
 
-def test_purging_spares_a_speaker_of_few_utterances() -> None:
+def test_kin_are_never_on_both_sides_unless_a_speaker_has_nothing_else() -> None:
     labels, fold = np.repeat([0, 1], [8, 4]), np.arange(12) % 2
-    other = np.stack([fold, 1 - fold], 1)
-    other[:6] = fold[:6, None]
-    found = spare_few(other, labels, fold)
-    assert (found[6:8] == other[6:8]).all(), "six of eight are left"
-    assert (found[8:] == fold[8:, None]).all()
+    kin = np.array([[0, 1], [1, 0], [8, 9], [9, 8], [10, 11], [11, 10]])
+    purged = purge(kin, labels, fold, 2)
+    assert np.argwhere(purged).tolist() == [[0, 1], [1, 0]]
 
 
 def test_a_speaker_keeps_enough_to_train_on() -> None:
@@ -106,7 +104,7 @@ def test_a_table_is_written_once_and_read_back(packed: Packed, tmp_path: Path) -
     assert (find_folds(tmp_path, packed, None).fold == folds.fold).all()
 
 
-@pytest.mark.parametrize("column", ["id", "session", "fold", "part", "near_1"])
+@pytest.mark.parametrize("column", ["id", "session", "fold", "part"])
 def test_a_changed_table_is_refused(packed: Packed, tmp_path: Path, column: str) -> None:
     path = write_folds(tmp_path, make_folds(packed, "session", 2), packed)
     header, names, first, second, *rest = path.read_text().splitlines()

@@ -14,6 +14,7 @@ import pandas as pd
 from kaggle_hw4.artifact import sha256_json, write_text
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.twins import find_twins
 from kaggle_hw4.errors import DataError, UsageError
 
 KINDS = ("session", "utterance")
@@ -30,9 +31,9 @@ class Folds:
     of them: what a random split would have promised of the very same model. `part[i]` says in
     which of ten of them row i is; -1 is in none.
 
-    A guess is a guess: where the two utterances of the same speaker that sound most as if from
-    row i's session are in the folds `near[i]`, row i is trained on in neither (purging, López de
-    Prado 2018), lest a session that was guessed apart is heard in training after all.
+    Not everything else is trained on (purging, López de Prado 2018): `purged[i, k]` says that row i
+    is too near to fold k's validation. A guess is a guess: one of the two utterances of the same
+    speaker that sound most as if from row i's session may lie there, or the very same recording.
     """
 
     name: str
@@ -43,11 +44,11 @@ class Folds:
     fold: npt.NDArray[np.int64]
     session: npt.NDArray[np.int64]
     part: npt.NDArray[np.int64]
-    near: npt.NDArray[np.int64]  # (n, 2)
+    purged: npt.NDArray[np.bool_]  # (n, count)
 
     @property
     def hash(self) -> str:
-        columns = [c.tolist() for c in (self.fold, self.session, self.part, self.near)]
+        columns = [c.tolist() for c in (self.fold, self.session, self.part, self.purged)]
         return sha256_json([self.by, self.corpus, *columns])[:16]
 
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
@@ -59,13 +60,8 @@ class Folds:
         return np.flatnonzero((self.fold != fold) & (self.part == fold % PARTS))
 
     def training(self, fold: int) -> npt.NDArray[np.int64]:
-        held_out = (self.fold == fold) | (self.part == fold % PARTS) | self.purged(fold)
+        held_out = (self.fold == fold) | (self.part == fold % PARTS) | self.purged[:, fold]
         return np.flatnonzero(~held_out)
-
-    def purged(self, fold: int) -> npt.NDArray[np.bool_]:
-        """Whether a row is too near to the fold's validation to be trained on."""
-        purged: npt.NDArray[np.bool_] = (self.fold != fold) & (self.near == fold).any(1)
-        return purged
 
 
 def make_folds(
@@ -98,27 +94,47 @@ def make_folds(
     fold = deal(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
         raise UsageError(f"--folds {count}: there are too few sessions for so many folds")
-    part, near = np.full(len(fold), -1), np.stack([fold, fold], 1)
+    part, purged = np.full(len(fold), -1), np.zeros((len(fold), count), bool)
     if by == "session":
         part = deal_parts(labels, fold, seed)
-        near = spare_few(fold[nearest_of_speaker(described, labels)], labels, fold)
+        kin = find_kin(packed, labels, nearest_of_speaker(described, labels))
+        purged = purge(kin, labels, fold, count)
     name = table_name(by, count, seed)
-    return Folds(name, by, count, seed, packed.hash, fold, session, part, near)
+    return Folds(name, by, count, seed, packed.hash, fold, session, part, purged)
 
 
-def spare_few(
-    near: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]
+def find_kin(
+    packed: Packed, labels: npt.NDArray[np.int64], nearest: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """`near`, but a speaker's own folds where purging would leave too few to train on."""
-    spared = near.copy()
+    """Pairs (m, 2) of rows, of which none may be trained on where the other is validated: each
+    row and the two `nearest` it (n, 2), and the twins, either way.
+    """
+    pairs = [(row, int(other)) for row, others in enumerate(nearest) for other in others]
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        kept = [
-            int(((fold[rows] != k) & (near[rows] != k).all(1)).sum()) for k in np.unique(fold[rows])
-        ]
-        if min(kept) < FEWEST_TRAINING:
-            spared[rows] = fold[rows, None]
-    return spared
+        for i, j in find_twins(packed, rows):
+            pairs += [(int(rows[i]), int(rows[j])), (int(rows[j]), int(rows[i]))]
+    return np.array(pairs, np.int64)
+
+
+def purge(
+    kin: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    fold: npt.NDArray[np.int64],
+    count: int,
+) -> npt.NDArray[np.bool_]:
+    """Whether row i is left out of the training of fold k (n, count), as one of its kin is there;
+    a speaker whom that would leave too little is spared.
+    """
+    purged = np.zeros((len(fold), count), bool)
+    purged[kin[:, 0], fold[kin[:, 1]]] = True
+    purged[np.arange(len(fold)), fold] = False  # its own fold is not trained on anyway
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        for k in range(count):
+            if ((fold[rows] != k) & ~purged[rows, k]).sum() < FEWEST_TRAINING:
+                purged[rows, k] = False
+    return purged
 
 
 def deal_parts(
@@ -174,8 +190,7 @@ def write_folds(folder: Path, folds: Folds, packed: Packed) -> Path:
             "session": folds.session,
             "fold": folds.fold,
             "part": folds.part,
-            "near_1": folds.near[:, 0],
-            "near_2": folds.near[:, 1],
+            "purged": [" ".join(map(str, np.flatnonzero(row))) for row in folds.purged],
         }
     )
     write_text(path, _header(folds) + table.to_csv(index=False, lineterminator="\n"))
@@ -187,11 +202,15 @@ def read_folds(path: Path, packed: Packed) -> Folds:
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
         header: dict[str, Any] = json.loads(head.removeprefix("# "))
-        table = pd.read_csv(io.StringIO(body), dtype={"id": str}, keep_default_na=False)
+        table = pd.read_csv(
+            io.StringIO(body), dtype={"id": str, "purged": str}, keep_default_na=False
+        )
         fold, session, part = (table[c].to_numpy(np.int64) for c in ("fold", "session", "part"))
-        near = table[["near_1", "near_2"]].to_numpy(np.int64)
-        names = {k: header[k] for k in HEADER}
-        found = Folds(**names, name=path.stem, fold=fold, session=session, part=part, near=near)
+        purged = np.zeros((len(table), int(header["count"])), bool)
+        for row, folds in enumerate(table["purged"]):
+            purged[row, [int(k) for k in folds.split()]] = True
+        names = {k: header[k] for k in HEADER} | {"name": path.stem}
+        found = Folds(**names, fold=fold, session=session, part=part, purged=purged)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
     if found.corpus != packed.hash:
