@@ -1,9 +1,8 @@
 """The ladder, measured: `make ladder`. Peers and ours on one corpus under one budget.
 
 Every recipe is shrunk alike to what two CPU cores train in minutes, trained from three seeds, each
-of which holds out another session fold of three (so that all training utterances are validated
-once), and scored on the corpus's unseen test sessions, by truth.csv, after everything is trained.
-Runs that are done are not made again. Writes docs/ladder.md, a section for each corpus.
+of which holds out another session fold of five, and scored on the corpus's unseen test sessions,
+by truth.csv, after everything is trained. Runs that are done are not made again. Writes docs/ladder.md, a section for each corpus.
 """
 
 import argparse
@@ -43,11 +42,11 @@ INTRODUCTION = """# The ladder, measured
 
 Written by `make ladder`; not a Kaggle score. Every recipe is shrunk by one rule (a quarter of the
 width, half of the layers and of long kernels, the same batches; `shrunk` in benchmarks/ladder.py)
-to what two CPU cores train in minutes. Three seeds; seed *i* holds out session fold *i* of 3, so
-that every training utterance is validated once. Mean ± standard deviation over the seeds.
+to what two CPU cores train in minutes. Three seeds; seed *i* holds out session fold *i* of 5. Mean
+± standard deviation over the seeds.
 
 - *heard*: a tenth of the sessions trained on, held out: what a random split promises.
-- *session*: whole guessed sessions, held out. All choices were made by this column.
+- *session*: whole guessed sessions, held out, with nothing trained on that is near them.
 - *unseen*: the test set's sessions, scored by truth.csv after everything was trained.
 - A step's standard error: seeds and speakers drawn anew together, 2,000 times.
 - `peers/sample` is `simple`. Seconds are of one thread, beside other work.
