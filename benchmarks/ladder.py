@@ -2,7 +2,8 @@
 
 Every recipe is shrunk alike to what two CPU cores train in minutes, trained from three seeds, each
 of which holds out another session fold of five, and scored on the corpus's unseen test sessions,
-by truth.csv, after everything is trained. Runs that are done are not made again. Writes docs/ladder.md, a section for each corpus.
+by truth.csv, after everything is trained. Runs that are done are not made again. Writes
+docs/ladder.md, a section for each corpus.
 """
 
 import argparse
