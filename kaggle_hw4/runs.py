@@ -61,7 +61,7 @@ class Manifest(BaseModel):
     folds: Table
     seconds: float
     validation: dict[str, int | float]
-    heard: dict[str, int | float] | None
+    heard: dict[str, int | float] | None = None  # where the folds are not by session
     sha256: dict[str, str]
 
 

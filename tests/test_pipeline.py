@@ -68,10 +68,15 @@ def main_ok(*arguments: str) -> None:
         assert not end.code
 
 
-@pytest.mark.parametrize("name", ["demo", "kaggle"])
-def test_shipped_pipelines_name_variants_and_keys_that_exist(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "variants"),
+    [("demo", ["strong", "boss"]), ("kaggle", ["strong", "boss", "champion"])],
+)
+def test_shipped_pipelines_name_variants_and_keys_that_exist(
+    name: str, variants: list[str]
+) -> None:
     plan = read_pipeline(Workspace.at(), name)
-    assert [part.variant for part in plan.train] == ["strong", "boss"]
+    assert [part.variant for part in plan.train] == variants
 
 
 @pytest.mark.parametrize(
