@@ -161,7 +161,6 @@ def shrunk(recipe: Recipe, steps: int) -> list[str]:
             "model.dropout": model.dropout / 4,
             "model.d_model": width,
             "model.n_layers": layers,
-            "model.stem_channels": model.stem_channels // 4,
         }
         if hasattr(model, "d_ffn"):
             values["model.d_ffn"] = model.d_ffn // 4

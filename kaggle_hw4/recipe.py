@@ -27,7 +27,7 @@ class Model(Section):
     d_model: Positive
     n_layers: Positive
     dropout: Rate
-    stem_channels: Count  # of a convolution over time and bands before the encoder; 0: linear
+    stem: Literal["linear", "convolution"]  # over time and bands, d_model / 4 channels
     subsampling: Literal[1, 2]  # frames in for a frame out of the stem
     aggregation: bool  # the layers' outputs side by side go to the pooling, not the last alone
     pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"]
@@ -38,8 +38,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def parts_fit(self) -> "Model":
-        if self.subsampling > 1 and not self.stem_channels:
-            raise ValueError("subsampling = 2 needs a stem that convolves: stem_channels = 8")
+        if self.subsampling > 1 and self.stem == "linear":
+            raise ValueError("subsampling = 2 needs a stem that convolves: stem = 'convolution'")
         if self.sub_centres > 1 and self.head == "linear":
             raise ValueError("sub_centres are cosines: they need head = 'cosine'")
         if self.embedding in ("none", "batch_norm") and self.d_embedding != self.d_pooled:

@@ -30,11 +30,7 @@ NARROW = (
     "schedule.validate_every=2",
 )
 TINY = (*NARROW, "model.n_heads=2", "model.d_ffn=16")  # where there is attention
-SHAPES = {
-    "boss": (*TINY, "model.stem_channels=2"),
-    "champion": (*TINY, "model.stem_channels=2"),
-    "ecapa": (*NARROW, "model.stem_channels=2", "model.groups=2"),
-}
+SHAPES = {"ecapa": (*NARROW, "model.groups=2")}
 
 
 def tiny(variant: str, *settings: str) -> Recipe:

@@ -48,7 +48,7 @@ CHANGES = [
     ("ecapa", "model.groups", 4),
     ("ecapa", "model.kernel_size", 5),
     ("ecapa", "model.dropout", 0.3),
-    ("ecapa", "model.stem_channels", 4),
+    ("transformer", "model.stem", "convolution"),
     ("ecapa", "model.subsampling", 1),
     ("ecapa", "model.aggregation", False),
     ("ecapa", "model.sub_centres", 2),

@@ -88,7 +88,7 @@ def test_the_sample_among_the_peers_is_simple() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["model.stem_channels=0"], "subsampling = 2 needs a stem"),
+        (["model.stem=linear"], "subsampling = 2 needs a stem"),
         (["model.head=linear", "model.sub_centres=2"], "sub_centres are cosines"),
         (["model.embedding=batch_norm"], "d_embedding must be 512"),
         (["model.encoder=ecapa", "model.groups=3"], "no multiple of groups 3"),

@@ -25,8 +25,8 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = (
-            ConvolutionStem(n_mels, model.d_model, model.stem_channels, model.subsampling)
-            if model.stem_channels
+            ConvolutionStem(n_mels, model.d_model, model.subsampling)
+            if model.stem == "convolution"
             else LinearStem(n_mels, model.d_model)
         )
         self.sinusoidal = getattr(model, "positions", "none") == "sinusoidal"

@@ -20,8 +20,9 @@ class ConvolutionStem(nn.Module):
     bands; the first one keeps every `subsampling`-th frame.
     """
 
-    def __init__(self, n_mels: int, d_model: int, channels: int, subsampling: int) -> None:
+    def __init__(self, n_mels: int, d_model: int, subsampling: int) -> None:
         super().__init__()
+        channels = max(1, d_model // 4)
         self.subsampling = subsampling
         self.convolutions = nn.ModuleList(
             [
