@@ -93,26 +93,27 @@ def test_a_member_of_one_fold_beside_whole_ones_is_left_out_with_the_reason() ->
     assert usable([part]) == ([part], {})
 
 
-BAD = [member("good", 2.5), member("bad", 0.0, scale=9), member("worse", -1.0, scale=9)]
+# Three copies of a weak member would outvote a good one if all had the same weight.
+COPIES = [member("good", 2.5), *(member("weak", 1.5, scale=9) for _ in range(3))]
 
 
 def test_the_test_set_is_predicted_with_the_temperatures_and_weights_of_the_blend() -> None:
-    found = blend(BAD, TRUTH)
+    found = blend(COPIES, TRUTH)
     assert found.method in ("greedy", "log-linear")
     expected = sum(
         w * log_softmax(np.stack(list(m.test())) / t, axis=2).mean(0)
-        for w, m, t in zip(found.weights, BAD, found.temperatures, strict=True)
+        for w, m, t in zip(found.weights, COPIES, found.temperatures, strict=True)
     )
     assert found.test_labels.tolist() == expected.argmax(1).tolist()
-    assert found.test_labels.tolist() != sum(sum(m.test()) for m in BAD).argmax(1).tolist()
+    assert found.test_labels.tolist() != sum(sum(m.test()) for m in COPIES).argmax(1).tolist()
 
 
 def test_a_weighted_blend_is_judged_by_folds_it_was_not_fitted_on() -> None:
-    found = blend(BAD, TRUTH)
+    found = blend(COPIES, TRUTH)
     assert found.chosen == found.candidates[found.method]
     gain = found.differences["uniform"]
     assert gain["difference"] > 2 * gain["standard_error"]
-    stack = stack_members(BAD, TRUTH)
+    stack = stack_members(COPIES, TRUTH)
     out = stack.fold == 0
     short, own = shortlist(stack.logp, stack.y)
     weights = FITS[found.method](short[:, ~out], own[~out])
