@@ -28,7 +28,7 @@ demo: setup ## From nothing to a scored submission on synthetic speakers, in min
 	@echo "next: the real thing, on the competition's own folder:"
 	@echo "  $(HW4) data download && $(HW4) run pipelines/kaggle.toml"
 
-test: setup ## Run the tests (about a minute)
+test: setup ## Run the tests (about three minutes)
 	$(VENV)/bin/pytest
 
 test-slow: setup ## Run the tests that take minutes
@@ -58,7 +58,7 @@ BUDGET ?= 0
 ladder: $(LADDER)/real/folds $(LADDER)/synthetic/folds ## Train peers and ours, three seeds each: docs/ladder.md (hours)
 	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGET) \
 	  --corpus "EN150 cut to 60 speakers: real speech" $(LADDER)/real $(LADDER)/real/corpus/truth.csv 1000 \
-	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 500
+	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 200
 $(LADDER)/real/corpus: | setup
 	$(VENV)/bin/python ../shared/corpora/unpack.py $@ --speakers 60
 $(LADDER)/synthetic/corpus: | setup
