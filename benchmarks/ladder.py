@@ -286,11 +286,11 @@ def steps_of(results: Sequence[Result], speaker: np.ndarray) -> str:
             f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
             f"({gain / error:.1f} of them)"
         )
-    peers = [named[p] for p in PEERS if p in named]
-    best = max(peers, key=lambda r: r.test.mean(), default=named["simple"])
-    for name in ("boss", *(n for n in named if n.startswith("champion"))):
-        ratio = (1 - named[name].test.mean()) / (1 - best.test.mean())
-        lines.append(f"- Error of {name} over that of the best peer ({best.name}): {ratio:.2f}")
+    if peers := [named[p] for p in PEERS if p in named]:
+        best = max(peers, key=lambda r: r.test.mean())
+        for name in ("boss", *(n for n in named if n.startswith("champion"))):
+            ratio = (1 - named[name].test.mean()) / (1 - best.test.mean())
+            lines.append(f"- Error of {name} over that of the best peer ({best.name}): {ratio:.2f}")
     for kind in ("session", "heard"):
         rho = spearmanr(
             [getattr(r, kind).mean() for r in results], [r.test.mean() for r in results]
