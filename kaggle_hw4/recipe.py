@@ -24,6 +24,7 @@ class Features(Section):
 class Model(Section):
     """What every encoder shares: the stem before it and all that stands behind it."""
 
+    copies: Positive  # such networks side by side, from different random starts
     d_model: Positive
     n_layers: Positive
     dropout: Rate

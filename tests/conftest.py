@@ -20,6 +20,7 @@ __all__ = ["board"]
 
 VARIANTS = ("simple", "medium", "strong", "boss", "champion", "ecapa")
 NARROW = (
+    "model.copies=1",
     "model.d_model=16",
     "model.n_layers=1",
     "model.d_embedding=16",

@@ -72,6 +72,7 @@ CHANGES = [
     ("ecapa", "predict.neighbours", 2),
     ("conformer", "features.normalisation", "none"),
     ("conformer", "features.normalisation", "mean_variance"),
+    ("conformer", "model.copies", 2),
     ("conformer", "model.d_model", 24),
     ("conformer", "model.n_layers", 2),
     ("conformer", "model.n_heads", 4),

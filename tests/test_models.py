@@ -33,7 +33,8 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
     torch.manual_seed(0)
     ours = build_model(read_recipe(shipped("pipelines/variants/simple.toml")), 600).eval()
     sample = nn.TransformerEncoderLayer(80, 2, 256, batch_first=True).eval()
-    layer = ours.encoder.layers[0]
+    ours_alone = ours.networks[0]
+    layer = ours_alone.encoder.layers[0]
     pairs = {
         "self_attn.in_proj_weight": layer.attention.qkv.weight,
         "self_attn.in_proj_bias": layer.attention.qkv.bias,
@@ -50,8 +51,8 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
     }
     sample.load_state_dict(pairs)
     x = batch()[0]
-    pooled = sample(ours.encoder.stem(x, None)[0]).mean(1)
-    expected = ours.head(ours.embedding(pooled))
+    pooled = sample(ours_alone.encoder.stem(x, None)[0]).mean(1)
+    expected = ours_alone.head(ours_alone.embedding(pooled))
     torch.testing.assert_close(ours(x, torch.ones(3, 50, dtype=torch.bool)), expected)
 
 
@@ -97,7 +98,8 @@ def test_every_frame_hears_the_others(variant: str) -> None:
     x, mask = batch()
     other = x.clone()
     other[0, 40] += 5
-    changed = (model.encoder(x, mask)[0] - model.encoder(other, mask)[0])[0].abs().amax(-1)
+    encoder = model.networks[0].encoder
+    changed = (encoder(x, mask)[0] - encoder(other, mask)[0])[0].abs().amax(-1)
     assert (changed[:40] > 0).all()
 
 
@@ -124,11 +126,21 @@ def test_mean_normalisation_takes_a_channel_off() -> None:
     torch.testing.assert_close(model(x + channel, mask), model(x, mask), atol=1e-4, rtol=0)
 
 
+def test_copies_are_heard_together() -> None:
+    model = model_of("boss", "model.copies=3")
+    x, mask = batch()
+    first, second, third = (network(x, mask) for network in model.networks)
+    assert not torch.allclose(first, second, atol=0.1)
+    expected = (first + second + third) / 3
+    torch.testing.assert_close(model(x, mask), expected)
+    torch.testing.assert_close(model.head(model.embed(x, mask)), expected)
+
+
 def test_boss_predicts_from_bounded_cosines() -> None:
     model = model_of("boss")
     logits = model(*batch())
     assert logits.abs().max() <= 30.0 + 1e-4
-    assert not hasattr(model.head, "bias")
+    assert not hasattr(model.networks[0].head, "bias")
 
 
 def test_dropout_reaches_the_attention_itself() -> None:
@@ -153,8 +165,8 @@ def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
         model = model_of(variant, "model.dropout=0.5")
         x, mask = batch()
         assert torch.equal(model(x, mask), model(x, mask))
-        model.encoder.train()
-        once, again = (model.encoder(x, mask)[0] for _ in range(2))
+        encoder = model.networks[0].encoder.train()
+        once, again = (encoder(x, mask)[0] for _ in range(2))
         assert not torch.equal(once, again)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.data.batches import Batch
@@ -183,7 +184,21 @@ def test_the_optimizer_gets_every_parameter(variant: str) -> None:
         for p in group["params"]
     }
     assert given == {id(p) for p in model.parameters()}
-    assert id(model.head.weight) in given
+    assert id(model.networks[0].head.weight) in given
+
+
+def test_a_copy_is_trained_as_if_it_were_alone(
+    packed: Packed, folds: Folds, tmp_path: Path
+) -> None:
+    """Dropout, clipping, margin and noise included: the first of two is the only one of one."""
+    one, two = (
+        trained(tiny("boss", "model.dropout=0.1", f"model.copies={n}"), packed, folds, tmp_path)
+        for n in (1, 2)
+    )
+    alone, beside = (load_file(run.folder / "averaged.safetensors") for run in (one, two))
+    assert len(beside) == 2 * len(alone)
+    for name, value in alone.items():
+        assert torch.equal(beside[name], value), name
 
 
 def loss_of(**keys: Any) -> Loss:
@@ -271,7 +286,7 @@ def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: P
     data = bytearray(made.run.checkpoint.read_bytes())
     model = build_model(made.recipe, 4)
     load_weights(model, made.run.folder / "averaged.safetensors")
-    data[data.index(model.encoder.stem.weight.detach().numpy().tobytes())] ^= 1
+    data[data.index(model.networks[0].encoder.stem.weight.detach().numpy().tobytes())] ^= 1
     made.run.checkpoint.write_bytes(data)
     state = State.start(model, make_optimizer(model, made.recipe.optimizer), CPU)
     with pytest.raises(DataError, match=r"checkpoint\.pt: not a checkpoint.*delete it"):

@@ -10,6 +10,7 @@ from kaggle_hw4.models.classifier import (
     NoEmbedding,
     ReluEmbedding,
     SpeakerClassifier,
+    SpeakerNetwork,
 )
 from kaggle_hw4.models.conformer import ConformerLayer
 from kaggle_hw4.models.ecapa import EcapaLayer
@@ -43,6 +44,11 @@ __all__ = ["SpeakerClassifier", "build_model", "count_parameters"]
 
 def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerClassifier:
     """The classifier that `recipe` describes, with weights drawn from torch's global generator."""
+    copies = range(recipe.model.copies)
+    return SpeakerClassifier(build_network(recipe, n_speakers, n_mels) for _ in copies)
+
+
+def build_network(recipe: Recipe, n_speakers: int, n_mels: int) -> SpeakerNetwork:
     model = recipe.model
     encoder = build_encoder(model, n_mels)
     pooling = POOLINGS[model.pooling](model.d_encoded)
@@ -52,7 +58,7 @@ def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerCla
         if model.head == "cosine"
         else nn.Linear(model.d_embedding, n_speakers)
     )
-    return SpeakerClassifier(
+    return SpeakerNetwork(
         Frontend(recipe.features.normalisation), encoder, pooling, embedding, head
     )
 

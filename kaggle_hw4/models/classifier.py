@@ -1,4 +1,6 @@
-"""The speaker classifier: frontend → encoder → pooling → embedding → head."""
+"""The speaker classifier: networks of frontend → encoder → pooling → embedding → head."""
+
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +54,7 @@ class BatchNormLinearEmbedding(nn.Sequential):
         super().__init__(nn.BatchNorm1d(d_in), nn.Linear(d_in, d_out), nn.BatchNorm1d(d_out))
 
 
-class SpeakerClassifier(nn.Module):
+class SpeakerNetwork(nn.Module):
     """(B, T, n_mels) features and a boolean mask (B, T), true on real frames → logits (B, C).
 
     The logits are plain: a margin is the loss's business, so accuracy, averaging and ensembling
@@ -88,3 +90,33 @@ class SpeakerClassifier(nn.Module):
         with torch.autocast(embedded.device.type, enabled=False):
             logits: Tensor = self.head(embedded)
             return logits
+
+
+class SpeakerClassifier(nn.Module):
+    """Networks of one kind side by side, from different random starts; their mean logits count.
+
+    A network that has heard a speaker a few times is sure of much that chance gave it, and another
+    is sure of other things (deep ensembles, Lakshminarayanan et al. 2017). Each is trained as if it
+    were alone, on the same segments.
+    """
+
+    def __init__(self, networks: Iterable[SpeakerNetwork]) -> None:
+        super().__init__()
+        self.networks: Sequence[SpeakerNetwork] = nn.ModuleList(networks)  # type: ignore[assignment]
+
+    def embed(self, features: Tensor, mask: Tensor) -> Tensor:
+        """The networks' speaker embeddings side by side, (B, copies · d_embedding), float32."""
+        return torch.cat([network.embed(features, mask) for network in self.networks], -1)
+
+    def head(self, embedded: Tensor) -> Tensor:
+        """Plain logits (B, C) of what `embed` returns."""
+        parts = embedded.chunk(len(self.networks), -1)
+        logits = [n.head(part) for n, part in zip(self.networks, parts, strict=True)]
+        return torch.stack(logits).mean(0)
+
+    def each(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Every network's own logits, (copies, B, C)."""
+        return torch.stack([network(features, mask) for network in self.networks])
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        return self.each(features, mask).mean(0)

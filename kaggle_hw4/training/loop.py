@@ -123,19 +123,20 @@ def train_step(state: State, batches: Batches) -> None:
     batch = batches.at(step)
     state.model.train()
     with autocast(batches.store.device):
-        logits = state.model(batch.features, batch.mask)
-    loss = batch_loss(logits, batch, recipe, step)
+        logits = state.model.each(batch.features, batch.mask)  # (copies, B, C)
+    losses = torch.stack([batch_loss(own, batch, recipe, step) for own in logits])
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    losses.sum().backward()  # type: ignore[no-untyped-call]
     if recipe.optimizer.clip_norm:
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.optimizer.clip_norm)
+        for network in state.model.networks:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
     state.optimizer.step()
     update_average(state.averaged, state.model, recipe.optimizer.ema_decay, step)
 
     state.step += 1
     # Summed on the device: nothing waits for it until a report is due.
-    right = (logits.argmax(1) == batch.labels).float().mean()
-    state.since_report += torch.stack([loss.detach(), right])
+    right = (logits.argmax(-1) == batch.labels).float().mean()
+    state.since_report += torch.stack([losses.detach().mean(), right])
     state.steps_since_report += 1
 
 
