@@ -9,7 +9,6 @@ docs/ladder.md, a section for each corpus.
 import argparse
 import csv
 import dataclasses
-import itertools
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from ladder_report import OURS, PEERS, Judged, Result, summary, table
 
 from kaggle_hw4.data.folds import Folds, find_folds
 from kaggle_hw4.data.packed import Packed, open_packed
@@ -29,15 +28,13 @@ from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models import build_model
-from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.recipe import Predict, Recipe, read_recipe
 from kaggle_hw4.runs import Run
 from kaggle_hw4.workspace import Workspace
 
-OURS = ("simple", "medium", "strong", "boss", "champion")
-PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 SPLIT, SEEDS = "session5", (0, 1, 2)
 BATCH = 32
-DRAWS = 2000  # of the bootstrap
+Sets = tuple[Judged, Judged, Judged]  # heard, held out by session, unseen
 
 INTRODUCTION = """# The ladder, measured
 
@@ -55,23 +52,6 @@ to what two CPU cores train in minutes. Three seeds; seed *i* holds out session 
 
 
 @dataclass(frozen=True)
-class Result:
-    """One recipe's runs. `right` (seeds, N): which test utterances each got right."""
-
-    name: str
-    parameters: int
-    seconds: float
-    steps: int
-    heard: np.ndarray
-    session: np.ndarray
-    right: np.ndarray
-
-    @property
-    def test(self) -> np.ndarray:
-        return self.right.mean(1)
-
-
-@dataclass(frozen=True)
 class Corpus:
     """A packed and split corpus in a workspace, with the answers of its test set."""
 
@@ -79,8 +59,8 @@ class Corpus:
     place: Workspace
     packed: Packed
     folds: Folds
+    store: FrameStore
     speaker: np.ndarray  # (N,) labels of the test utterances
-
     steps: int
 
     @classmethod
@@ -91,7 +71,8 @@ class Corpus:
             answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
         speaker = [packed.speakers.index(answers[packed.ids[row]]) for row in packed.test]
         folds = find_folds(place.folds, packed, SPLIT)
-        return cls(name, place, packed, folds, np.array(speaker), int(steps))
+        store = FrameStore(packed, torch.device("cpu"))
+        return cls(name, place, packed, folds, store, np.array(speaker), int(steps))
 
 
 def main() -> None:
@@ -103,14 +84,14 @@ def main() -> None:
         train_all(corpus.place, steps, arguments.jobs)
         results = collect(corpus, steps)
         parts += [heading(corpus), f"### {corpus.steps:,} steps of {BATCH} segments each\n"]
-        parts += [table(results), "", steps_of(results, corpus.speaker), ""]
+        parts += [table(results), "", summary(results), ""]
         if arguments.seconds and len(recipes) > len(OURS):
             trained = {r.name: r for r in results if r.name in steps}
             steps = {n: in_time(r, arguments.seconds) for n, r in trained.items()}
             train_all(corpus.place, steps, arguments.jobs)
             results = collect(corpus, steps)
             parts += [f"### About {arguments.seconds:g} s of one core each\n"]
-            parts += [table(results), "", steps_of(results, corpus.speaker), ""]
+            parts += [table(results), "", summary(results), ""]
         arguments.out.write_text("\n".join(parts), encoding="utf-8")
         recipes = OURS  # on the other corpora: is the ladder still one?
 
@@ -189,66 +170,58 @@ def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
 
 
 def collect(corpus: Corpus, steps: dict[str, int]) -> list[Result]:
+    """A row for every recipe, and for what stands behind the best ones."""
     results = []
     for name, count in steps.items():
         path = corpus.place.variant(name)
         recipe = read_recipe(path, shrunk(read_recipe(path), count))
         inputs = [corpus.packed.hash, corpus.folds.hash]
         runs = [Run.of(corpus.place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
-        results.append(result_of(name, count, runs, corpus.speaker))
+        whole = result_of(name, count, runs, [stored(run, corpus) for run in runs])
+        results.append(whole)
+        alone = recipe.predict.model_copy(update={"neighbours": 0})
+        copies = recipe.model.copies
         if recipe.predict.neighbours:
-            results.append(alone(results[-1], runs, corpus))
+            judged = [judge(run, corpus, alone, copies) for run in runs]
+            results.append(result_of(f"{name}, each utterance alone", count, runs, judged))
+        if copies > 1:
+            judged = [judge(run, corpus, alone, 1) for run in runs]
+            one = result_of(f"{name}, one network of {copies}, alone", count, runs, judged)
+            share = {"parameters": one.parameters // copies, "seconds": one.seconds / copies}
+            results.append(dataclasses.replace(one, **share))
     return results
 
 
-def result_of(name: str, steps: int, runs: Sequence[Run], labels: np.ndarray) -> Result:
+def result_of(name: str, steps: int, runs: Sequence[Run], judged: Sequence[Sets]) -> Result:
     said = [run.manifest() for run in runs]
-    return Result(
-        name,
-        said[0]["parameters"],
-        float(np.mean([m["seconds"] for m in said])),
-        steps,
-        np.array([m["heard"]["accuracy"] for m in said]),
-        np.array([m["validation"]["accuracy"] for m in said]),
-        np.stack([run.read_logits("test").values.argmax(1) == labels for run in runs]),
-    )
+    seconds = float(np.mean([m["seconds"] for m in said]))
+    heard, session, unseen = zip(*judged, strict=True)
+    return Result(name, said[0]["parameters"], seconds, steps, heard, session, unseen)
 
 
-def alone(result: Result, runs: Sequence[Run], corpus: Corpus) -> Result:
-    """The same runs, every utterance predicted by itself."""
-    packed, folds, rights = corpus.packed, corpus.folds, []
-    store = FrameStore(packed, torch.device("cpu"))
-    for seed, run in zip(SEEDS, runs, strict=True):
-        plan = run.recipe().predict.model_copy(update={"neighbours": 0})
-        model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
-        load_weights(model, run.folder / f"{plan.weights}.safetensors")
-        sets = (folds.heard(seed), folds.validation(seed), packed.test)
-        said = [predict_logits(model, store, rows, plan).argmax(1) for rows in sets]
-        answers = (packed.labels[sets[0]], packed.labels[sets[1]], corpus.speaker)
-        rights.append([s == a for s, a in zip(said, answers, strict=True)])
-    heard, session = (np.array([r[i].mean() for r in rights]) for i in range(2))
-    return dataclasses.replace(
-        result,
-        name=f"{result.name}, each utterance alone",
-        heard=heard,
-        session=session,
-        right=np.stack([r[2] for r in rights]),
-    )
+def stored(run: Run, corpus: Corpus) -> Sets:
+    """What the run's own logits got right: of the heard, the sessions held out, the unseen."""
+    said = [run.read_logits(name).values.argmax(1) for name in ("heard", "oof", "test")]
+    return compare(said, run, corpus)
 
 
-def step_error(above: Result, below: Result, speaker: np.ndarray) -> tuple[float, float]:
-    """The step between two recipes on the test, and its standard error: seeds and speakers drawn
-    anew, together, 2,000 times.
-    """
-    random = np.random.default_rng(0)
-    gain = above.right.astype(float) - below.right
-    by_speaker = np.stack([gain[:, speaker == s].mean(1) for s in np.unique(speaker)])
-    n, seeds = by_speaker.shape
-    draws = [
-        by_speaker[random.integers(0, n, n)][:, random.integers(0, seeds, seeds)].mean()
-        for _ in range(DRAWS)
-    ]
-    return float(gain.mean()), float(np.std(draws))
+def judge(run: Run, corpus: Corpus, plan: Predict, networks: int) -> Sets:
+    """The same of the first `networks` of its networks under `plan`, predicted anew."""
+    packed, folds, fold = corpus.packed, corpus.folds, run.manifest()["fold"]
+    model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
+    load_weights(model, run.folder / f"{plan.weights}.safetensors")
+    model.networks = model.networks[:networks]
+    sets = (folds.heard(fold), folds.validation(fold), packed.test)
+    said = [predict_logits(model, corpus.store, rows, plan).argmax(1) for rows in sets]
+    return compare(said, run, corpus)
+
+
+def compare(said: Sequence[np.ndarray], run: Run, corpus: Corpus) -> Sets:
+    packed, folds, fold = corpus.packed, corpus.folds, run.manifest()["fold"]
+    heard, session = (packed.labels[rows] for rows in (folds.heard(fold), folds.validation(fold)))
+    answers = (heard, session, corpus.speaker)
+    one, two, three = (Judged(s == a, a) for s, a in zip(said, answers, strict=True))
+    return one, two, three
 
 
 def heading(corpus: Corpus) -> str:
@@ -257,48 +230,6 @@ def heading(corpus: Corpus) -> str:
         f"## {corpus.name}\n\n{len(packed.speakers)} speakers, {len(packed.train):,} training and "
         f"{len(packed.test):,} test utterances.\n"
     )
-
-
-def table(results: Sequence[Result]) -> str:
-    lines = [
-        "| recipe | parameters | steps | seconds | heard | session | unseen | session - unseen | "
-        "heard - unseen |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in (r.heard, r.session, r.test)]
-        gaps = [f"{100 * (v.mean() - r.test.mean()):+.1f}" for v in (r.session, r.heard)]
-        lines.append(
-            f"| {r.name} | {r.parameters:,} | {r.steps:,} | {r.seconds:.0f} | "
-            + " | ".join([*cells, *gaps])
-            + " |"
-        )
-    return "\n".join(lines)
-
-
-def steps_of(results: Sequence[Result], speaker: np.ndarray) -> str:
-    """The steps of the ladder with their errors, the errors' ratios, the rank correlations."""
-    named = {r.name: r for r in results}
-    lines = []
-    for below, above in itertools.pairwise(OURS):
-        gain, error = step_error(named[above], named[below], speaker)
-        lines.append(
-            f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
-            f"({gain / error:.1f} of them)"
-        )
-    if peers := [named[p] for p in PEERS if p in named]:
-        best = max(peers, key=lambda r: r.test.mean())
-        for name in ("boss", *(n for n in named if n.startswith("champion"))):
-            ratio = (1 - named[name].test.mean()) / (1 - best.test.mean())
-            lines.append(f"- Error of {name} over that of the best peer ({best.name}): {ratio:.2f}")
-    for kind in ("session", "heard"):
-        rho = spearmanr(
-            [getattr(r, kind).mean() for r in results], [r.test.mean() for r in results]
-        )
-        lines.append(
-            f"- Spearman({kind}, unseen) over the {len(results)} rows: {rho.statistic:.2f}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests.kaggle_board import board
 
 __all__ = ["board"]
 
-VARIANTS = ("simple", "medium", "strong", "boss", "champion", "ecapa")
+VARIANTS = ("simple", "medium", "strong", "boss", "champion")
 NARROW = (
     "model.copies=1",
     "model.d_model=16",
@@ -31,7 +31,7 @@ NARROW = (
     "schedule.validate_every=2",
 )
 TINY = (*NARROW, "model.n_heads=2", "model.d_ffn=16")  # where there is attention
-SHAPES = {"ecapa": (*NARROW, "model.groups=2")}
+SHAPES = {"champion": (*NARROW, "model.groups=2")}
 
 
 def tiny(variant: str, *settings: str) -> Recipe:

@@ -121,7 +121,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
         (
             ("train", "--variant", "bos"),
             3,
-            "there are boss, champion, ecapa, medium, simple, strong",
+            "there are boss, champion, medium, simple, strong",
         ),
         (("train", "--variant", "boss", "-s", "model.d_modle=3"), 3, "did you mean d_model?"),
         (("train", "--variant", "boss"), 4, "run `hw4 split --folds 5 --by session` first"),

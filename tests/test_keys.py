@@ -40,7 +40,7 @@ BASES = {
     "conformer": tiny("boss", *ON, "loss.label_smoothing=0.1", "model.kernel_size=5"),
     "transformer": tiny("medium", *ON, "loss.margin_warmup=0"),
     "ecapa": tiny(
-        "ecapa", *ON, *AUGMENTED, "fine_tuning.steps=2", "fine_tuning.margin=0.3",
+        "champion", *ON, *AUGMENTED, "fine_tuning.steps=2", "fine_tuning.margin=0.3",
         "fine_tuning.frames=30", "segments.shortest=0.5", "model.n_layers=2",
     ),
 }  # fmt: skip

@@ -60,7 +60,7 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
 @pytest.mark.parametrize("positions", ["none", "sinusoidal", "rotary"])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_padding_does_not_change_logits(variant: str, positions: str, pooling: str) -> None:
-    positioned = [] if variant == "ecapa" else [f"model.positions={positions}"]
+    positioned = [] if variant == "champion" else [f"model.positions={positions}"]
     model = model_of(variant, *positioned, f"model.pooling={pooling}")
     x, mask = batch()
     spoiled = x.masked_fill(~mask.unsqueeze(-1), torch.nan)
@@ -174,7 +174,7 @@ def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("positions", ["none", "rotary"])
 def test_under_bf16_the_logits_stay_float32_and_train(variant: str, positions: str) -> None:
-    positioned = [] if variant == "ecapa" else [f"model.positions={positions}"]
+    positioned = [] if variant == "champion" else [f"model.positions={positions}"]
     model = model_of(variant, *positioned)
     x, mask = batch()
     exact = model(x, mask)

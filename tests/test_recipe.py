@@ -91,13 +91,11 @@ def test_the_sample_among_the_peers_is_simple() -> None:
         (["model.stem=linear"], "subsampling = 2 needs a stem"),
         (["model.head=linear", "model.sub_centres=2"], "sub_centres are cosines"),
         (["model.embedding=batch_norm"], "d_embedding must be 512"),
-        (["model.encoder=ecapa", "model.groups=3"], "no multiple of groups 3"),
+        (["model.groups=3"], "no multiple of groups 3"),
         (["fine_tuning.steps=70000"], "fine_tuning.steps is more than schedule.steps"),
     ],
 )
 def test_parts_that_do_not_fit_are_told(settings: list[str], told: str) -> None:
-    path = FOLDER / ("ecapa.toml" if "ecapa" in settings[0] else "champion.toml")
-    if told.startswith("d_embedding"):
-        settings = [*settings, "model.aggregation=false"]
+    path = FOLDER / ("champion.toml" if "groups" in settings[0] else "boss.toml")
     with pytest.raises(RecipeError, match=told):
         read_recipe(path, settings)

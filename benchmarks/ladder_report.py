@@ -1,0 +1,120 @@
+"""What the ladder's runs say, as Markdown: the table, its steps and their errors."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import spearmanr
+
+OURS = ("simple", "medium", "strong", "boss", "champion")
+PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
+DRAWS = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which utterances (n,) a run got right, and whose (n,) they are."""
+
+    right: np.ndarray
+    speaker: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+
+@dataclass(frozen=True)
+class Result:
+    """One recipe's runs: what each got right of the three sets."""
+
+    name: str
+    parameters: int
+    seconds: float
+    steps: int
+    heard: tuple[Judged, ...]
+    session: tuple[Judged, ...]
+    unseen: tuple[Judged, ...]
+
+    def accuracies(self, kind: str) -> np.ndarray:
+        return np.array([judged.accuracy for judged in getattr(self, kind)])
+
+    def mean(self, kind: str) -> float:
+        return float(self.accuracies(kind).mean())
+
+
+def table(results: Sequence[Result]) -> str:
+    lines = [
+        "| recipe | parameters | steps | seconds | heard | session | unseen | session - unseen | "
+        "heard - unseen |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        spreads = [r.accuracies(kind) for kind in ("heard", "session", "unseen")]
+        cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in spreads]
+        gap, error = 100 * (r.mean("session") - r.mean("unseen")), 100 * gap_error(r)
+        cells += [f"{gap:+.1f} ± {error:.1f}", f"{100 * (r.mean('heard') - r.mean('unseen')):+.1f}"]
+        lines.append(
+            f"| {r.name} | {r.parameters:,} | {r.steps:,} | {r.seconds:.0f} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def summary(results: Sequence[Result]) -> str:
+    """The steps of the ladder with their errors, the errors' ratios, the rank correlations."""
+    named = {r.name: r for r in results}
+    lines = []
+    for below, above in itertools.pairwise(OURS):
+        gain, error = step(named[above], named[below])
+        lines.append(
+            f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
+            f"({gain / error:.1f} of them)"
+        )
+    if peers := [named[p] for p in PEERS if p in named]:
+        best = max(peers, key=lambda r: r.mean("unseen"))
+        for r in results:
+            if r.name.startswith(("boss", "champion")):
+                ratio = (1 - r.mean("unseen")) / (1 - best.mean("unseen"))
+                lines.append(f"- Error of {r.name} over the best peer's ({best.name}): {ratio:.2f}")
+    for kind in ("session", "heard"):
+        rho = spearmanr([r.mean(kind) for r in results], [r.mean("unseen") for r in results])
+        lines.append(
+            f"- Spearman({kind}, unseen) over the {len(results)} rows: {rho.statistic:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def step(above: Result, below: Result) -> tuple[float, float]:
+    """The step between two recipes on the unseen sessions, and its standard error: seeds and
+    speakers drawn anew, together.
+    """
+    gains = [
+        Judged(a.right.astype(float) - b.right, a.speaker)
+        for a, b in zip(above.unseen, below.unseen, strict=True)
+    ]
+    return float(np.mean([g.accuracy for g in gains])), float(np.std(redrawn(gains, seed=0)))
+
+
+def gap_error(result: Result) -> float:
+    """The standard error of what the sessions held out say less what the unseen ones say.
+
+    Nothing ties one set's sentences to the other's: they are drawn anew apart.
+    """
+    session, unseen = redrawn(result.session, seed=0), redrawn(result.unseen, seed=1)
+    return float(np.std(session - unseen))
+
+
+def redrawn(seeds: Sequence[Judged], seed: int) -> np.ndarray:
+    """The mean (DRAWS,) of runs, seeds and speakers drawn anew together."""
+    random, speakers = np.random.default_rng(seed), np.unique(seeds[0].speaker)
+    sums, counts = (np.zeros((len(seeds), len(speakers))) for _ in range(2))
+    for i, judged in enumerate(seeds):
+        place = np.searchsorted(speakers, judged.speaker)
+        np.add.at(sums[i], place, judged.right)
+        np.add.at(counts[i], place, 1)
+    draws = []
+    for _ in range(DRAWS):
+        who = random.integers(0, len(speakers), len(speakers))
+        which = random.integers(0, len(seeds), len(seeds))
+        draws.append(sums[which][:, who].sum() / counts[which][:, who].sum())
+    return np.array(draws)
