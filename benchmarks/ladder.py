@@ -1,7 +1,7 @@
 """The ladder, measured: `make ladder`. Peers and ours on one corpus under one budget.
 
 Every recipe is shrunk alike to what two CPU cores train in minutes, trained from three seeds, each
-of which holds out another session fold of five, and scored on the corpus's unseen test sessions,
+of which holds out another session fold of six, and scored on the corpus's unseen test sessions,
 by truth.csv, after everything is trained. Runs that are done are not made again. Writes
 docs/ladder.md, a section for each corpus.
 """
@@ -9,6 +9,7 @@ docs/ladder.md, a section for each corpus.
 import argparse
 import csv
 import dataclasses
+import math
 import os
 import subprocess
 import sys
@@ -27,12 +28,19 @@ from kaggle_hw4.data.packed import Packed, open_packed
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import predict_logits
-from kaggle_hw4.models import build_model
-from kaggle_hw4.recipe import Predict, Recipe, read_recipe
+from kaggle_hw4.models import build_model, count_parameters
+from kaggle_hw4.recipe import (
+    AnyModel,
+    AttentionModel,
+    ConvolutionalModel,
+    Predict,
+    Recipe,
+    read_recipe,
+)
 from kaggle_hw4.runs import Run
 from kaggle_hw4.workspace import Workspace
 
-SPLIT, SEEDS = "session5", (0, 1, 2)
+SPLIT, SEEDS = "session6", (0, 1, 2)
 BATCH = 32
 Sets = tuple[Judged, Judged, Judged]  # heard, held out by session, unseen
 
@@ -40,7 +48,7 @@ INTRODUCTION = """# The ladder, measured
 
 Written by `make ladder`; not a Kaggle score. Every recipe is shrunk by one rule (a quarter of the
 width, half of the layers and of long kernels, the same batches; `shrunk` in benchmarks/ladder.py)
-to what two CPU cores train in minutes. Three seeds; seed *i* holds out session fold *i* of 5. Mean
+to what two CPU cores train in minutes. Three seeds; seed *i* holds out session fold *i* of 6. Mean
 ± standard deviation over the seeds.
 
 - *heard*: a tenth of the sessions trained on, held out: what a random split promises.
@@ -123,7 +131,7 @@ def shrunk(recipe: Recipe, steps: int) -> list[str]:
     steps in proportion. So short a training wants three times the rate (but post-norm diverges
     then) and a quarter of the dropout. The sample is small enough to stay as it is.
     """
-    model, share = recipe.model, steps / recipe.schedule.steps
+    share = steps / recipe.schedule.steps
     values: dict[str, Any] = {
         "segments.batch_size": BATCH,
         "schedule.steps": steps,
@@ -134,23 +142,26 @@ def shrunk(recipe: Recipe, steps: int) -> list[str]:
     }
     if recipe.optimizer.ema_decay:
         values["optimizer.ema_decay"] = 0.99
-    if getattr(model, "norm", "") != "post":
-        layers = -(-model.n_layers // 2) if model.encoder != "ecapa" else model.n_layers
-        width = model.d_model // 4
-        values |= {
-            "optimizer.learning_rate": 3 * recipe.optimizer.learning_rate,
-            "model.dropout": model.dropout / 4,
-            "model.d_model": width,
-            "model.n_layers": layers,
-        }
-        if hasattr(model, "d_ffn"):
-            values["model.d_ffn"] = model.d_ffn // 4
-        if getattr(model, "kernel_size", 0) > 7:
-            values["model.kernel_size"] = model.kernel_size // 2 | 1
-        small = model.model_copy(update={"d_model": width, "n_layers": layers})
-        keeps = model.embedding in ("none", "batch_norm")
-        values["model.d_embedding"] = small.d_pooled if keeps else model.d_embedding // 4
+    if getattr(recipe.model, "norm", "") != "post":
+        values["optimizer.learning_rate"] = 3 * recipe.optimizer.learning_rate
+        values |= shrunk_model("model", recipe.model)
+    if recipe.second:
+        values |= shrunk_model("second", recipe.second)
     return [f"{key}={value}" for key, value in values.items()]
+
+
+def shrunk_model(section: str, model: AnyModel) -> dict[str, Any]:
+    layers = -(-model.n_layers // 2) if model.encoder != "ecapa" else model.n_layers
+    width = model.d_model // 4
+    values = {"dropout": model.dropout / 4, "d_model": width, "n_layers": layers}
+    if isinstance(model, AttentionModel):
+        values["d_ffn"] = model.d_ffn // 4
+    if isinstance(model, ConvolutionalModel) and model.kernel_size > 7:
+        values["kernel_size"] = model.kernel_size // 2 | 1
+    small = model.model_copy(update={"d_model": width, "n_layers": layers})
+    keeps = model.embedding in ("none", "batch_norm")
+    values["d_embedding"] = small.d_pooled if keeps else model.d_embedding // 4
+    return {f"{section}.{key}": value for key, value in values.items()}
 
 
 def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
@@ -180,14 +191,15 @@ def collect(corpus: Corpus, steps: dict[str, int]) -> list[Result]:
         whole = result_of(name, count, runs, [stored(run, corpus) for run in runs])
         results.append(whole)
         alone = recipe.predict.model_copy(update={"neighbours": 0})
-        copies = recipe.model.copies
+        networks = sum(model.copies for model in recipe.models)
         if recipe.predict.neighbours:
-            judged = [judge(run, corpus, alone, copies) for run in runs]
+            judged = [judge(run, corpus, alone, networks) for run in runs]
             results.append(result_of(f"{name}, each utterance alone", count, runs, judged))
-        if copies > 1:
+        if networks > 1:
             judged = [judge(run, corpus, alone, 1) for run in runs]
-            one = result_of(f"{name}, one network of {copies}, alone", count, runs, judged)
-            share = {"parameters": one.parameters // copies, "seconds": one.seconds / copies}
+            one = result_of(f"{name}, its first network, alone", count, runs, judged)
+            first = build_model(recipe, len(corpus.packed.speakers)).networks[0]
+            share = {"parameters": count_parameters(first), "seconds": math.nan}
             results.append(dataclasses.replace(one, **share))
     return results
 

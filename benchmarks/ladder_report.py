@@ -1,6 +1,7 @@
 """What the ladder's runs say, as Markdown: the table, its steps and their errors."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,9 +55,9 @@ def table(results: Sequence[Result]) -> str:
         cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in spreads]
         gap, error = 100 * (r.mean("session") - r.mean("unseen")), 100 * gap_error(r)
         cells += [f"{gap:+.1f} ± {error:.1f}", f"{100 * (r.mean('heard') - r.mean('unseen')):+.1f}"]
-        lines.append(
-            f"| {r.name} | {r.parameters:,} | {r.steps:,} | {r.seconds:.0f} | {' | '.join(cells)} |"
-        )
+        seconds = "–" if math.isnan(r.seconds) else f"{r.seconds:.0f}"
+        row = (r.name, f"{r.parameters:,}", f"{r.steps:,}", seconds, *cells)
+        lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
 

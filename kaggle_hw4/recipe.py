@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -179,14 +179,15 @@ class Predict(Section):
     neighbours: Count  # whose log-probabilities count too, of the set that is predicted; 0: none
 
 
-AnyModel = TransformerModel | ConformerModel | EcapaModel
+AnyModel = Annotated[TransformerModel | ConformerModel | EcapaModel, Field(discriminator="encoder")]
 
 
 class Recipe(Section):
     """All that a training depends on beside its data, its fold and its seed."""
 
     features: Features
-    model: Annotated[AnyModel, Field(discriminator="encoder")]
+    model: AnyModel
+    second: AnyModel | None = None  # networks of another kind beside the first's
     loss: Loss
     segments: Segments
     augment: Augment
@@ -198,7 +199,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def parts_agree(self) -> "Recipe":
         margins = self.loss.margin or (self.fine_tuning.steps and self.fine_tuning.margin)
-        if self.model.head == "linear" and (margins or self.loss.scale != 1):
+        heads = [model.head for model in self.models]
+        if "linear" in heads and (margins or self.loss.scale != 1):
             raise ValueError(
                 "margins and loss.scale act on cosines: with model.head = 'linear' "
                 "they must be 0.0 and 1.0 (or use model.head = 'cosine')"
@@ -216,14 +218,23 @@ class Recipe(Section):
         return step >= self.schedule.steps - self.fine_tuning.steps
 
     @property
+    def models(self) -> list[AnyModel]:
+        """What its networks are like, kind by kind."""
+        return [self.model] if self.second is None else [self.model, self.second]
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Its keys and values by section; only a recipe with two kinds has a second."""
+        return self.model_dump(exclude_none=True)
+
+    @property
     def hash(self) -> str:
-        return sha256_json(self.model_dump())[:8]
+        return sha256_json(self.sections())[:8]
 
     def to_toml(self) -> str:
         """The recipe as TOML; every value is one that JSON and TOML write alike."""
         sections = (
             f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
-            for name, keys in self.model_dump().items()
+            for name, keys in self.sections().items()
         )
         return "\n".join(sections)
 

@@ -70,7 +70,14 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
 
 def _is_union(model: type[BaseModel], name: str) -> bool:
     field = model.model_fields.get(name)
-    return field is not None and field.discriminator is not None
+    return field is not None and len(_models(field.annotation)) > 1
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation allows."""
+    if is_model(annotation):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models(part)]
 
 
 def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
@@ -78,7 +85,7 @@ def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
     for part in location[:-1]:
         field = model.model_fields.get(part)
         if field is not None:
-            choices = [a for a in (field.annotation, *get_args(field.annotation)) if is_model(a)]
+            choices = _models(field.annotation)
             tagged = [c for c in choices if location[1] in str(c.model_fields.get("encoder", ""))]
             model = (tagged or choices or [model])[0]
     return list(model.model_fields)

@@ -31,7 +31,11 @@ NARROW = (
     "schedule.validate_every=2",
 )
 TINY = (*NARROW, "model.n_heads=2", "model.d_ffn=16")  # where there is attention
-SHAPES = {"champion": (*NARROW, "model.groups=2")}
+SECOND = [
+    f"second.{key}"
+    for key in ("copies=1", "d_model=16", "n_layers=1", "d_embedding=16", "n_heads=2", "d_ffn=16")
+]
+SHAPES = {"champion": (*NARROW, "model.groups=2", *SECOND)}
 
 
 def tiny(variant: str, *settings: str) -> Recipe:

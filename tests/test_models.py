@@ -136,6 +136,16 @@ def test_copies_are_heard_together() -> None:
     torch.testing.assert_close(model.head(model.embed(x, mask)), expected)
 
 
+def test_networks_of_two_kinds_are_heard_together() -> None:
+    second = ("second.d_model=16", "second.n_layers=1", "second.n_heads=2", "second.d_ffn=16")
+    model = model_of("champion", *second, "second.d_embedding=24", "second.copies=2")
+    x, mask = batch()
+    logits = [network(x, mask) for network in model.networks]
+    assert [network.d_embedding for network in model.networks] == [16, 24, 24]
+    torch.testing.assert_close(model(x, mask), sum(logits) / 3)
+    torch.testing.assert_close(model.head(model.embed(x, mask)), sum(logits) / 3)
+
+
 def test_boss_predicts_from_bounded_cosines() -> None:
     model = model_of("boss")
     logits = model(*batch())

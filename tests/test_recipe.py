@@ -1,6 +1,7 @@
 """Recipes are complete, strict, and say what is wrong with them."""
 
 import tomllib
+import re
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,13 @@ def test_settings_are_toml_and_bare_words_are_strings() -> None:
     assert (recipe.model.pooling, recipe.loss.margin, recipe.model.d_model) == ("mean", 0.35, 128)
 
 
-def test_strong_and_boss_differ_in_pooling_head_loss_and_noise_alone() -> None:
-    strong = read_recipe(shipped("pipelines/variants/strong.toml")).model_dump()
-    boss = read_recipe(BOSS).model_dump()
+def test_strong_and_boss_differ_in_pooling_margin_copies_and_neighbours_alone() -> None:
+    strong = read_recipe(shipped("pipelines/variants/strong.toml")).sections()
+    boss = read_recipe(BOSS).sections()
     differing = {(s, k) for s, keys in boss.items() for k in keys if strong[s][k] != keys[k]}
-    assert {k for s, k in differing if s == "model"} == {"pooling", "head"}
-    assert {k for s, k in differing if s == "augment"} == {"noise", "modulation"}
-    assert {s for s, _ in differing} == {"model", "loss", "augment"}
+    assert {k for s, k in differing if s == "model"} == {"pooling", "head", "copies"}
+    assert {k for s, k in differing if s == "predict"} == {"neighbours"}
+    assert {s for s, _ in differing} == {"model", "loss", "predict"}
 
 
 FOLDER = shipped("pipelines/variants")
@@ -81,6 +82,27 @@ def test_every_shipped_recipe_makes_a_model(path: Path) -> None:
     assert count_parameters(build_model(read_recipe(path), 600)) > 100_000
 
 
+def test_a_second_kind_is_there_only_where_it_is_asked_for() -> None:
+    champion, boss = (read_recipe(FOLDER / f"{name}.toml") for name in ("champion", "boss"))
+    assert [model.encoder for model in champion.models] == ["ecapa", "conformer"]
+    assert "second" in champion.to_toml()
+    assert boss.models == [boss.model]
+    assert "second" not in boss.to_toml()
+
+
+def test_what_is_wrong_in_the_second_kind_is_told_like_in_the_first() -> None:
+    path = FOLDER / "champion.toml"
+    for settings, told in (
+        (["second.d_modle=3"], "second.d_modle is not a key; did you mean d_model?"),
+        (["second.kernel_size=4"], "second: kernel_size 4 must be odd"),
+        (["second.head=linear"], "they must be 0.0 and 1.0"),
+    ):
+        with pytest.raises(RecipeError, match=re.escape(told)):
+            read_recipe(path, settings)
+    with pytest.raises(RecipeError, match=r"second\.\w+ is missing"):
+        read_recipe(BOSS, ["second.encoder=conformer"])
+
+
 def test_the_sample_among_the_peers_is_simple() -> None:
     assert read_recipe(FOLDER / "peers/sample.toml") == read_recipe(FOLDER / "simple.toml")
 
@@ -90,12 +112,11 @@ def test_the_sample_among_the_peers_is_simple() -> None:
     [
         (["model.stem=linear"], "subsampling = 2 needs a stem"),
         (["model.head=linear", "model.sub_centres=2"], "sub_centres are cosines"),
-        (["model.embedding=batch_norm"], "d_embedding must be 512"),
+        (["model.embedding=batch_norm"], "d_embedding must be 6144"),
         (["model.groups=3"], "no multiple of groups 3"),
         (["fine_tuning.steps=70000"], "fine_tuning.steps is more than schedule.steps"),
     ],
 )
 def test_parts_that_do_not_fit_are_told(settings: list[str], told: str) -> None:
-    path = FOLDER / ("champion.toml" if "groups" in settings[0] else "boss.toml")
     with pytest.raises(RecipeError, match=told):
-        read_recipe(path, settings)
+        read_recipe(FOLDER / "champion.toml", settings)

@@ -11,15 +11,15 @@ from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.sessions import cluster, cluster_sessions, nearest_of_speaker
 
 
-def guess(packed: Packed, folds: int) -> np.ndarray:
+def guess(packed: Packed) -> np.ndarray:
     described = describe_channels(packed, packed.train)
-    return cluster_sessions(described, packed.labels[packed.train], folds, lambda done, total: None)
+    return cluster_sessions(described, packed.labels[packed.train], lambda done, total: None)
 
 
 def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path) -> None:
     with (corpus / "sessions.csv").open() as file:
         true = {row["Id"]: row["Session"] for row in csv.DictReader(file)}
-    guessed = guess(packed, 3)
+    guessed = guess(packed)
     labels = packed.labels[packed.train]
     truth = np.array([true[packed.ids[row]] for row in packed.train])
     scores = [adjusted_rand_score(truth[labels == s], guessed[labels == s]) for s in range(4)]
@@ -27,7 +27,7 @@ def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path)
 
 
 def test_sessions_never_span_speakers(packed: Packed) -> None:
-    guessed = guess(packed, 2)
+    guessed = guess(packed)
     labels = packed.labels[packed.train]
     assert all(len(set(labels[guessed == s])) == 1 for s in set(guessed))
     assert all(len(set(guessed[labels == s])) >= 2 for s in range(4))

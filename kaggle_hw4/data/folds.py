@@ -75,6 +75,8 @@ def make_folds(
 
     `by` "utterance" deals out single utterances, as everybody does; `by` "session" keeps the
     utterances of a guessed session together, so that validation hears sessions never trained on.
+    With more folds than a speaker has sessions, some of the folds validate others alone: more is
+    trained on, and less told by a single fold.
     """
     labels = packed.labels[packed.train]
     if not 2 <= count <= len(labels):
@@ -86,7 +88,7 @@ def make_folds(
         from kaggle_hw4.data.sessions import cluster_sessions, nearest_of_speaker
 
         described = describe_channels(packed, packed.train)
-        session = cluster_sessions(described, labels, count, progress)
+        session = cluster_sessions(described, labels, progress)
     elif by == "utterance":
         session = np.arange(len(labels))
     else:

@@ -19,7 +19,6 @@ FEWEST = 5  # sessions of a speaker with utterances enough
 def cluster_sessions(
     described: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
-    folds: int,
     progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.int64]:
     """A session number, unique over all speakers, for each of n channels (n, d), which
@@ -27,15 +26,15 @@ def cluster_sessions(
 
     Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
     method; the number of sessions is the one with the highest mean silhouette (Rousseeuw 1987)
-    among those that are no fewer than `folds`, nor than 5. Without that bound the silhouette asks
-    for too few, and merged sessions leave only unlike ones to be held out: validation then reads
-    too low (docs/LOG.md).
+    among those that are no fewer than 5. Without that bound the silhouette asks for too few, and
+    merged sessions leave only unlike ones to be held out: validation then reads too low
+    (docs/LOG.md).
     """
     sessions = np.full(len(labels), -1, np.int64)
     following, speakers = 0, np.unique(labels)
     for done, label in enumerate(speakers):
         rows = np.flatnonzero(labels == label)
-        found = cluster(described[rows], max(folds, FEWEST))
+        found = cluster(described[rows], FEWEST)
         sessions[rows] = following + found
         following += int(found.max()) + 1
         progress(done + 1, len(speakers))

@@ -44,12 +44,14 @@ __all__ = ["SpeakerClassifier", "build_model", "count_parameters"]
 
 def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerClassifier:
     """The classifier that `recipe` describes, with weights drawn from torch's global generator."""
-    copies = range(recipe.model.copies)
-    return SpeakerClassifier(build_network(recipe, n_speakers, n_mels) for _ in copies)
+    return SpeakerClassifier(
+        build_network(recipe, model, n_speakers, n_mels)
+        for model in recipe.models
+        for _ in range(model.copies)
+    )
 
 
-def build_network(recipe: Recipe, n_speakers: int, n_mels: int) -> SpeakerNetwork:
-    model = recipe.model
+def build_network(recipe: Recipe, model: AnyModel, n_speakers: int, n_mels: int) -> SpeakerNetwork:
     encoder = build_encoder(model, n_mels)
     pooling = POOLINGS[model.pooling](model.d_encoded)
     embedding = EMBEDDINGS[model.embedding](model.d_pooled, model.d_embedding)
@@ -59,7 +61,12 @@ def build_network(recipe: Recipe, n_speakers: int, n_mels: int) -> SpeakerNetwor
         else nn.Linear(model.d_embedding, n_speakers)
     )
     return SpeakerNetwork(
-        Frontend(recipe.features.normalisation), encoder, pooling, embedding, head
+        Frontend(recipe.features.normalisation),
+        encoder,
+        pooling,
+        embedding,
+        head,
+        model.d_embedding,
     )
 
 

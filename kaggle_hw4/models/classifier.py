@@ -68,8 +68,10 @@ class SpeakerNetwork(nn.Module):
         pooling: nn.Module,
         embedding: nn.Module,
         head: nn.Module,
+        d_embedding: int,
     ) -> None:
         super().__init__()
+        self.d_embedding = d_embedding
         self.frontend = frontend
         self.encoder = encoder
         self.pooling = pooling
@@ -93,7 +95,7 @@ class SpeakerNetwork(nn.Module):
 
 
 class SpeakerClassifier(nn.Module):
-    """Networks of one kind side by side, from different random starts; their mean logits count.
+    """Networks side by side, from different random starts; their mean logits count.
 
     A network that has heard a speaker a few times is sure of much that chance gave it, and another
     is sure of other things (deep ensembles, Lakshminarayanan et al. 2017). Each is trained as if it
@@ -105,17 +107,18 @@ class SpeakerClassifier(nn.Module):
         self.networks: Sequence[SpeakerNetwork] = nn.ModuleList(networks)  # type: ignore[assignment]
 
     def embed(self, features: Tensor, mask: Tensor) -> Tensor:
-        """The networks' speaker embeddings side by side, (B, copies · d_embedding), float32."""
+        """The networks' speaker embeddings side by side, (B, sum of their d_embedding), float32."""
         return torch.cat([network.embed(features, mask) for network in self.networks], -1)
 
     def head(self, embedded: Tensor) -> Tensor:
         """Plain logits (B, C) of what `embed` returns."""
-        parts = embedded.chunk(len(self.networks), -1)
+        widths = [network.d_embedding for network in self.networks]
+        parts: tuple[Tensor, ...] = torch.split(embedded, widths, -1)
         logits = [n.head(part) for n, part in zip(self.networks, parts, strict=True)]
         return torch.stack(logits).mean(0)
 
     def each(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Every network's own logits, (copies, B, C)."""
+        """Every network's own logits, (networks, B, C)."""
         return torch.stack([network(features, mask) for network in self.networks])
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def train_step(state: State, batches: Batches) -> None:
     batch = batches.at(step)
     state.model.train()
     with autocast(batches.store.device):
-        logits = state.model.each(batch.features, batch.mask)  # (copies, B, C)
+        logits = state.model.each(batch.features, batch.mask)  # (networks, B, C)
     losses = torch.stack([batch_loss(own, batch, recipe, step) for own in logits])
     state.optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()  # type: ignore[no-untyped-call]

@@ -53,7 +53,7 @@ class Plan:
     def made_of(self) -> dict[str, Any]:
         return {
             "variant": self.variant,
-            "recipe": self.base.model_dump(),
+            "recipe": self.base.sections(),
             "space": self.space.dump(),
             "corpus": self.packed.hash,
             "folds": {"name": self.folds.name, "hash": self.folds.hash},

@@ -12,7 +12,7 @@
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +93,7 @@ class Space:
 
     def suggest(self, trial: optuna.Trial, base: Recipe) -> Recipe:
         """Draw every active parameter and lay it over `base`; RecipeError when they clash."""
-        values, chosen = base.model_dump(), dict[str, Any]()
+        values, chosen = base.sections(), dict[str, Any]()
         for name, parameter in self.parameters.items():
             section, key = name.split(".", 1)
             if parameter.active(chosen):
@@ -104,7 +104,7 @@ class Space:
 
     def locate(self, recipe: Recipe) -> dict[str, Any]:
         """The parameters of `recipe` as a point of this space; RecipeError when it is outside."""
-        values, chosen = recipe.model_dump(), dict[str, Any]()
+        values, chosen = recipe.sections(), dict[str, Any]()
         for name, parameter in self.parameters.items():
             section, key = name.split(".", 1)
             if parameter.active(chosen):
@@ -142,7 +142,7 @@ class Space:
 
 def read_space(path: Path, base: Recipe) -> Space:
     """The space in `path`, checked against the recipe that it varies, or RecipeError."""
-    known = {f"{s}.{k}" for s, keys in base.model_dump().items() for k in keys}
+    known = {f"{s}.{k}" for s, keys in base.sections().items() for k in keys}
     parameters: dict[str, Int | Float | Categorical] = {}
     for name, table in _tables(read_toml(path)):
         where = f"{path.name}: {name}"
@@ -197,8 +197,8 @@ def _values(
     if isinstance(parameter, Int):
         return list(range(parameter.low, parameter.high + 1, parameter.step))
     section, _, key = name.partition(".")
-    own = base.model_dump().get(section, {}).get(key)
-    values = parameter.choices if isinstance(parameter, Categorical) else [own]
+    own = base.sections().get(section, {}).get(key)
+    values: Sequence[Any] = parameter.choices if isinstance(parameter, Categorical) else [own]
     if not all(isinstance(value, int) and value > 0 for value in values):
         raise RecipeError(f"{where}: multiple_of {name} is no whole number")
     return [int(value) for value in values]
