@@ -163,7 +163,8 @@ def test_dropout_reaches_the_attention_itself() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dropout_reaches_every_layer(variant: str) -> None:
-    model = build_model(tiny(variant, "model.dropout=0.375"), 4)
+    settings = ["second.dropout=0.375"] if variant == "champion" else []
+    model = build_model(tiny(variant, "model.dropout=0.375", *settings), 4)
     rates = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
     if variant in ("simple", "medium"):  # a Conformer has it on its residuals alone
         rates += [m.dropout for m in model.modules() if isinstance(m, SelfAttention)]

@@ -1,7 +1,7 @@
 """Recipes are complete, strict, and say what is wrong with them."""
 
-import tomllib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
