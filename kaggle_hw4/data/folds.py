@@ -88,7 +88,7 @@ def make_folds(
         from kaggle_hw4.data.sessions import cluster_sessions, nearest_of_speaker
 
         described = describe_channels(packed, packed.train)
-        session = cluster_sessions(described, labels, progress)
+        session = cluster_sessions(described, labels, lambda done, n: progress(done, 2 * n))
     elif by == "utterance":
         session = np.arange(len(labels))
     else:
@@ -99,23 +99,29 @@ def make_folds(
     part, purged = np.full(len(fold), -1), np.zeros((len(fold), count), bool)
     if by == "session":
         part = deal_parts(labels, fold, seed)
-        kin = find_kin(packed, labels, nearest_of_speaker(described, labels))
+        nearest = nearest_of_speaker(described, labels)
+        kin = find_kin(packed, labels, nearest, lambda done, n: progress(n + done, 2 * n))
         purged = purge(kin, labels, fold, count)
     name = table_name(by, count, seed)
     return Folds(name, by, count, seed, packed.hash, fold, session, part, purged)
 
 
 def find_kin(
-    packed: Packed, labels: npt.NDArray[np.int64], nearest: npt.NDArray[np.int64]
+    packed: Packed,
+    labels: npt.NDArray[np.int64],
+    nearest: npt.NDArray[np.int64],
+    progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.int64]:
     """Pairs (m, 2) of rows, of which none may be trained on where the other is validated: each
     row and the two `nearest` it (n, 2), and the twins, either way.
     """
     pairs = [(row, int(other)) for row, others in enumerate(nearest) for other in others]
-    for label in np.unique(labels):
+    speakers = np.unique(labels)
+    for done, label in enumerate(speakers):
         rows = np.flatnonzero(labels == label)
         for i, j in find_twins(packed, rows):
             pairs += [(int(rows[i]), int(rows[j])), (int(rows[j]), int(rows[i]))]
+        progress(done + 1, len(speakers))
     return np.array(pairs, np.int64)
 
 
