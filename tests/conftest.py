@@ -21,6 +21,7 @@ __all__ = ["board"]
 VARIANTS = ("simple", "medium", "strong", "boss", "champion")
 NARROW = (
     "model.copies=1",
+    "predict.neighbours=0",
     "model.d_model=16",
     "model.n_layers=1",
     "model.d_embedding=16",
