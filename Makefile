@@ -54,7 +54,7 @@ submit: setup ## Blend runs/*, check, forecast and send to Kaggle (TO=local: a d
 
 LADDER := build/ladder
 # Seconds of one core a run, for a second table of equal time; 0: none.
-BUDGET ?= 0
+BUDGET ?= 90
 ladder: $(LADDER)/real/folds/session6.csv $(LADDER)/synthetic/folds/session6.csv ## Train peers and ours, three seeds each: docs/ladder.md (hours)
 	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGET) \
 	  --corpus "EN150 cut to 60 speakers: real speech" $(LADDER)/real $(LADDER)/real/corpus/truth.csv 700 \

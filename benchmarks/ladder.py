@@ -54,7 +54,10 @@ to what two CPU cores train in minutes. Three seeds; seed *i* holds out session 
 - *heard*: a tenth of the sessions trained on, held out: what a random split promises.
 - *session*: whole guessed sessions, held out, with nothing trained on that is near them.
 - *unseen*: the test set's sessions, scored by truth.csv after everything was trained.
-- A step's standard error: seeds and speakers drawn anew together, 2,000 times.
+- A step's standard error, and that of session - unseen: seeds and speakers drawn anew together,
+  2,000 times.
+- `boss` and `champion` let an utterance's neighbours in the same set have a say, and are several
+  networks; the rows below them tell what is left without the one, and without either.
 - `peers/sample` is `simple`. Seconds are of one thread, beside other work.
 """
 
