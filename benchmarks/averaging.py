@@ -6,7 +6,6 @@ Each plan against the whole utterance, out of fold and on the unseen sessions of
 no say in anything); intervals by a bootstrap over speakers. The runs are left as they are.
 """
 
-import csv
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.ensemble.evaluate import paired
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.kaggle.submissions import read_submission
 from kaggle_hw4.models import build_model
 from kaggle_hw4.recipe import Predict
 from kaggle_hw4.runs import Run
@@ -63,8 +63,8 @@ def describe(plan: Predict) -> str:
 
 
 def test_labels(packed: Packed, truth: Path) -> np.ndarray:
-    with truth.open(newline="") as file:
-        named = dict(list(csv.reader(file))[1:])
+    """The labels (N,) of the test utterances, by the file of answers."""
+    named = dict(read_submission(truth))
     return np.array([packed.speakers.index(named[packed.ids[row]]) for row in packed.test])
 
 

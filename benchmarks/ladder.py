@@ -7,7 +7,6 @@ docs/ladder.md, a section for each corpus.
 """
 
 import argparse
-import csv
 import dataclasses
 import math
 import os
@@ -21,11 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from ladder_report import OURS, PEERS, Judged, Result, summary, table
+from averaging import test_labels
+from ladder_report import PEERS, Judged, Result, summary, table
 
 from kaggle_hw4.data.folds import Folds, find_folds
 from kaggle_hw4.data.packed import Packed, open_packed
 from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.ensemble.members import LADDER
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models import build_model, count_parameters
@@ -78,33 +79,37 @@ class Corpus:
     def open(cls, name: str, workspace: str, truth: str, steps: str) -> "Corpus":
         place = Workspace.at(Path(workspace))
         packed = open_packed(place.packed)
-        with Path(truth).open(newline="") as file:
-            answers = {row["Id"]: row["Category"] for row in csv.DictReader(file)}
-        speaker = [packed.speakers.index(answers[packed.ids[row]]) for row in packed.test]
         folds = find_folds(place.folds, packed, SPLIT)
         store = FrameStore(packed, torch.device("cpu"))
-        return cls(name, place, packed, folds, store, np.array(speaker), int(steps))
+        return cls(name, place, packed, folds, store, test_labels(packed, Path(truth)), int(steps))
 
 
 def main() -> None:
     arguments = parse()
-    parts, recipes = [INTRODUCTION], (*OURS, *PEERS)
+    parts, recipes = [INTRODUCTION], (*LADDER, *PEERS)
     for found in arguments.corpus:
         corpus = Corpus.open(*found)
         steps = dict.fromkeys(recipes, corpus.steps)
-        train_all(corpus.place, steps, arguments.jobs)
-        results = collect(corpus, steps)
-        parts += [heading(corpus), f"### {corpus.steps:,} steps of {BATCH} segments each\n"]
-        parts += [table(results), "", summary(results), ""]
-        if arguments.seconds and len(recipes) > len(OURS):
+        results = measure(corpus, steps, arguments.jobs)
+        title = f"{corpus.steps:,} steps of {BATCH} segments each"
+        parts += [heading(corpus), *section(title, results)]
+        if arguments.seconds and len(recipes) > len(LADDER):
             trained = {r.name: r for r in results if r.name in steps}
             steps = {n: in_time(r, arguments.seconds) for n, r in trained.items()}
-            train_all(corpus.place, steps, arguments.jobs)
-            results = collect(corpus, steps)
-            parts += [f"### About {arguments.seconds:g} s of one core each\n"]
-            parts += [table(results), "", summary(results), ""]
+            results = measure(corpus, steps, arguments.jobs)
+            parts += section(f"About {arguments.seconds:g} s of one core each", results)
         arguments.out.write_text("\n".join(parts), encoding="utf-8")
-        recipes = OURS  # on the other corpora: is the ladder still one?
+        recipes = LADDER  # on the other corpora: is the ladder still one?
+
+
+def measure(corpus: Corpus, steps: dict[str, int], jobs: int) -> list[Result]:
+    """Train what is missing, and judge all of it."""
+    train_all(corpus.place, steps, jobs)
+    return collect(corpus, steps)
+
+
+def section(title: str, results: Sequence[Result]) -> list[str]:
+    return [f"### {title}\n", table(results), "", summary(results), ""]
 
 
 def in_time(result: Result, seconds: float) -> int:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-OURS = ("simple", "medium", "strong", "boss", "champion")
+from kaggle_hw4.ensemble.members import LADDER
+
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 DRAWS = 2000  # of the bootstrap
 
@@ -65,7 +66,7 @@ def summary(results: Sequence[Result]) -> str:
     """The steps of the ladder with their errors, the errors' ratios, the rank correlations."""
     named = {r.name: r for r in results}
     lines = []
-    for below, above in itertools.pairwise(OURS):
+    for below, above in itertools.pairwise(LADDER):
         gain, error = step(named[above], named[below])
         lines.append(
             f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "

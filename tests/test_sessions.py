@@ -34,7 +34,7 @@ def test_sessions_never_span_speakers(packed: Packed) -> None:
 
 
 def test_two_utterances_are_two_sessions() -> None:
-    assert cluster(np.zeros((2, 80), np.float32), at_least=3).tolist() == [0, 1]
+    assert cluster(np.zeros((2, 80), np.float32)).tolist() == [0, 1]
 
 
 def test_the_nearest_are_others_of_the_same_speaker() -> None:

@@ -75,12 +75,13 @@ def _blend(value: dict[str, Any]) -> Any:
 
 
 def _differences(value: dict[str, Any]) -> Any:
-    rows = [
-        (f"{value['method']} less {name}", *_paired(found))
-        for name, found in value["differences"].items()
-    ]
-    columns = ("difference", "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
-    return table(columns, rows)
+    found = {f"{value['method']} less {k}": v for k, v in value["differences"].items()}
+    return _paired_table("difference", found)
+
+
+def _paired_table(heading: str, found: dict[str, dict[str, float]]) -> Any:
+    columns = (heading, "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
+    return table(columns, [(name, *_paired(one)) for name, one in found.items()])
 
 
 def _disagreement(value: dict[str, Any]) -> Any:
@@ -146,12 +147,8 @@ def _compared(value: dict[str, Any]) -> Any:
     rows = [(r["path"], len(r["members"]), *_accuracy(r)) for r in value["runs"]]
     title = f"Out of fold by {value['by']}, {value['runs'][0]['n']:,} utterances"
     columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %", "")
-    found = value["first_less_second"]
-    columns_of_difference = ("", "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
-    return Group(
-        table(columns, rows, title),
-        table(columns_of_difference, [("first less second", *_paired(found))]),
-    )
+    difference = {"first less second": value["first_less_second"]}
+    return Group(table(columns, rows, title), _paired_table("", difference))
 
 
 def submit(

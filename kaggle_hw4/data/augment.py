@@ -128,7 +128,7 @@ def loudness(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def own_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Each band's mean (B, 1, n_mels) over the real frames; x is zero in the padding."""
+    """Each band's mean (B, 1, n_mels) over the real frames."""
     x = x.masked_fill(~mask.unsqueeze(-1), 0)
     return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
 

@@ -14,6 +14,7 @@ from kaggle_hw4.data.segments import (
     IntArray,
     Segments,
     draw_segments,
+    draw_starts,
     segment_length,
 )
 from kaggle_hw4.recipe import Recipe
@@ -75,8 +76,7 @@ class Batches:
             labels = batch.labels.roll(1, 0)
         else:
             rows = self._other_sessions(segments.rows, random)
-            spare = np.maximum(self.store.packed.lengths[rows] - segments.lengths, 0)
-            starts = (random.random(size) * (spare + 1)).astype(np.int64)
+            starts = draw_starts(random, self.store.packed.lengths[rows], segments.lengths)
             features, mask = self.store.gather(Segments(rows, starts, segments.lengths))
             labels = batch.labels
         mixed = random.random(size) < augment.mixup

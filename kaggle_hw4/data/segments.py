@@ -41,9 +41,16 @@ def draw_segments(
     for e in np.unique(epoch):
         order = np.random.default_rng([seed, ORDER, int(e)]).permutation(rows)
         chosen[epoch == e] = order[place[epoch == e]]
-    spare = np.maximum(lengths[chosen] - frames, 0)
-    start = np.random.default_rng([seed, CROPS, step]).random(batch_size) * (spare + 1)
-    return Segments(chosen, start.astype(np.int64), np.full(batch_size, frames))
+    size = np.full(batch_size, frames)
+    random = np.random.default_rng([seed, CROPS, step])
+    return Segments(chosen, draw_starts(random, lengths[chosen], size), size)
+
+
+def draw_starts(random: np.random.Generator, lengths: IntArray, frames: IntArray) -> IntArray:
+    """Where segments of so many `frames` start, anywhere in utterances of such `lengths`; (B,)."""
+    spare = np.maximum(lengths - frames, 0)
+    starts: IntArray = (random.random(len(lengths)) * (spare + 1)).astype(np.int64)
+    return starts
 
 
 def segment_length(seed: int, step: int, recipe: Recipe) -> int:

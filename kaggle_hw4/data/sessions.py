@@ -34,7 +34,7 @@ def cluster_sessions(
     following, speakers = 0, np.unique(labels)
     for done, label in enumerate(speakers):
         rows = np.flatnonzero(labels == label)
-        found = cluster(described[rows], FEWEST)
+        found = cluster(described[rows])
         sessions[rows] = following + found
         following += int(found.max()) + 1
         progress(done + 1, len(speakers))
@@ -57,10 +57,10 @@ def nearest_of_speaker(
     return found
 
 
-def cluster(descriptors: npt.NDArray[np.float32], at_least: int) -> npt.NDArray[np.int64]:
-    """Cluster numbers (n,) of descriptors (n, d): `at_least` so many where n allows it, else 2."""
+def cluster(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Cluster numbers (n,) of descriptors (n, d): FEWEST or more where n allows it, 2 at least."""
     n = len(descriptors)
-    fewest = max(2, min(at_least, n // 3))
+    fewest = max(2, min(FEWEST, n // 3))
     if n <= fewest:
         return np.arange(n)
     best, best_score = np.zeros(n, np.int64), -np.inf
