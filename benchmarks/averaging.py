@@ -16,7 +16,7 @@ import torch
 from kaggle_hw4.data.folds import find_folds
 from kaggle_hw4.data.packed import Packed, open_packed
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.ensemble.evaluate import paired
+from kaggle_hw4.evaluate import paired
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.kaggle.submissions import read_submission

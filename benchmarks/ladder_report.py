@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from kaggle_hw4.ensemble.members import LADDER
+from kaggle_hw4.evaluate import even_weights
 
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 DRAWS = 2000  # of the bootstrap
@@ -16,14 +17,14 @@ DRAWS = 2000  # of the bootstrap
 
 @dataclass(frozen=True)
 class Judged:
-    """Which utterances (n,) a run got right, and whose (n,) they are."""
+    """Which utterances (n,) a run got right, and whose (n,) they are; speakers count alike."""
 
     right: np.ndarray
     speaker: np.ndarray
 
     @property
     def accuracy(self) -> float:
-        return float(self.right.mean())
+        return float(np.average(self.right, weights=even_weights(self.speaker)))
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,13 @@ def gap_error(result: Result) -> float:
 
 def redrawn(seeds: Sequence[Judged], seed: int) -> np.ndarray:
     """The mean (DRAWS,) of runs, seeds and speakers drawn anew together."""
-    random, speakers = np.random.default_rng(seed), np.unique(seeds[0].speaker)
+    random = np.random.default_rng(seed)
+    speakers = np.unique(np.concatenate([judged.speaker for judged in seeds]))
     sums, counts = (np.zeros((len(seeds), len(speakers))) for _ in range(2))
     for i, judged in enumerate(seeds):
-        place = np.searchsorted(speakers, judged.speaker)
-        np.add.at(sums[i], place, judged.right)
-        np.add.at(counts[i], place, 1)
+        place, weights = np.searchsorted(speakers, judged.speaker), even_weights(judged.speaker)
+        np.add.at(sums[i], place, weights * judged.right)
+        np.add.at(counts[i], place, weights)
     draws = []
     for _ in range(DRAWS):
         who = random.integers(0, len(speakers), len(speakers))

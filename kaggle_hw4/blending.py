@@ -170,7 +170,6 @@ def compare(workspace: Workspace, one: Path, other: Path) -> dict[str, Any]:
     """Two runs, or the uniform blends of two folders of runs, on the rows that both predicted."""
     from kaggle_hw4.ensemble.blend import stack_members
     from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
-    from kaggle_hw4.ensemble.evaluate import accuracy, paired
     from kaggle_hw4.ensemble.members import check_one_corpus, find_members
     from kaggle_hw4.runs import find_runs, finished
 
@@ -184,9 +183,13 @@ def compare(workspace: Workspace, one: Path, other: Path) -> dict[str, Any]:
     right = [mean_log_probability(part, uniform(len(part))).argmax(1) == stack.y for part in parts]
     return {
         "runs": [
-            {"path": workspace.shown(path), "members": [m.name for m in side], **accuracy(hits)}
+            {
+                "path": workspace.shown(path),
+                "members": [m.name for m in side],
+                **stack.accuracy(hits),
+            }
             for path, side, hits in zip((one, other), sides, right, strict=True)
         ],
         "by": sides[0][0].by,
-        "first_less_second": paired(right[0], right[1], stack.y),
+        "first_less_second": stack.paired(right[0], right[1]),
     }

@@ -3,13 +3,38 @@
 import numpy as np
 import pytest
 
-from kaggle_hw4.ensemble.evaluate import accuracy, mcnemar, paired
+from kaggle_hw4.evaluate import accuracy, even_weights, judge, mcnemar, paired
+
+
+def test_every_speaker_counts_the_same_in_every_fold() -> None:
+    speaker, fold = np.array([7, 7, 7, 2, 2, 7]), np.array([0, 0, 0, 0, 0, 1])
+    assert even_weights(speaker, fold).tolist() == [1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2, 1]
+    right = np.array([False, False, False, True, True, True])
+    assert accuracy(right, speaker, fold)["accuracy"] == pytest.approx(2 / 3)
+    assert accuracy(right, speaker)["accuracy"] == pytest.approx((1 / 4 + 1) / 2)
+    assert paired(right, ~right, speaker, fold)["difference"] == pytest.approx(1 / 3)
+
+
+def test_logits_are_judged_by_the_mean_over_speakers() -> None:
+    logits = np.log(np.array([[0.5, 0.5], [0.8, 0.2], [0.25, 0.75]], np.float32))
+    found = judge(logits, np.array([1, 1, 0]))
+    assert found["accuracy"] == 0
+    assert found["loss"] == pytest.approx(-(np.log(0.5 * 0.2) / 2 + np.log(0.25)) / 2)
+    assert judge(logits, np.array([0, 0, 1]))["accuracy"] == 1
+
+
+def test_speakers_known_as_a_whole_are_less_evidence() -> None:
+    speaker = np.repeat(np.arange(40), 25)
+    whole, mixed = speaker % 2 == 0, np.arange(1000) % 2 == 0
+    errors = [accuracy(right, speaker)["standard_error"] for right in (whole, mixed)]
+    assert errors[0] == pytest.approx(np.sqrt(0.25 / 39), rel=0.01)  # as of 40 utterances
+    assert errors[1] == pytest.approx(np.sqrt(0.25 / 1000), rel=0.01)
 
 
 def test_an_interval_holds_its_accuracy_and_narrows_with_n() -> None:
-    few, many = (accuracy(np.arange(n) % 4 > 0) for n in (100, 10_000))
+    few, many = (accuracy(np.arange(n) % 4 > 0, np.arange(n)) for n in (100, 10_000))
     assert few["low"] < few["accuracy"] == 0.75 < few["high"]
-    assert many["standard_error"] == pytest.approx(np.sqrt(0.75 * 0.25 / 10_000))
+    assert many["standard_error"] == pytest.approx(np.sqrt(0.75 * 0.25 / 10_000), rel=1e-3)
     assert many["high"] - many["low"] == pytest.approx(2 * 1.96 * many["standard_error"], rel=0.01)
 
 

@@ -8,12 +8,14 @@ from sklearn.metrics import adjusted_rand_score
 
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.sessions import cluster, cluster_sessions, nearest_of_speaker
+from kaggle_hw4.data.sessions import FEWEST, cluster, cluster_sessions, nearest_of_speaker
 
 
 def guess(packed: Packed) -> np.ndarray:
     described = describe_channels(packed, packed.train)
-    return cluster_sessions(described, packed.labels[packed.train], lambda done, total: None)
+    return cluster_sessions(
+        described, packed.labels[packed.train], FEWEST, lambda done, total: None
+    )
 
 
 def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path) -> None:
@@ -34,7 +36,16 @@ def test_sessions_never_span_speakers(packed: Packed) -> None:
 
 
 def test_two_utterances_are_two_sessions() -> None:
-    assert cluster(np.zeros((2, 80), np.float32)).tolist() == [0, 1]
+    assert cluster(np.zeros((2, 80), np.float32), FEWEST).tolist() == [0, 1]
+
+
+def test_there_are_as_many_sessions_as_folds_want_and_utterances_allow() -> None:
+    rng = np.random.default_rng(0)
+    two = np.repeat([0.0, 9.0], 12)[:, None] + rng.normal(size=(24, 3))
+    found = {fewest: len(set(cluster(two.astype(np.float32), fewest))) for fewest in (2, 6, 20)}
+    assert found[2] == 2
+    assert found[6] >= 6
+    assert 8 <= found[20] <= 12  # three utterances each, or two
 
 
 def test_the_nearest_are_others_of_the_same_speaker() -> None:

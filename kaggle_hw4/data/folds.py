@@ -75,8 +75,8 @@ def make_folds(
 
     `by` "utterance" deals out single utterances, as everybody does; `by` "session" keeps the
     utterances of a guessed session together, so that validation hears sessions never trained on.
-    With more folds than a speaker has sessions, some of the folds validate others alone: more is
-    trained on, and less told by a single fold.
+    Every speaker is guessed to have a session for every fold. A fold that passes some over promises
+    too little: those who are judged have less to train on than those who are not (docs/LOG.md).
     """
     labels = packed.labels[packed.train]
     if not 2 <= count <= len(labels):
@@ -85,10 +85,11 @@ def make_folds(
         )
     if by == "session":
         # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
-        from kaggle_hw4.data.sessions import cluster_sessions, nearest_of_speaker
+        from kaggle_hw4.data.sessions import FEWEST, cluster_sessions, nearest_of_speaker
 
         described = describe_channels(packed, packed.train)
-        session = cluster_sessions(described, labels, lambda done, n: progress(done, 2 * n))
+        fewest = max(count, FEWEST)
+        session = cluster_sessions(described, labels, fewest, lambda done, n: progress(done, 2 * n))
     elif by == "utterance":
         session = np.arange(len(labels))
     else:

@@ -13,12 +13,13 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
-FEWEST = 5  # sessions of a speaker with utterances enough
+FEWEST = 5  # sessions of a speaker with utterances enough, whatever the folds
 
 
 def cluster_sessions(
     described: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
+    fewest: int,
     progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.int64]:
     """A session number, unique over all speakers, for each of n channels (n, d), which
@@ -26,15 +27,15 @@ def cluster_sessions(
 
     Features alone decide. Within each speaker, the channel descriptors are clustered by Ward's
     method; the number of sessions is the one with the highest mean silhouette (Rousseeuw 1987)
-    among those that are no fewer than 5. Without that bound the silhouette asks for too few, and
-    merged sessions leave only unlike ones to be held out: validation then reads too low
-    (docs/LOG.md).
+    among those that are no fewer than `fewest`, where the utterances allow it. Without a bound the
+    silhouette asks for too few, and merged sessions leave only unlike ones to be held out:
+    validation then reads too low (docs/LOG.md).
     """
     sessions = np.full(len(labels), -1, np.int64)
     following, speakers = 0, np.unique(labels)
     for done, label in enumerate(speakers):
         rows = np.flatnonzero(labels == label)
-        found = cluster(described[rows])
+        found = cluster(described[rows], fewest)
         sessions[rows] = following + found
         following += int(found.max()) + 1
         progress(done + 1, len(speakers))
@@ -57,10 +58,10 @@ def nearest_of_speaker(
     return found
 
 
-def cluster(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Cluster numbers (n,) of descriptors (n, d): FEWEST or more where n allows it, 2 at least."""
+def cluster(descriptors: npt.NDArray[np.float32], fewest: int) -> npt.NDArray[np.int64]:
+    """Cluster numbers (n,) of descriptors (n, d): `fewest` or more where n allows, 2 at least."""
     n = len(descriptors)
-    fewest = max(2, min(FEWEST, n // 3))
+    fewest = max(2, min(fewest, n // 3))
     if n <= fewest:
         return np.arange(n)
     best, best_score = np.zeros(n, np.int64), -np.inf

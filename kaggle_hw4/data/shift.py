@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.folds import deal
 from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.sessions import cluster_sessions
+from kaggle_hw4.data.sessions import FEWEST, cluster_sessions
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +35,7 @@ def measure_shift(packed: Packed, progress: Callable[[int, int], None]) -> dict[
     """
     described = describe_channels(packed, range(len(packed.ids)))
     train, labels = described[packed.train], packed.labels[packed.train]
-    sessions = cluster_sessions(train, labels, progress)
+    sessions = cluster_sessions(train, labels, FEWEST, progress)
     # Held-out sets as large, beside what is left, as the test set is beside the training set.
     count = max(2, round(len(packed.ids) / len(packed.test)))
     near = nearest(train)

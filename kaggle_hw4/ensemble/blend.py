@@ -13,10 +13,10 @@ import numpy.typing as npt
 from scipy.special import log_softmax
 
 from kaggle_hw4.ensemble.combine import UNWEIGHTED, match_counts, mean_log_probability, uniform
-from kaggle_hw4.ensemble.evaluate import accuracy, disagreement, paired
 from kaggle_hw4.ensemble.members import Member
 from kaggle_hw4.ensemble.weights import FITS, shortlist, temperature
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.evaluate import accuracy, disagreement, paired
 
 Array = npt.NDArray[Any]
 METHODS = ("auto", "uniform", *FITS, *UNWEIGHTED)
@@ -47,6 +47,13 @@ class Stack:
     y: Array  # (n,)
     fold: Array  # (n,)
 
+    def accuracy(self, right: Array) -> dict[str, float]:
+        """What `right` (n,) says, every speaker counting the same in every fold."""
+        return accuracy(right, self.y, self.fold)
+
+    def paired(self, ours: Array, theirs: Array) -> dict[str, float]:
+        return paired(ours, theirs, self.y, self.fold)
+
 
 def blend(
     members: Sequence[Member],
@@ -63,22 +70,23 @@ def blend(
     stack = stack_members(members, labels)
     right = {name: scores.argmax(1) == stack.y for name, scores in _plain(stack, method)}
     right |= nested(stack, method)
-    name = choose(right, stack.y) if method == "auto" else method
+    name = choose(right, stack) if method == "auto" else method
     if name not in right:
         raise UsageError(f"--method {name}: there is one member alone: nothing to weigh")
     weights = _weights(stack, name)
     predicted = np.stack([one.argmax(1) for one in stack.logp])
     singles = predicted == stack.y
-    others = {"best single": singles[singles.mean(1).argmax()], **right}
+    judged = tuple(stack.accuracy(one) for one in singles)
+    others = {"best single": singles[np.argmax([one["accuracy"] for one in judged])], **right}
     return Blend(
         members=tuple(members),
         temperatures=stack.temperatures,
-        singles=tuple(accuracy(one) for one in singles),
-        candidates={k: accuracy(v) for k, v in right.items()},
+        singles=judged,
+        candidates={k: stack.accuracy(v) for k, v in right.items()},
         method="single" if len(members) == 1 else name,
         weights=tuple(float(w) for w in weights),
-        chosen=accuracy(right[name]),
-        differences={k: paired(right[name], v, stack.y) for k, v in others.items() if k != name},
+        chosen=stack.accuracy(right[name]),
+        differences={k: stack.paired(right[name], v) for k, v in others.items() if k != name},
         disagreement=disagreement(predicted),
         test_labels=_test_scores(members, stack.temperatures, name, weights, counts).argmax(1),
     )
@@ -139,10 +147,11 @@ def nested(stack: Stack, method: str) -> dict[str, Array]:
     return right
 
 
-def choose(right: Mapping[str, Array], y: Array) -> str:
+def choose(right: Mapping[str, Array], stack: Stack) -> str:
     """The best of the blends, or uniform unless that one is better by one standard error."""
-    best = max(right, key=lambda name: (right[name].mean(), name == "uniform"))
-    gain = paired(right[best], right["uniform"], y)
+    judged = {name: stack.accuracy(hits)["accuracy"] for name, hits in right.items()}
+    best = max(judged, key=lambda name: (judged[name], name == "uniform"))
+    gain = stack.paired(right[best], right["uniform"])
     return best if gain["difference"] > gain["standard_error"] else "uniform"
 
 

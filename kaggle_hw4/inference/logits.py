@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
-from scipy.special import log_softmax
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.segments import FrameStore, IntArray
+from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.evaluate import judge
 from kaggle_hw4.inference.precision import describe_device
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models import SpeakerClassifier, build_model
@@ -35,22 +33,12 @@ def write_predictions(
         values = predict_logits(model, store, rows, plan)
         logits = Logits(tuple(packed.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
-        judged[name] = evaluate(values, packed.labels[rows])
+        judged[name] = judge(values, packed.labels[rows])
     return {
         "predict": plan.model_dump() | describe_device(store.device),
         "validation": judged["oof"],
         "heard": judged.get("heard"),
         "sha256": sha256,
-    }
-
-
-def evaluate(logits: npt.NDArray[np.float32], labels: IntArray) -> dict[str, float]:
-    """Accuracy and cross-entropy (nat) of plain logits (n, C): no margin, no smoothing."""
-    own = np.arange(len(labels)), labels
-    return {
-        "accuracy": float((logits.argmax(1) == labels).mean()),
-        "loss": float(-log_softmax(logits, axis=1)[own].mean()),
-        "n": len(labels),
     }
 
 

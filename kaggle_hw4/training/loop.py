@@ -17,7 +17,8 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
 from kaggle_hw4.errors import RecipeError, UsageError
-from kaggle_hw4.inference.logits import evaluate, load_weights, write_predictions
+from kaggle_hw4.evaluate import judge
+from kaggle_hw4.inference.logits import load_weights, write_predictions
 from kaggle_hw4.inference.precision import autocast, describe_device, enough_memory
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models import build_model, count_parameters
@@ -143,7 +144,7 @@ def train_step(state: State, batches: Batches) -> None:
 def validate(state: State, store: FrameStore, rows: IntArray, run: Run) -> dict[str, float]:
     """Accuracy of the averaged weights on whole validation utterances; the best ones are kept."""
     logits = predict_logits(state.averaged, store, rows, WHOLE)
-    found = evaluate(logits, store.packed.labels[rows])
+    found = judge(logits, store.packed.labels[rows])
     if found["accuracy"] > state.best:
         state.best = found["accuracy"]
         state.best_sha256 = _write_weights(run, "best", state)
