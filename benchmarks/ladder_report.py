@@ -75,10 +75,7 @@ def summary(results: Sequence[Result]) -> str:
         )
     if peers := [named[p] for p in PEERS if p in named]:
         best = max(peers, key=lambda r: r.mean("unseen"))
-        for r in results:
-            if r.name.startswith(("boss", "champion")):
-                ratio = (1 - r.mean("unseen")) / (1 - best.mean("unseen"))
-                lines.append(f"- Error of {r.name} over the best peer's ({best.name}): {ratio:.2f}")
+        lines += [over(r, best) for r in results if r.name.startswith(("boss", "champion"))]
     whole = [r for r in results if "," not in r.name]  # not what stands behind a recipe
     for kind in ("session", "heard"):
         rho = spearmanr([r.mean(kind) for r in whole], [r.mean("unseen") for r in whole])
@@ -86,6 +83,11 @@ def summary(results: Sequence[Result]) -> str:
             f"- Spearman({kind}, unseen) over the {len(whole)} recipes: {rho.statistic:.2f}"
         )
     return "\n".join(lines)
+
+
+def over(ours: Result, peer: Result) -> str:
+    ratio = (1 - ours.mean("unseen")) / (1 - peer.mean("unseen"))
+    return f"- Error of {ours.name} over the best peer's ({peer.name}): {ratio:.2f}"
 
 
 def step(above: Result, below: Result) -> tuple[float, float]:

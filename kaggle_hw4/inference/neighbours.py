@@ -2,9 +2,10 @@
 
 A speaker's utterances of one session lie near each other, in the embedding (the voice) and in the
 channel (the room), nearer than a model's idea of *who* it is can be trusted: to tell who speaks in
-an unheard session is hard, to tell that the same one speaks again is easy. So log-probabilities are
-spread over the mutual nearest neighbours of the set that is predicted (label spreading, Zhou et al.
-2004, on what the model says in place of labels).
+an unheard session is hard, to tell that the same one speaks again is easy. So what the model says
+of an utterance is averaged with what it says of the mutual nearest neighbours in the set that is
+predicted: one step of label spreading (Zhou et al. 2004), on log-probabilities in place of labels.
+More steps let neighbours' neighbours in, who are others too often (docs/LOG.md).
 
 How far a neighbour is to be trusted, the set itself tells: where neighbours that near are of one
 mind about who speaks, they are of one speaker. Where the set has no two utterances of a session,
@@ -19,7 +20,6 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 SPREAD = 0.8  # share of trusted neighbours in what an utterance ends up with; the rest is its own
-ROUNDS = 10  # what is left then of a neighbour's neighbour's … voice is 0.8^10, a tenth
 CHUNK = 2048  # rows of the similarities at a time
 
 
@@ -38,11 +38,7 @@ def spread_over_neighbours(
     trust = trust_in(similarity, guess[nearest] == guess[:, None], mutual)
     spread = SPREAD * (1 - (1 - trust).prod(1, keepdim=True))
     share = trust / trust.sum(1, keepdim=True).clamp_min(torch.finfo(trust.dtype).tiny)
-    found = said
-    for _ in range(ROUNDS):
-        others = (share.unsqueeze(-1) * found[nearest]).sum(1)
-        found = (1 - spread) * said + spread * others
-    return found
+    return (1 - spread) * said + spread * (share.unsqueeze(-1) * said[nearest]).sum(1)
 
 
 def trust_in(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
