@@ -20,6 +20,8 @@ from tests.conftest import trained
 
 UNPACK = Path(__file__).parents[2] / "shared" / "corpora" / "unpack.py"
 SMALL = (
+    "model.copies=1",
+    "predict.neighbours=0",  # each utterance by itself: what is promised of one, and given
     "model.d_model=64",
     "model.d_embedding=64",
     "model.d_ffn=128",
