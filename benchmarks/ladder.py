@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from ladder_corpus import SPLIT, Corpus
-from ladder_report import PEERS, Judged, Result, over, summary, table
+from ladder_report import PEERS, Judged, Result, over, recipes_of, summary, table
 
 from kaggle_hw4.ensemble.members import LADDER
 from kaggle_hw4.inference.logits import load_weights
@@ -75,19 +75,16 @@ def main() -> None:
 
 def timed(corpus: Corpus, results: Sequence[Result], seconds: float, jobs: int) -> list[str]:
     """All of them in equal time, and the best peer in as much as the champion took."""
-    whole = {r.name: r for r in results if "," not in r.name}
-    champion, peer = whole["champion"], max((whole[p] for p in PEERS), key=by_session)
-    equal = measure(corpus, {n: in_time(r, seconds) for n, r in whole.items()}, jobs)
+    named = {r.name: r for r in recipes_of(results)}
+    champion = named["champion"]
+    peer = max((named[p] for p in PEERS), key=lambda r: r.mean("session"))
+    equal = measure(corpus, {n: in_time(r, seconds) for n, r in named.items()}, jobs)
     patient = measure(corpus, {peer.name: in_time(peer, champion.seconds)}, jobs)
     title = f"{peer.name}, the best peer by session, in as much time as champion took"
     return [
         *section(f"About {seconds:g} s of one core each", equal),
         *(f"### {title}\n", table(patient), "", over(champion, patient[0]), ""),
     ]
-
-
-def by_session(result: Result) -> float:
-    return result.mean("session")
 
 
 def measure(corpus: Corpus, steps: dict[str, int], jobs: int) -> list[Result]:

@@ -76,13 +76,18 @@ def summary(results: Sequence[Result]) -> str:
     if peers := [named[p] for p in PEERS if p in named]:
         best = max(peers, key=lambda r: r.mean("unseen"))
         lines += [over(r, best) for r in results if r.name.startswith(("boss", "champion"))]
-    whole = [r for r in results if "," not in r.name]  # not what stands behind a recipe
+    whole = recipes_of(results)
     for kind in ("session", "heard"):
         rho = spearmanr([r.mean(kind) for r in whole], [r.mean("unseen") for r in whole])
         lines.append(
             f"- Spearman({kind}, unseen) over the {len(whole)} recipes: {rho.statistic:.2f}"
         )
     return "\n".join(lines)
+
+
+def recipes_of(results: Sequence[Result]) -> list[Result]:
+    """Those of whole recipes, without what stands behind one."""
+    return [r for r in results if "," not in r.name]
 
 
 def over(ours: Result, peer: Result) -> str:

@@ -20,9 +20,9 @@ ROUNDS = 2000  # of the bootstrap
 
 def even_weights(speaker: Array, fold: Array | None = None) -> Floats:
     """Weights (n,) that give every `speaker` (n,) the same weight of 1 in every `fold` (n,)."""
-    cells = np.stack([speaker, np.zeros_like(speaker) if fold is None else fold])
-    _, cell, counts = np.unique(cells, axis=1, return_inverse=True, return_counts=True)
-    return np.asarray(1 / counts[cell.reshape(-1)])
+    cells = speaker if fold is None else speaker * (fold.max() + 1) + fold
+    _, cell, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    return np.asarray(1 / counts[cell])
 
 
 def judge(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:

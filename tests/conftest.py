@@ -1,9 +1,11 @@
 """A tiny synthetic corpus and tiny recipes: real parts of everything, in seconds."""
 
+import csv
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +70,22 @@ def trained(recipe: Recipe, packed: Packed, folds: Folds, runs: Path, **which: A
     made = job(recipe, packed, folds, runs, **which)
     train(made, torch.device("cpu"), Silent())
     return made.run
+
+
+def column(path: Path, name: str) -> dict[str, str]:
+    """A column of a table of utterances, by their ids."""
+    with path.open(newline="") as file:
+        return {row["Id"]: row[name] for row in csv.DictReader(file)}
+
+
+def agreement(packed: Packed, guessed: np.ndarray, corpus: Path) -> float:
+    """The adjusted Rand index of guessed and true sessions, the mean over speakers."""
+    from sklearn.metrics import adjusted_rand_score  # two seconds, which few tests need
+
+    session = column(corpus / "sessions.csv", "Session")
+    true = np.array([session[packed.ids[row]] for row in packed.train])
+    own = [packed.labels[packed.train] == s for s in range(len(packed.speakers))]
+    return float(np.mean([adjusted_rand_score(true[s], guessed[s]) for s in own]))
 
 
 @pytest.fixture(scope="session", autouse=True)

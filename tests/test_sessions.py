@@ -1,14 +1,13 @@
 """The session proxy finds sessions from the features alone."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import adjusted_rand_score
 
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.sessions import FEWEST, cluster, cluster_sessions, nearest_of_speaker
+from tests.conftest import agreement
 
 
 def guess(packed: Packed) -> np.ndarray:
@@ -19,13 +18,7 @@ def guess(packed: Packed) -> np.ndarray:
 
 
 def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path) -> None:
-    with (corpus / "sessions.csv").open() as file:
-        true = {row["Id"]: row["Session"] for row in csv.DictReader(file)}
-    guessed = guess(packed)
-    labels = packed.labels[packed.train]
-    truth = np.array([true[packed.ids[row]] for row in packed.train])
-    scores = [adjusted_rand_score(truth[labels == s], guessed[labels == s]) for s in range(4)]
-    assert np.mean(scores) > 0.6
+    assert agreement(packed, guess(packed), corpus) > 0.6
 
 
 def test_sessions_never_span_speakers(packed: Packed) -> None:

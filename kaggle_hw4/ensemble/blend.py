@@ -70,7 +70,8 @@ def blend(
     stack = stack_members(members, labels)
     right = {name: scores.argmax(1) == stack.y for name, scores in _plain(stack, method)}
     right |= nested(stack, method)
-    name = choose(right, stack) if method == "auto" else method
+    candidates = {name: stack.accuracy(hits) for name, hits in right.items()}
+    name = choose(candidates, right, stack) if method == "auto" else method
     if name not in right:
         raise UsageError(f"--method {name}: there is one member alone: nothing to weigh")
     weights = _weights(stack, name)
@@ -82,10 +83,10 @@ def blend(
         members=tuple(members),
         temperatures=stack.temperatures,
         singles=judged,
-        candidates={k: stack.accuracy(v) for k, v in right.items()},
+        candidates=candidates,
         method="single" if len(members) == 1 else name,
         weights=tuple(float(w) for w in weights),
-        chosen=stack.accuracy(right[name]),
+        chosen=candidates[name],
         differences={k: stack.paired(right[name], v) for k, v in others.items() if k != name},
         disagreement=disagreement(predicted),
         test_labels=_test_scores(members, stack.temperatures, name, weights, counts).argmax(1),
@@ -147,10 +148,11 @@ def nested(stack: Stack, method: str) -> dict[str, Array]:
     return right
 
 
-def choose(right: Mapping[str, Array], stack: Stack) -> str:
+def choose(
+    candidates: Mapping[str, dict[str, float]], right: Mapping[str, Array], stack: Stack
+) -> str:
     """The best of the blends, or uniform unless that one is better by one standard error."""
-    judged = {name: stack.accuracy(hits)["accuracy"] for name, hits in right.items()}
-    best = max(judged, key=lambda name: (judged[name], name == "uniform"))
+    best = max(right, key=lambda name: (candidates[name]["accuracy"], name == "uniform"))
     gain = stack.paired(right[best], right["uniform"])
     return best if gain["difference"] > gain["standard_error"] else "uniform"
 
