@@ -13,39 +13,41 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kaggle_hw4.data.corpus import Corpus, open_corpus
 from kaggle_hw4.data.folds import find_folds
-from kaggle_hw4.data.packed import Packed, open_packed
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.evaluate import paired
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.kaggle.submissions import read_submission
-from kaggle_hw4.models import build_model
-from kaggle_hw4.recipe import Predict
+from kaggle_hw4.metrics import paired
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.runs import Run
 
 AVERAGES = ("logits", "probabilities", "embeddings")
 LENGTHS = ([100], [200], [100, 200], [200, 10**9])  # the last: the whole utterance beside them
 PLANS = [WHOLE] + [
-    Predict(weights="averaged", segments=3, frames=frames, average=average, neighbours=0)
+    PredictionConfig(
+        weights="ema", segments=3, frames=frames, average=average, spreading_neighbours=0
+    )
     for frames in LENGTHS
     for average in AVERAGES
 ]
 
 
 def main(workspace: Path, truth: Path, runs: list[Path]) -> None:
-    packed = open_packed(workspace / "packed")
-    labels = test_labels(packed, truth)
+    corpus = open_corpus(workspace / "packed")
+    labels = test_labels(corpus, truth)
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for run in map(Run, runs):
         manifest = run.manifest()
-        folds = find_folds(workspace / "folds", packed, manifest["folds"]["name"])
-        model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
-        load_weights(model, run.folder / "averaged.safetensors")
-        store, out = FrameStore(packed, torch.device("cpu")), folds.validation(manifest["fold"])
+        folds = find_folds(workspace / "folds", corpus, manifest["folds"]["name"])
+        model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
+        load_weights(model, run.folder / "ema.safetensors")
+        store, out = FrameStore(corpus, torch.device("cpu")), folds.validation(manifest["fold"])
         for name, rows, y in (
-            ("out of fold", out, packed.labels[out]),
-            ("unseen", packed.test, labels),
+            ("out of fold", out, corpus.labels[out]),
+            ("unseen", corpus.test, labels),
         ):
             for plan in PLANS:
                 right = predict_logits(model, store, rows, plan).argmax(1) == y
@@ -58,14 +60,14 @@ def main(workspace: Path, truth: Path, runs: list[Path]) -> None:
         print(f"{name:<44} {right.mean():.4f} {100 * gain['difference']:+.2f} ({interval})")
 
 
-def describe(plan: Predict) -> str:
+def describe(plan: PredictionConfig) -> str:
     return "whole" if plan.segments == 0 else f"{plan.segments} x {plan.frames}, {plan.average}"
 
 
-def test_labels(packed: Packed, truth: Path) -> np.ndarray:
+def test_labels(corpus: Corpus, truth: Path) -> np.ndarray:
     """The labels (N,) of the test utterances, by the file of answers."""
     named = dict(read_submission(truth))
-    return np.array([packed.speakers.index(named[packed.ids[row]]) for row in packed.test])
+    return np.array([corpus.speakers.index(named[corpus.ids[row]]) for row in corpus.test])
 
 
 if __name__ == "__main__":

@@ -18,21 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ladder_corpus import SPLIT, Corpus
+from ladder_corpus import SPLIT, LadderCorpus
 from ladder_report import PEERS, Judged, Result, over, recipes_of, summary, table
 
 from kaggle_hw4.ensemble.members import LADDER
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import predict_logits
-from kaggle_hw4.models import build_model, count_parameters
-from kaggle_hw4.recipe import (
-    AnyModel,
-    AttentionModel,
-    ConvolutionalModel,
-    Predict,
-    Recipe,
-    read_recipe,
-)
+from kaggle_hw4.models.build import build_model, count_parameters
+from kaggle_hw4.networks import AnyNetwork, AttentionConfig, ConvolutionConfig
+from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
 from kaggle_hw4.runs import Run
 from kaggle_hw4.workspace import Workspace
 
@@ -63,23 +57,23 @@ def main() -> None:
     arguments = parse()
     parts, recipes = [INTRODUCTION], (*LADDER, *PEERS)
     for found in arguments.corpus:
-        corpus = Corpus.open(*found)
-        results = measure(corpus, dict.fromkeys(recipes, corpus.steps), arguments.jobs)
-        title = f"{corpus.steps:,} steps of {BATCH} segments each"
-        parts += [corpus.heading(), *section(title, results)]
+        case = LadderCorpus.open(*found)
+        results = measure(case, dict.fromkeys(recipes, case.steps), arguments.jobs)
+        title = f"{case.steps:,} steps of {BATCH} segments each"
+        parts += [case.heading(), *section(title, results)]
         if arguments.seconds and len(recipes) > len(LADDER):
-            parts += timed(corpus, results, arguments.seconds, arguments.jobs)
+            parts += timed(case, results, arguments.seconds, arguments.jobs)
         arguments.out.write_text("\n".join(parts), encoding="utf-8")
         recipes = LADDER  # on the other corpora: is the ladder still one?
 
 
-def timed(corpus: Corpus, results: Sequence[Result], seconds: float, jobs: int) -> list[str]:
+def timed(case: LadderCorpus, results: Sequence[Result], seconds: float, jobs: int) -> list[str]:
     """All of them in equal time, and the best peer in as much as the champion took."""
     named = {r.name: r for r in recipes_of(results)}
     champion = named["champion"]
     peer = max((named[p] for p in PEERS), key=lambda r: r.mean("session"))
-    equal = measure(corpus, {n: in_time(r, seconds) for n, r in named.items()}, jobs)
-    patient = measure(corpus, {peer.name: in_time(peer, champion.seconds)}, jobs)
+    equal = measure(case, {n: in_time(r, seconds) for n, r in named.items()}, jobs)
+    patient = measure(case, {peer.name: in_time(peer, champion.seconds)}, jobs)
     title = f"{peer.name}, the best peer by session, in as much time as champion took"
     return [
         *section(f"About {seconds:g} s of one core each", equal),
@@ -87,10 +81,10 @@ def timed(corpus: Corpus, results: Sequence[Result], seconds: float, jobs: int) 
     ]
 
 
-def measure(corpus: Corpus, steps: dict[str, int], jobs: int) -> list[Result]:
+def measure(case: LadderCorpus, steps: dict[str, int], jobs: int) -> list[Result]:
     """Train what is missing, and judge all of it."""
-    train_all(corpus.place, steps, jobs)
-    return collect(corpus, steps)
+    train_all(case.place, steps, jobs)
+    return collect(case, steps)
 
 
 def section(title: str, results: Sequence[Result]) -> list[str]:
@@ -130,30 +124,29 @@ def shrunk(recipe: Recipe, steps: int) -> list[str]:
         "schedule.steps": steps,
         "schedule.warmup_steps": steps // 10,
         "schedule.validate_every": steps,
-        "loss.margin_warmup": round(recipe.loss.margin_warmup * share),
-        "fine_tuning.steps": round(recipe.fine_tuning.steps * share),
+        "loss.margin_warmup_steps": round(recipe.loss.margin_warmup_steps * share),
+        "large_margin_fine_tuning.steps": round(recipe.large_margin_fine_tuning.steps * share),
     }
     if recipe.optimizer.ema_decay:
         values["optimizer.ema_decay"] = 0.99
-    if getattr(recipe.model, "norm", "") != "post":
+    if all(getattr(config, "norm", "") != "post" for config in recipe.networks):
         values["optimizer.learning_rate"] = 3 * recipe.optimizer.learning_rate
-        values |= shrunk_model("model", recipe.model)
-    if recipe.second:
-        values |= shrunk_model("second", recipe.second)
+        for i, config in enumerate(recipe.networks):
+            values |= shrunk_network(f"networks.{i}", config)
     return [f"{key}={value}" for key, value in values.items()]
 
 
-def shrunk_model(section: str, model: AnyModel) -> dict[str, Any]:
-    layers = -(-model.n_layers // 2) if model.encoder != "ecapa" else model.n_layers
-    width = model.d_model // 4
-    values = {"dropout": model.dropout / 4, "d_model": width, "n_layers": layers}
-    if isinstance(model, AttentionModel):
-        values["d_ffn"] = model.d_ffn // 4
-    if isinstance(model, ConvolutionalModel) and model.kernel_size > 7:
-        values["kernel_size"] = model.kernel_size // 2 | 1
-    small = model.model_copy(update={"d_model": width, "n_layers": layers})
-    keeps = model.embedding in ("none", "batch_norm")
-    values["d_embedding"] = small.d_pooled if keeps else model.d_embedding // 4
+def shrunk_network(section: str, config: AnyNetwork) -> dict[str, Any]:
+    layers = -(-config.n_layers // 2) if config.encoder != "ecapa" else config.n_layers
+    width = config.d_model // 4
+    values = {"dropout": config.dropout / 4, "d_model": width, "n_layers": layers}
+    if isinstance(config, AttentionConfig):
+        values["d_ffn"] = config.d_ffn // 4
+    if isinstance(config, ConvolutionConfig) and config.kernel_size > 7:
+        values["kernel_size"] = config.kernel_size // 2 | 1
+    small = config.model_copy(update={"d_model": width, "n_layers": layers})
+    keeps = config.embedding in ("none", "batch_norm")
+    values["d_embedding"] = small.d_pooled if keeps else config.d_embedding // 4
     return {f"{section}.{key}": value for key, value in values.items()}
 
 
@@ -173,58 +166,60 @@ def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
         )
 
 
-def collect(corpus: Corpus, steps: dict[str, int]) -> list[Result]:
+def collect(case: LadderCorpus, steps: dict[str, int]) -> list[Result]:
     """A row for every recipe, and for what stands behind the best ones."""
     results = []
     for name, count in steps.items():
-        path = corpus.place.variant(name)
+        path = case.place.variant(name)
         recipe = read_recipe(path, shrunk(read_recipe(path), count))
-        inputs = [corpus.packed.hash, corpus.folds.hash]
-        runs = [Run.of(corpus.place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
-        whole = result_of(name, count, runs, [stored(run, corpus) for run in runs])
+        inputs = [case.corpus.hash, case.folds.hash]
+        runs = [Run.of(case.place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
+        whole = result_of(name, count, runs, [stored(run, case) for run in runs])
         results.append(whole)
         alone = recipe.predict.model_copy(update={"neighbours": 0})
-        networks = sum(model.copies for model in recipe.models)
-        if recipe.predict.neighbours:
-            judged = [judge(run, corpus, alone, networks) for run in runs]
-            results.append(result_of(f"{name}, each utterance alone", count, runs, judged))
+        networks = sum(config.count for config in recipe.networks)
+        if recipe.predict.spreading_neighbours:
+            evaluated = [evaluate(run, case, alone, networks) for run in runs]
+            results.append(result_of(f"{name}, each utterance alone", count, runs, evaluated))
         if networks > 1:
-            judged = [judge(run, corpus, alone, 1) for run in runs]
-            one = result_of(f"{name}, its first network, alone", count, runs, judged)
-            first = build_model(recipe, len(corpus.packed.speakers)).networks[0]
+            evaluated = [evaluate(run, case, alone, 1) for run in runs]
+            one = result_of(f"{name}, its first network, alone", count, runs, evaluated)
+            first = build_model(recipe, len(case.corpus.speakers)).networks[0]
             share = {"parameters": count_parameters(first), "seconds": math.nan}
             results.append(dataclasses.replace(one, **share))
     return results
 
 
-def result_of(name: str, steps: int, runs: Sequence[Run], judged: Sequence[Sets]) -> Result:
+def result_of(name: str, steps: int, runs: Sequence[Run], evaluated: Sequence[Sets]) -> Result:
     said = [run.manifest() for run in runs]
     seconds = float(np.mean([m["seconds"] for m in said]))
-    heard, session, unseen = zip(*judged, strict=True)
-    return Result(name, said[0]["parameters"], seconds, steps, heard, session, unseen)
+    seen_session, session, unseen = zip(*evaluated, strict=True)
+    return Result(name, said[0]["parameters"], seconds, steps, seen_session, session, unseen)
 
 
-def stored(run: Run, corpus: Corpus) -> Sets:
+def stored(run: Run, case: LadderCorpus) -> Sets:
     """What the run's own logits got right: of the heard, the sessions held out, the unseen."""
-    said = [run.read_logits(name).values.argmax(1) for name in ("heard", "oof", "test")]
-    return compare(said, run, corpus)
+    said = [run.read_logits(name).values.argmax(1) for name in ("seen_session", "oof", "test")]
+    return compare(said, run, case)
 
 
-def judge(run: Run, corpus: Corpus, plan: Predict, networks: int) -> Sets:
+def evaluate(run: Run, case: LadderCorpus, plan: PredictionConfig, networks: int) -> Sets:
     """The same of the first `networks` of its networks under `plan`, predicted anew."""
-    packed, folds, fold = corpus.packed, corpus.folds, run.manifest()["fold"]
-    model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
+    corpus, folds, fold = case.corpus, case.folds, run.manifest()["fold"]
+    model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
     load_weights(model, run.folder / f"{plan.weights}.safetensors")
     model.networks = model.networks[:networks]
-    sets = (folds.heard(fold), folds.validation(fold), packed.test)
-    said = [predict_logits(model, corpus.store, rows, plan).argmax(1) for rows in sets]
-    return compare(said, run, corpus)
+    sets = (folds.seen_session(fold), folds.validation(fold), corpus.test)
+    said = [predict_logits(model, case.store, rows, plan).argmax(1) for rows in sets]
+    return compare(said, run, case)
 
 
-def compare(said: Sequence[np.ndarray], run: Run, corpus: Corpus) -> Sets:
-    packed, folds, fold = corpus.packed, corpus.folds, run.manifest()["fold"]
-    heard, session = (packed.labels[rows] for rows in (folds.heard(fold), folds.validation(fold)))
-    answers = (heard, session, corpus.speaker)
+def compare(said: Sequence[np.ndarray], run: Run, case: LadderCorpus) -> Sets:
+    corpus, folds, fold = case.corpus, case.folds, run.manifest()["fold"]
+    seen_session, session = (
+        corpus.labels[rows] for rows in (folds.seen_session(fold), folds.validation(fold))
+    )
+    answers = (seen_session, session, case.speaker)
     one, two, three = (Judged(s == a, a) for s, a in zip(said, answers, strict=True))
     return one, two, three
 

@@ -9,8 +9,8 @@ import torch
 from averaging import test_labels
 from sklearn.metrics import adjusted_rand_score
 
+from kaggle_hw4.data.corpus import Corpus, open_corpus
 from kaggle_hw4.data.folds import Folds, find_folds
-from kaggle_hw4.data.packed import Packed, open_packed
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.workspace import Workspace
 
@@ -18,12 +18,12 @@ SPLIT = "session6"
 
 
 @dataclass(frozen=True)
-class Corpus:
+class LadderCorpus:
     """A packed and split corpus in a workspace, with the answers of its test set."""
 
     name: str
     place: Workspace
-    packed: Packed
+    corpus: Corpus
     folds: Folds
     store: FrameStore
     speaker: np.ndarray  # (N,) labels of the test utterances
@@ -33,25 +33,25 @@ class Corpus:
     @classmethod
     def open(cls, name: str, workspace: str, truth: str, steps: str) -> "Corpus":
         place = Workspace.at(Path(workspace))
-        packed = open_packed(place.packed)
-        folds = find_folds(place.folds, packed, SPLIT)
-        store = FrameStore(packed, torch.device("cpu"))
-        speaker = test_labels(packed, Path(truth))
-        agreed = agreement(packed, folds, Path(truth).with_name("sessions.csv"))
-        return cls(name, place, packed, folds, store, speaker, agreed, int(steps))
+        corpus = open_corpus(place.corpus)
+        folds = find_folds(place.folds, corpus, SPLIT)
+        store = FrameStore(corpus, torch.device("cpu"))
+        speaker = test_labels(corpus, Path(truth))
+        agreed = agreement(corpus, folds, Path(truth).with_name("sessions.csv"))
+        return cls(name, place, corpus, folds, store, speaker, agreed, int(steps))
 
     def heading(self) -> str:
-        packed = self.packed
+        corpus = self.corpus
         return (
-            f"## {self.name}\n\n{len(packed.speakers)} speakers, {len(packed.train):,} training "
-            f"and {len(packed.test):,} test utterances. Guessed sessions agree with the true ones "
+            f"## {self.name}\n\n{len(corpus.speakers)} speakers, {len(corpus.train):,} training "
+            f"and {len(corpus.test):,} test utterances. Guessed sessions agree with the true ones "
             f"at an adjusted Rand index of {self.agreement:.2f}, the mean over speakers.\n"
         )
 
 
-def agreement(packed: Packed, folds: Folds, sessions: Path) -> float:
+def agreement(corpus: Corpus, folds: Folds, sessions: Path) -> float:
     """The adjusted Rand index of guessed and true sessions, the mean over speakers."""
     table = pd.read_csv(sessions, dtype=str).set_index("Id")["Session"]
-    true, labels = table[[packed.ids[row] for row in packed.train]].to_numpy(), packed.labels
-    speakers = [np.flatnonzero(labels[packed.train] == s) for s in range(len(packed.speakers))]
+    true, labels = table[[corpus.ids[row] for row in corpus.train]].to_numpy(), corpus.labels
+    speakers = [np.flatnonzero(labels[corpus.train] == s) for s in range(len(corpus.speakers))]
     return float(np.mean([adjusted_rand_score(true[s], folds.session[s]) for s in speakers]))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from kaggle_hw4.ensemble.members import LADDER
-from kaggle_hw4.evaluate import even_weights
+from kaggle_hw4.metrics import balanced_weights
 
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 DRAWS = 2000  # of the bootstrap
@@ -24,7 +24,7 @@ class Judged:
 
     @property
     def accuracy(self) -> float:
-        return float(np.average(self.right, weights=even_weights(self.speaker)))
+        return float(np.average(self.right, weights=balanced_weights(self.speaker)))
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Result:
     parameters: int
     seconds: float
     steps: int
-    heard: tuple[Judged, ...]
+    seen_session: tuple[Judged, ...]
     session: tuple[Judged, ...]
     unseen: tuple[Judged, ...]
 
     def accuracies(self, kind: str) -> np.ndarray:
-        return np.array([judged.accuracy for judged in getattr(self, kind)])
+        return np.array([evaluated.accuracy for evaluated in getattr(self, kind)])
 
     def mean(self, kind: str) -> float:
         return float(self.accuracies(kind).mean())
@@ -53,10 +53,13 @@ def table(results: Sequence[Result]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
-        spreads = [r.accuracies(kind) for kind in ("heard", "session", "unseen")]
+        spreads = [r.accuracies(kind) for kind in ("seen_session", "session", "unseen")]
         cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in spreads]
         gap, error = 100 * (r.mean("session") - r.mean("unseen")), 100 * gap_error(r)
-        cells += [f"{gap:+.1f} ± {error:.1f}", f"{100 * (r.mean('heard') - r.mean('unseen')):+.1f}"]
+        cells += [
+            f"{gap:+.1f} ± {error:.1f}",
+            f"{100 * (r.mean('seen_session') - r.mean('unseen')):+.1f}",
+        ]
         seconds = "–" if math.isnan(r.seconds) else f"{r.seconds:.0f}"
         row = (r.name, f"{r.parameters:,}", f"{r.steps:,}", seconds, *cells)
         lines.append(f"| {' | '.join(row)} |")
@@ -77,7 +80,7 @@ def summary(results: Sequence[Result]) -> str:
         best = max(peers, key=lambda r: r.mean("unseen"))
         lines += [over(r, best) for r in results if r.name.startswith(("boss", "champion"))]
     whole = recipes_of(results)
-    for kind in ("session", "heard"):
+    for kind in ("session", "seen_session"):
         rho = spearmanr([r.mean(kind) for r in whole], [r.mean("unseen") for r in whole])
         lines.append(
             f"- Spearman({kind}, unseen) over the {len(whole)} recipes: {rho.statistic:.2f}"
@@ -118,11 +121,14 @@ def gap_error(result: Result) -> float:
 def redrawn(seeds: Sequence[Judged], seed: int) -> np.ndarray:
     """The mean (DRAWS,) of runs, seeds and speakers drawn anew together."""
     random = np.random.default_rng(seed)
-    speakers = np.unique(np.concatenate([judged.speaker for judged in seeds]))
+    speakers = np.unique(np.concatenate([evaluated.speaker for evaluated in seeds]))
     sums, counts = (np.zeros((len(seeds), len(speakers))) for _ in range(2))
-    for i, judged in enumerate(seeds):
-        place, weights = np.searchsorted(speakers, judged.speaker), even_weights(judged.speaker)
-        np.add.at(sums[i], place, weights * judged.right)
+    for i, evaluated in enumerate(seeds):
+        place, weights = (
+            np.searchsorted(speakers, evaluated.speaker),
+            balanced_weights(evaluated.speaker),
+        )
+        np.add.at(sums[i], place, weights * evaluated.right)
         np.add.at(counts[i], place, weights)
     draws = []
     for _ in range(DRAWS):

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from kaggle_hw4.cli.output import table
 from kaggle_hw4.data.batches import Batches
-from kaggle_hw4.data.packed import open_packed, pack
+from kaggle_hw4.data.corpus import open_corpus, pack
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.data.synth import write_corpus
-from kaggle_hw4.inference.precision import choose_device
+from kaggle_hw4.device import choose_device
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models import build_model, count_parameters
+from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.synth.corpus import write_corpus
 from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.loop import train_step
 from kaggle_hw4.training.optimizer import make_optimizer
@@ -33,13 +33,13 @@ SPEAKERS = 600  # of the head; the frames come from 8 synthetic ones
 def main() -> None:
     device = choose_device("auto")
     with TemporaryDirectory() as name:
-        corpus, place = Path(name) / "corpus", Path(name) / "packed"
+        case, place = Path(name) / "corpus", Path(name) / "packed"
         rows = [
-            ("synth", seconds(lambda: write_corpus(corpus, speakers=8, frames=595)), "240 files"),
-            ("pack", seconds(lambda: pack(corpus, place)), "the same"),
-            ("open and verify", seconds(lambda: open_packed(place)), "the same"),
+            ("synth", seconds(lambda: write_corpus(case, speakers=8, frames=595)), "240 files"),
+            ("pack", seconds(lambda: pack(case, place)), "the same"),
+            ("open and verify", seconds(lambda: open_corpus(place)), "the same"),
         ]
-        store = FrameStore(open_packed(place), device)
+        store = FrameStore(open_corpus(place), device)
         for variant in ("simple", "medium", "strong", "boss", "champion"):
             rows += bench_variant(variant, store)
     title = f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
@@ -53,8 +53,8 @@ def bench_variant(variant: str, store: FrameStore) -> list[tuple[str, float, str
     model = build_model(recipe, SPEAKERS).to(store.device)
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
 
-    sessions = np.zeros(len(store.packed.train), np.int64)
-    batches = Batches(store, store.packed.train, sessions, recipe, seed=0)
+    sessions = np.zeros(len(store.corpus.train), np.int64)
+    batches = Batches(store, store.corpus.train, sessions, recipe, seed=0)
 
     def steps(count: int) -> None:
         for _ in range(count):
@@ -63,12 +63,12 @@ def bench_variant(variant: str, store: FrameStore) -> list[tuple[str, float, str
 
     steps(1)  # warm
     step = seconds(lambda: steps(STEPS)) / STEPS
-    predict = seconds(lambda: predict_logits(model, store, store.packed.test, WHOLE))
+    predict = seconds(lambda: predict_logits(model, store, store.corpus.test, WHOLE))
     segments = f"{recipe.segments.batch_size} segments of {recipe.segments.frames} frames"
     size = f"{count_parameters(model):,} parameters"
     return [
         (f"{variant}: a training step", step, f"{segments}, {size}"),
-        (f"{variant}: prediction", predict, f"{len(store.packed.test)} whole utterances"),
+        (f"{variant}: prediction", predict, f"{len(store.corpus.test)} whole utterances"),
     ]
 
 

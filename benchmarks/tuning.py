@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import optuna
 
-from kaggle_hw4.recipe import Schedule
+from kaggle_hw4.recipe import ScheduleConfig
 from kaggle_hw4.tuning.storage import quiet_optuna
 from kaggle_hw4.tuning.study import make_pruner, make_sampler, prune
 
-SCHEDULE = Schedule(steps=270, warmup_steps=0, validate_every=30)
+SCHEDULE = ScheduleConfig(steps=270, warmup_steps=0, validate_every=30)
 NOISE = 0.01  # of a validation of 2,000 utterances
 CLOSE = 0.99  # of the optimum, which is 1
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kaggle_hw4 import blending, stages, submitting
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.submissions import LABEL
-from kaggle_hw4.recipe import Count, Positive, read_recipe
-from kaggle_hw4.settings import Section, read_toml, validate
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.settings import Count, Positive, Section, read_toml, validate
+from kaggle_hw4.stages import ensemble, split, train
+from kaggle_hw4.stages import submit as submit_stage
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -85,20 +86,20 @@ Say = Callable[[str, str], None]  # (stage, what became of it)
 
 
 def prepare(
-    workspace: Workspace, plan: Pipeline, say: Say, progress: Callable[[str], stages.Progress]
+    workspace: Workspace, plan: Pipeline, say: Say, progress: Callable[[str], split.Progress]
 ) -> "Folds":
     """Dataset → packed corpus → folds."""
-    from kaggle_hw4.data.packed import pack
-    from kaggle_hw4.data.synth import write_corpus
+    from kaggle_hw4.data.corpus import pack
+    from kaggle_hw4.synth.corpus import write_corpus
 
     dataset = workspace.root / plan.data.dataset
     if plan.data.synth_speakers and not dataset.exists():
         write_corpus(dataset, speakers=plan.data.synth_speakers, progress=progress("synth"))
         say("synth", f"{plan.data.synth_speakers} speakers in {workspace.shown(dataset)}")
-    packed = pack(dataset, workspace.packed, progress=progress("pack"))
-    say("pack", f"{len(packed.train)} training and {len(packed.test)} test utterances")
+    corpus = pack(dataset, workspace.corpus, progress=progress("pack"))
+    say("pack", f"{len(corpus.train)} training and {len(corpus.test)} test utterances")
     by, count, seed = plan.split.by, plan.split.folds, plan.split.seed
-    folds, path = stages.split(workspace, by, count, seed, progress("split"))
+    folds, path = split.split(workspace, by, count, seed, progress("split"))
     say("split", f"{count} folds by {by} in {workspace.shown(path)}")
     return folds
 
@@ -112,12 +113,12 @@ def run_pipeline(
     runs = []
     for part in plan.train:
         chosen = None if part.folds == "all" else part.folds
-        what = stages.Training(part.variant, part.settings, folds.name, chosen, part.seeds)
-        for report in stages.train(workspace, what, device, monitor):
+        what = train.Training(part.variant, part.settings, folds.name, chosen, part.seeds)
+        for report in train.train(workspace, what, device, monitor):
             runs.append(Path(report["folder"]))
             found = report["validation"]
             say("train", f"{report['run']}: {found['accuracy']:.4f} of {found['n']} utterances")
-    made = blending.ensemble(workspace, runs, plan.ensemble.label)
+    made = ensemble.ensemble(workspace, runs, plan.ensemble.label)
     say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
     path = workspace.shown(path_of(workspace.submissions, made["version"]))
     score = _submit(workspace, plan.submit, made["version"])
@@ -133,4 +134,4 @@ def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any
     if board in entry.scores:
         return {"version": version, "to": submit.to, **entry.scores[board]}
     truth = workspace.root / submit.truth if submit.truth else None
-    return submitting.submit(workspace, version, submit.to, truth)
+    return submit_stage.submit(workspace, version, submit.to, truth)

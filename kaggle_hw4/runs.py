@@ -5,9 +5,9 @@
         metrics.jsonl        one line a report: loss, accuracy, validation, rate
         checkpoint.pt        all that a resumed training needs
         best.safetensors     the averaged weights where validation was highest
-        averaged.safetensors the averaged weights at the end
+        ema.safetensors the averaged weights at the end
         oof.safetensors      logits of the validation utterances
-        heard.safetensors    of those held out of the sessions trained on (folds by session)
+        seen_session.safetensors    of those held out of the sessions trained on (folds by session)
         test.safetensors     logits of the test utterances
         run.json             what made it; written last: its presence means done
 
@@ -61,7 +61,7 @@ class Manifest(BaseModel):
     folds: Table
     seconds: float
     validation: dict[str, int | float]
-    heard: dict[str, int | float] | None = None  # where the folds are not by session
+    seen_session: dict[str, int | float] | None = None  # where the folds are not by session
     sha256: dict[str, str]
 
 

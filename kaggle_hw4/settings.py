@@ -2,13 +2,19 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kaggle_hw4.errors import RecipeError
+
+LARGEST = 10**9  # of any count: more is a slip of the hand
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -29,12 +35,50 @@ def override(values: dict[str, Any], setting: str) -> None:
     name, equals, text = setting.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and section and dot and key):
-        raise RecipeError(f"-s {setting!r} is not of the form section.key=value")
+        raise RecipeError(f"the setting {setting!r} is not of the form section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    values.setdefault(section, {})[key] = value
+    set_key(values, name.strip(), value)
+
+
+def set_key(values: dict[str, Any], name: str, value: Any) -> None:
+    """Set `section.key`; in a list of sections, the key of all (`networks.d_model`) or of one
+    (`networks.1.d_model`, from 0).
+    """
+    for section, key in _places(values, name):
+        section[key] = value
+
+
+def get_keys(values: dict[str, Any], name: str) -> list[Any]:
+    """The values of `section.key`, one for each section that has it; [] where none has."""
+    return [section[key] for section, key in _places(values, name) if key in section]
+
+
+def key_names(values: dict[str, Any]) -> Iterator[str]:
+    """Every name that `set_key` takes for the keys of `values`."""
+    for section, keys in values.items():
+        if isinstance(keys, list):
+            yield from (f"{section}.{key}" for key in set.intersection(*map(set, keys)))
+            yield from (f"{section}.{i}.{key}" for i, each in enumerate(keys) for key in each)
+        else:
+            yield from (f"{section}.{key}" for key in keys)
+
+
+def _places(values: dict[str, Any], name: str) -> list[tuple[dict[str, Any], str]]:
+    section, _, key = name.partition(".")
+    there = values.setdefault(section, {})
+    if not isinstance(there, list):
+        return [(there, key)]
+    number, dot, rest = key.partition(".")
+    if not (dot and number.isdecimal()):
+        return [(each, key) for each in there]
+    if int(number) >= len(there):
+        raise RecipeError(
+            f"there is no {section}.{number}: they are numbered 0 to {len(there) - 1}"
+        )
+    return [(there[int(number)], rest)]
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -50,13 +94,10 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    location = [str(part) for part in problem["loc"]]
-    # A union puts its tag ("model", "conformer", "d_model") where a reader sees none.
-    path = (
-        ".".join(location[:1] + location[1 + _is_union(model, location[0]) :]) if location else ""
-    )
+    location, keys = _location(model, problem["loc"])
+    path = ".".join(location)
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _keys(model, location), 1, 0.6)
+        near = difflib.get_close_matches(location[-1], keys, 1, 0.6)
         return f"{path} is not a key" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
         return f"{path} is missing"
@@ -68,9 +109,30 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     )
 
 
-def _is_union(model: type[BaseModel], name: str) -> bool:
-    field = model.model_fields.get(name)
-    return field is not None and len(_models(field.annotation)) > 1
+def _location(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[list[str], list[str]]:
+    """Where a problem is, as a reader sees it, and the keys that could stand in its place.
+
+    The tag of a union ("networks", 0, "conformer", "d_model") is no part of the file.
+    """
+    path: list[str] = []
+    keys, choices = list(model.model_fields), [model]
+    for part in map(str, loc):
+        tagged = [c for c in choices if part in get_args(_tag(c))]
+        if tagged:
+            choices = tagged
+            keys = list(tagged[0].model_fields)
+            continue
+        path.append(part)
+        if not part.isdecimal():
+            known = [c.model_fields[part] for c in choices if part in c.model_fields]
+            choices = [found for field in known[:1] for found in _models(field.annotation)]
+            keys = list(choices[0].model_fields) if choices else keys
+    return path, keys
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("encoder")
+    return field.annotation if field else None
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -78,17 +140,6 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if is_model(annotation):
         return [annotation]
     return [found for part in get_args(annotation) for found in _models(part)]
-
-
-def _keys(model: type[BaseModel], location: list[str]) -> list[str]:
-    """The keys that could stand where `location` ends."""
-    for part in location[:-1]:
-        field = model.model_fields.get(part)
-        if field is not None:
-            choices = _models(field.annotation)
-            tagged = [c for c in choices if location[1] in str(c.model_fields.get("encoder", ""))]
-            model = (tagged or choices or [model])[0]
-    return list(model.model_fields)
 
 
 def is_model(annotation: Any) -> bool:

@@ -21,7 +21,7 @@ class Workspace:
         return cls((root or Path(os.environ.get("HW4_WORKSPACE") or ".")).resolve())
 
     @property
-    def packed(self) -> Path:
+    def corpus(self) -> Path:
         return self.root / "packed"
 
     @property

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds
-from kaggle_hw4.data.packed import Packed, pack
-from kaggle_hw4.data.synth import write_corpus
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import Run
+from kaggle_hw4.synth.corpus import write_corpus
 from kaggle_hw4.training.loop import Job, train
 from kaggle_hw4.workspace import shipped
 from tests.kaggle_board import board
@@ -22,23 +22,21 @@ __all__ = ["board"]
 
 VARIANTS = ("simple", "medium", "strong", "boss", "champion")
 NARROW = (
-    "model.copies=1",
-    "predict.neighbours=0",
-    "model.d_model=16",
-    "model.n_layers=1",
-    "model.d_embedding=16",
+    "networks.count=1",
+    "predict.spreading_neighbours=0",
+    "networks.d_model=16",
+    "networks.n_layers=1",
+    "networks.d_embedding=16",
     "segments.frames=24",
     "segments.batch_size=4",
     "schedule.steps=4",
     "schedule.warmup_steps=1",
     "schedule.validate_every=2",
 )
-TINY = (*NARROW, "model.n_heads=2", "model.d_ffn=16")  # where there is attention
-SECOND = [
-    f"second.{key}"
-    for key in ("copies=1", "d_model=16", "n_layers=1", "d_embedding=16", "n_heads=2", "d_ffn=16")
-]
-SHAPES = {"champion": (*NARROW, "model.groups=2", *SECOND)}
+TINY = (*NARROW, "networks.n_heads=2", "networks.d_ffn=16")  # where there is attention
+SHAPES = {
+    "champion": (*NARROW, "networks.0.groups=2", "networks.1.n_heads=2", "networks.1.d_ffn=16")
+}
 
 
 def tiny(variant: str, *settings: str) -> Recipe:
@@ -59,15 +57,15 @@ class Silent:
         self.reports.append((step, figures))
 
 
-def job(recipe: Recipe, packed: Packed, folds: Folds, runs: Path, **which: Any) -> Job:
+def job(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: Any) -> Job:
     fold, seed, variant = which.get("fold", 0), which.get("seed", 0), which.get("variant", "boss")
-    run = Run.of(runs, variant, recipe, [packed.hash, folds.hash], fold, seed)
-    return Job(variant, recipe, packed, folds, fold, seed, run)
+    run = Run.of(runs, variant, recipe, [corpus.hash, folds.hash], fold, seed)
+    return Job(variant, recipe, corpus, folds, fold, seed, run)
 
 
-def trained(recipe: Recipe, packed: Packed, folds: Folds, runs: Path, **which: Any) -> Run:
+def trained(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: Any) -> Run:
     """The finished run of a recipe."""
-    made = job(recipe, packed, folds, runs, **which)
+    made = job(recipe, corpus, folds, runs, **which)
     train(made, torch.device("cpu"), Silent())
     return made.run
 
@@ -78,13 +76,13 @@ def column(path: Path, name: str) -> dict[str, str]:
         return {row["Id"]: row[name] for row in csv.DictReader(file)}
 
 
-def agreement(packed: Packed, guessed: np.ndarray, corpus: Path) -> float:
+def agreement(corpus: Corpus, guessed: np.ndarray, synthetic: Path) -> float:
     """The adjusted Rand index of guessed and true sessions, the mean over speakers."""
     from sklearn.metrics import adjusted_rand_score  # two seconds, which few tests need
 
-    session = column(corpus / "sessions.csv", "Session")
-    true = np.array([session[packed.ids[row]] for row in packed.train])
-    own = [packed.labels[packed.train] == s for s in range(len(packed.speakers))]
+    session = column(synthetic / "sessions.csv", "Session")
+    true = np.array([session[corpus.ids[row]] for row in corpus.train])
+    own = [corpus.labels[corpus.train] == s for s in range(len(corpus.speakers))]
     return float(np.mean([adjusted_rand_score(true[s], guessed[s]) for s in own]))
 
 
@@ -94,7 +92,7 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """4 speakers, each 3 sessions of 3 utterances, and 2 test utterances in a fourth session."""
     folder = tmp_path_factory.mktemp("corpus") / "corpus"
     sizes = {"sessions": 3, "utterances": 3, "test_sessions": 1, "test_utterances": 2}
@@ -103,16 +101,16 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dataset(corpus: Path, tmp_path: Path) -> Path:
+def dataset(synthetic: Path, tmp_path: Path) -> Path:
     """A copy of the corpus that a test may spoil."""
-    return Path(shutil.copytree(corpus / "Dataset", tmp_path / "Dataset"))
+    return Path(shutil.copytree(synthetic / "Dataset", tmp_path / "Dataset"))
 
 
 @pytest.fixture(scope="session")
-def packed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
-    return pack(corpus, tmp_path_factory.mktemp("workspace") / "packed")
+def corpus(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return pack(synthetic, tmp_path_factory.mktemp("workspace") / "packed")
 
 
 @pytest.fixture(scope="session")
-def folds(packed: Packed) -> Folds:
-    return make_folds(packed, "session", 2)
+def folds(corpus: Corpus) -> Folds:
+    return make_folds(corpus, "session", 2)

@@ -7,25 +7,25 @@ import torch
 from kaggle_hw4.data.augment import (
     FLOOR,
     Augmenter,
+    channel_swap,
     reverberate,
     slow,
     smooth_spectrum,
     spec_augment,
-    transplant,
 )
 from kaggle_hw4.data.channel import Channel
-from kaggle_hw4.recipe import Augment
+from kaggle_hw4.recipe import AugmentConfig
 from tests.conftest import tiny
 
 OFF = tiny("simple").augment
 MASKS = OFF.model_copy(
-    update={"band_masks": 2, "band_width": 6, "time_masks": 2, "time_width": 0.2}
+    update={"freq_masks": 2, "freq_mask_width": 6, "time_masks": 2, "time_mask_width": 0.2}
 )
 KINDS = {
     "reverberation": 1.0,
     "noise": 1.0,
-    "level": 1.0,
-    "spectrum": 1.0,
+    "gain": 1.0,
+    "random_eq": 1.0,
     "band_limit": 1.0,
 }
 
@@ -39,7 +39,7 @@ def channel(mean: float, quiet: float) -> Channel:
     return Channel(torch.full((64, 40), mean), torch.full((64, 40), quiet))
 
 
-def masked(x: torch.Tensor, mask: torch.Tensor, augment: Augment, step: int) -> torch.Tensor:
+def masked(x: torch.Tensor, mask: torch.Tensor, augment: AugmentConfig, step: int) -> torch.Tensor:
     return spec_augment(x, mask, augment, np.random.default_rng(step))
 
 
@@ -82,7 +82,7 @@ def test_augmentation_is_a_function_of_seed_and_step(kind: str) -> None:
     assert not torch.equal(at(2), at(3))
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "time_width"])
+@pytest.mark.parametrize("kind", [*KINDS, "time_mask_width"])
 def test_padding_stays_padding_and_tells_nothing(kind: str) -> None:
     x, mask = features()
     mask[:, 30:] = False
@@ -139,15 +139,15 @@ def test_reverberation_is_each_utterances_own() -> None:
 def test_a_transplant_moves_the_mean_and_brings_the_noise_along() -> None:
     x, _ = features()
     silent = torch.full((64, 1), -100.0)
-    moved = transplant(x, channel(-8, -12), channel(-5, -12), silent)
+    moved = channel_swap(x, channel(-8, -12), channel(-5, -12), silent)
     torch.testing.assert_close(moved, x + 3)
-    noisy = transplant(x, channel(-8, -12), channel(-8, -4), torch.zeros(64, 1))
+    noisy = channel_swap(x, channel(-8, -12), channel(-8, -4), torch.zeros(64, 1))
     assert (noisy > -4).all()
 
 
 def test_level_stops_at_the_floor() -> None:
     x, mask = features()
-    loud = OFF.model_copy(update={"level": 10.0})
+    loud = OFF.model_copy(update={"gain": 10.0})
     assert Augmenter(loud, 0, 0)(x - 12, mask).min() >= np.float32(np.log(FLOOR))
 
 

@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 
 from kaggle_hw4.ensemble.blend import blend, nested, stack_members
 from kaggle_hw4.ensemble.combine import mean_log_probability
-from kaggle_hw4.ensemble.members import Member, heard, label_of, usable
+from kaggle_hw4.ensemble.members import Member, label_of, seen_session, usable
 from kaggle_hw4.ensemble.weights import FITS, shortlist
 from kaggle_hw4.errors import DataError, UsageError
 
@@ -26,7 +26,7 @@ def member(name: str, skill: float, scale: float = 1.0, folds: tuple[int, ...] =
     test = random.normal(size=(len(folds), C, C)) + skill * np.eye(C)
     rows = [np.arange(N)[k::2] for k in folds]
     parts = {"oof": [logits[r] for r in rows], "test": list(test)}
-    parts["heard"] = [part[:20] for part in parts["oof"]]
+    parts["seen_session"] = [part[:20] for part in parts["oof"]]
     together = np.concatenate(rows)
     return Member(
         name=name,
@@ -37,7 +37,7 @@ def member(name: str, skill: float, scale: float = 1.0, folds: tuple[int, ...] =
         by="session",
         ids=tuple(IDS[i] for i in together),
         fold=together % 2,
-        heard_ids=tuple(IDS[k:40:2] for k in folds),
+        seen_session_ids=tuple(IDS[k:40:2] for k in folds),
         test_ids=tuple(f"t{i}" for i in range(C)),
         inputs={},
         read=lambda kind, k: (scale * parts[kind][k]).astype(np.float32),
@@ -160,9 +160,9 @@ def test_labels_go_up_the_ladder() -> None:
 
 
 def test_heard_utterances_are_another_judge_of_the_same_members() -> None:
-    found = heard([member("a", 3), member("b", 3)])
+    found = seen_session([member("a", 3), member("b", 3)])
     assert [m.by for m in found] == ["utterance", "utterance"]
     assert blend(found, TRUTH).chosen["n"] == 40
     assert np.array_equal(found[0].oof()[:20], member("a", 3).oof()[:20])
-    deaf = replace(member("c", 3), heard_ids=((), ()))
-    assert heard([member("a", 3), deaf]) == []
+    deaf = replace(member("c", 3), seen_session_ids=((), ()))
+    assert seen_session([member("a", 3), deaf]) == []

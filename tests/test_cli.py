@@ -11,7 +11,7 @@ import pytest
 from scipy.special import log_softmax
 
 from kaggle_hw4.cli import main
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.workspace import shipped
@@ -30,22 +30,22 @@ def run(*arguments: str) -> int:
 
 
 @pytest.fixture
-def workspace(packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace with the packed corpus, entered by HW4_WORKSPACE."""
-    shutil.copytree(packed.folder, tmp_path / "here" / "packed")
+    shutil.copytree(corpus.folder, tmp_path / "here" / "packed")
     monkeypatch.setenv("HW4_WORKSPACE", str(tmp_path / "here"))
     return tmp_path / "here"
 
 
 def test_the_chain_by_hand(
-    workspace: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("split", "--folds", "2", "--by", "session") == 0
     for variant in ("strong", "boss"):
         assert run("train", "--variant", variant, "--folds", "all", *SETTINGS) == 0
     assert run("predict", workspace / "runs", "-s", "predict.segments=2") == 0
     assert run("ensemble", *sorted((workspace / "runs").iterdir())) == 0
-    assert run("submit", "--to", "local", "--truth", corpus / "truth.csv") == 0
+    assert run("submit", "--to", "local", "--truth", synthetic / "truth.csv") == 0
     assert run("leaderboard", "record", "Strong+Boss_V1", "--public", "0.78825") == 0
     capsys.readouterr()
     assert run("leaderboard", "show") == 0
@@ -123,7 +123,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
             3,
             "there are boss, champion, medium, simple, strong",
         ),
-        (("train", "--variant", "boss", "-s", "model.d_modle=3"), 3, "did you mean d_model?"),
+        (("train", "--variant", "boss", "-s", "networks.d_modle=3"), 3, "did you mean d_model?"),
         (("train", "--variant", "boss"), 4, "run `hw4 split --folds 5 --by session` first"),
         (("split", "--by", "video"), 2, "one of session, utterance"),
         (("split", "--folds", "1"), 2, "--folds"),
@@ -214,23 +214,23 @@ def test_runs_of_two_fold_tables_are_not_mixed(
 
 
 def test_known_counts_decide_how_often_a_speaker_is_named(
-    workspace: Path, packed: Packed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("split", "--folds", "2")
     run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
     counts = tmp_path / "counts.csv"
-    counts.write_text(f"speaker,count\n{packed.speakers[2]},8\n")
+    counts.write_text(f"speaker,count\n{corpus.speakers[2]},8\n")
     assert run("ensemble", workspace / "runs", "--counts", counts) == 0
     lines = (workspace / "submissions" / "output_Boss_V1.csv").read_text().splitlines()[1:]
-    assert {line.split(",")[1] for line in lines} == {packed.speakers[2]}
-    counts.write_text(f"{packed.speakers[2]},7\n")
+    assert {line.split(",")[1] for line in lines} == {corpus.speakers[2]}
+    counts.write_text(f"{corpus.speakers[2]},7\n")
     capsys.readouterr()
     assert run("ensemble", workspace / "runs", "--counts", counts) == 4
     assert "they add up to 7, the test set has 8 utterances" in capsys.readouterr().err
 
 
 def test_runs_of_another_corpus_are_refused(
-    workspace: Path, corpus: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, synthetic: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("split", "--folds", "2")
     run("train", "--variant", "boss", *SETTINGS)

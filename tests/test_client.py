@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kaggle_hw4.data.archive import unpack
 from kaggle_hw4.errors import BoardError, DataError, UsageError
-from kaggle_hw4.kaggle.archive import unpack
 from kaggle_hw4.kaggle.client import download
 from tests.kaggle_board import Board, credentials, needs_kaggle, surroundings
 
@@ -33,24 +33,24 @@ except Hw4Error as error:
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    corpus = io.BytesIO()
+    with zipfile.ZipFile(corpus, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    return packed.getvalue()
+    return corpus.getvalue()
 
 
 def tarred(*entries: tuple[str, bytes, bytes]) -> bytes:
     """A .tar.gz of entries (name, type, content or target)."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    corpus = io.BytesIO()
+    with tarfile.open(fileobj=corpus, mode="w:gz") as archive:
         for name, kind, content in entries:
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname, entry.size = kind, content.decode("latin-1"), 0
             if kind == tarfile.REGTYPE:
                 entry.linkname, entry.size = "", len(content)
             archive.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
+    return corpus.getvalue()
 
 
 @pytest.fixture

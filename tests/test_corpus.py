@@ -1,79 +1,101 @@
-"""On the real speech of ../shared/corpora: the split by utterance flatters, the one by session
-does not. Minutes; `make test-corpus`.
-"""
+"""The packed corpus holds what the folder held, and notices a flipped bit."""
 
-import subprocess
-import sys
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from kaggle_hw4.data.folds import make_folds
-from kaggle_hw4.data.packed import Packed, pack
-from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.runs import Run
-from kaggle_hw4.workspace import shipped
-from tests.conftest import agreement, column, trained
-
-UNPACK = Path(__file__).parents[2] / "shared" / "corpora" / "unpack.py"
-SMALL = (
-    "model.copies=1",
-    "predict.neighbours=0",  # each utterance by itself: what is promised of one, and given
-    "model.d_model=64",
-    "model.d_embedding=64",
-    "model.d_ffn=128",
-    "model.n_layers=1",
-    "model.kernel_size=15",
-    "model.dropout=0.1",
-    "segments.frames=128",
-    "segments.batch_size=32",
-    "schedule.steps=600",
-    "schedule.warmup_steps=60",
-    "schedule.validate_every=600",
-    "optimizer.ema_decay=0.98",
-    "loss.margin_warmup=200",
-)
-
-pytestmark = [
-    pytest.mark.corpus,
-    pytest.mark.skipif(not UNPACK.exists(), reason=f"{UNPACK} is not here"),
-]
+from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
+from kaggle_hw4.errors import DataError
 
 
-@pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("en30")
-    command = [sys.executable, UNPACK, folder, "--speakers", "30"]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
+def test_every_utterance_is_there_in_its_order(corpus: Corpus, synthetic: Path) -> None:
+    metadata = json.loads((synthetic / "Dataset" / "metadata.json").read_text())["speakers"]
+    testdata = json.loads((synthetic / "Dataset" / "testdata.json").read_text())["utterances"]
+    trained = [(row["feature_path"], s) for s, rows in metadata.items() for row in rows]
+    assert [corpus.ids[row] for row in corpus.train] == [name for name, _ in trained]
+    assert [corpus.speakers[corpus.labels[row]] for row in corpus.train] == [s for _, s in trained]
+    assert [corpus.ids[row] for row in corpus.test] == [row["feature_path"] for row in testdata]
 
 
-@pytest.fixture(scope="module")
-def real(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
-    return pack(speech, tmp_path_factory.mktemp("real") / "packed")
-
-
-def test_guessed_sessions_agree_with_the_true_ones(speech: Path, real: Packed) -> None:
-    folds = make_folds(real, "session", 5)
-    assert agreement(real, folds.session, speech) > 0.6
-
-
-def unseen_accuracy(run: Run, speech: Path, real: Packed) -> float:
-    truth = column(speech / "truth.csv", "Category")
-    logits = run.read_logits("test")
-    guessed = [real.speakers[i] for i in logits.values.argmax(1)]
-    return float(np.mean([truth[i] == s for i, s in zip(logits.ids, guessed, strict=True)]))
-
-
-def test_utterance_folds_promise_more_than_unseen_sessions_give(
-    speech: Path, real: Packed, tmp_path: Path
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 0.008), ("float32", 0.0)])
+def test_frames_are_those_of_the_files(
+    synthetic: Path, tmp_path: Path, dtype: str, error: float
 ) -> None:
-    recipe = read_recipe(shipped("pipelines/variants/boss.toml"), SMALL)
-    promised, given = {}, {}
-    for by in ("utterance", "session"):
-        run = trained(recipe, real, make_folds(real, by, 2), tmp_path / by)
-        promised[by] = run.manifest()["validation"]["accuracy"]
-        given[by] = unseen_accuracy(run, speech, real)
-    assert promised["utterance"] - given["utterance"] > 0.1
-    assert abs(promised["session"] - given["session"]) < 0.1
+    found = pack(synthetic, tmp_path / "packed", dtype=dtype)
+    for row, name in enumerate(found.ids):
+        original = torch.load(synthetic / "Dataset" / name, weights_only=True)
+        torch.testing.assert_close(found.features(row), original, atol=error, rtol=0)
+
+
+def test_the_same_dataset_packs_to_the_same_hash(
+    synthetic: Path, tmp_path: Path, corpus: Corpus
+) -> None:
+    again = pack(synthetic / "Dataset", tmp_path / "packed")
+    assert again.hash == corpus.hash
+    assert np.array_equal(again.lengths, corpus.lengths)
+
+
+@pytest.mark.parametrize("name", ["frames.bin", "utterances.csv"])
+def test_a_flipped_bit_is_noticed(synthetic: Path, tmp_path: Path, name: str) -> None:
+    path = pack(synthetic, tmp_path / "packed").folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"{name} has changed.*hw4 data pack"):
+        open_corpus(tmp_path / "packed")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"float16"', '"float32"'), ('"n_mels": 40', '"n_mels": 41'), ('"sha256"', '"sha255"')],
+)
+def test_a_changed_manifest_is_noticed(
+    synthetic: Path, tmp_path: Path, before: str, after: str
+) -> None:
+    path = pack(synthetic, tmp_path / "packed").folder / "packed.json"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(DataError, match="hw4 data pack DATASET --replace"):
+        open_corpus(tmp_path / "packed")
+
+
+def test_speakers_in_another_order_are_noticed(synthetic: Path, tmp_path: Path) -> None:
+    path = pack(synthetic, tmp_path / "packed").folder / "packed.json"
+    manifest = json.loads(path.read_text())
+    manifest["speakers"].reverse()
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="its hash is not that of its speakers and files"):
+        open_corpus(tmp_path / "packed")
+
+
+def test_what_a_killed_pack_left_is_taken_away(synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / ".packed.new.abc" / "packed.new").mkdir(parents=True)
+    pack(synthetic, tmp_path / "packed")
+    assert [p.name for p in tmp_path.iterdir()] == ["packed"]
+
+
+def test_another_corpus_does_not_take_the_place_of_this_one(
+    synthetic: Path, dataset: Path, tmp_path: Path
+) -> None:
+    before = pack(synthetic, tmp_path / "packed")
+    metadata = json.loads((dataset / "metadata.json").read_text())
+    next(iter(metadata["speakers"].values())).pop()
+    (dataset / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(DataError, match="holds another corpus.*--replace"):
+        pack(dataset, tmp_path / "packed")
+    assert open_corpus(tmp_path / "packed").hash == before.hash
+    assert pack(dataset, tmp_path / "packed", replace=True).hash != before.hash
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["Dataset", "packed"]
+
+
+def test_a_failed_replacement_leaves_the_old_corpus(
+    synthetic: Path, dataset: Path, tmp_path: Path
+) -> None:
+    before = pack(synthetic, tmp_path / "packed")
+    next(dataset.glob("uttr-*.pt")).unlink()
+    with pytest.raises(DataError, match="1 problem"):
+        pack(dataset, tmp_path / "packed", replace=True)
+    assert open_corpus(tmp_path / "packed").hash == before.hash

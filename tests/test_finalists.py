@@ -5,8 +5,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.estimate import kept_share
@@ -19,7 +19,7 @@ from kaggle_hw4.workspace import Workspace
 from tests.conftest import tiny
 
 OWN = Candidate(0, "boss", tiny("boss"), 0.50)
-TUNED = Candidate(7, "boss_tuned", tiny("boss", "model.d_model=24"), 0.60)
+TUNED = Candidate(7, "boss_tuned", tiny("boss", "networks.d_model=24"), 0.60)
 SCORES = {
     0: {(0, 0): 0.50, (0, 1): 0.52, (1, 0): 0.40, (1, 1): 0.42},
     7: {(0, 0): 0.60, (0, 1): 0.53, (1, 0): 0.43, (1, 1): 0.44},
@@ -27,11 +27,11 @@ SCORES = {
 
 
 @pytest.fixture
-def plan(packed: Packed, folds: Folds, tmp_path: Path) -> Plan:
+def plan(corpus: Corpus, folds: Folds, tmp_path: Path) -> Plan:
     goal = OBJECTIVES["session"]
     space = Space("boss.toml")
     return Plan(
-        Workspace(tmp_path), "boss", OWN.recipe, space, goal, packed, folds, "s", seeds=(0, 1)
+        Workspace(tmp_path), "boss", OWN.recipe, space, goal, corpus, folds, "s", seeds=(0, 1)
     )
 
 
@@ -58,7 +58,7 @@ def test_the_winner_is_a_complete_variant_that_says_where_it_came_from(plan: Pla
     assert path is not None
     assert read_recipe(Path(path)) == TUNED.recipe
     header = [line for line in Path(path).read_text().splitlines() if line.startswith("#")]
-    for expected in ("trial 7", plan.packed.hash, plan.folds.hash, "0.5000 ±", "4 runs"):
+    for expected in ("trial 7", plan.corpus.hash, plan.folds.hash, "0.5000 ±", "4 runs"):
         assert expected in " ".join(header)
     assert plan.workspace.variant("boss_tuned") == Path(path)
 
@@ -70,11 +70,11 @@ def test_an_earlier_winner_is_asked_early_where_the_space_holds_it(
         def say(self, text: str) -> None:
             print(text)
 
-    space = Space.load("boss.toml", {"model.d_model": {"type": "int", "low": 8, "high": 24}})
-    narrow = Space.load("boss.toml", {"model.d_model": {"type": "int", "low": 8, "high": 16}})
+    space = Space.load("boss.toml", {"networks.d_model": {"type": "int", "low": 8, "high": 24}})
+    narrow = Space.load("boss.toml", {"networks.d_model": {"type": "int", "low": 8, "high": 16}})
     finals = name_winner(plan, [OWN, TUNED], SCORES)
     write_winner(plan, optuna.create_study(), [OWN, TUNED], finals)
-    for searched, asked in ((space, [{"model.d_model": 24}]), (narrow, [])):
+    for searched, asked in ((space, [{"networks.d_model": 24}]), (narrow, [])):
         study = optuna.create_study()
         enqueue_earlier_best(Plan(**{**vars(plan), "space": searched}), study, Watcher())  # type: ignore[arg-type]
         assert [trial.system_attrs["fixed_params"] for trial in study.trials] == asked

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models import build_model
+from kaggle_hw4.models.build import build_model
 from kaggle_hw4.training.loop import train
 from tests.conftest import VARIANTS, Silent, job, tiny
 
@@ -21,20 +21,20 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_cuda_predicts_what_the_cpu_predicts(packed: Packed, variant: str) -> None:
+def test_cuda_predicts_what_the_cpu_predicts(corpus: Corpus, variant: str) -> None:
     torch.manual_seed(0)
     model = build_model(tiny(variant), 4)
-    rows = packed.train
-    cpu = predict_logits(model, FrameStore(packed, torch.device("cpu")), rows, WHOLE)
-    store = FrameStore(packed, torch.device("cuda"))
+    rows = corpus.train
+    cpu = predict_logits(model, FrameStore(corpus, torch.device("cpu")), rows, WHOLE)
+    store = FrameStore(corpus, torch.device("cuda"))
     cuda = predict_logits(model.cuda(), store, rows, WHOLE)
     scale = np.abs(cpu).max()
     assert np.abs(cpu - cuda).max() < 0.05 * scale  # bf16 has three digits
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_cuda_trains_to_the_end(packed: Packed, folds: Folds, tmp_path: Path, variant: str) -> None:
-    made = job(tiny(variant), packed, folds, tmp_path)
+def test_cuda_trains_to_the_end(corpus: Corpus, folds: Folds, tmp_path: Path, variant: str) -> None:
+    made = job(tiny(variant), corpus, folds, tmp_path)
     manifest = train(made, torch.device("cuda"), Silent())
     assert manifest["device"] == "cuda"
     assert np.isfinite(made.run.read_logits("test").values).all()

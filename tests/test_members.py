@@ -7,41 +7,41 @@ import numpy as np
 import pytest
 import torch
 
+from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds
-from kaggle_hw4.data.packed import Packed, pack
-from kaggle_hw4.data.synth import write_corpus
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.logits import predict_run
-from kaggle_hw4.recipe import Predict
+from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.runs import Run, find_runs
+from kaggle_hw4.synth.corpus import write_corpus
 from tests.conftest import tiny, trained
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def runs(packed: Packed, folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(corpus: Corpus, folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("members") / "runs"
     for seed in (0, 1):
         for fold in (0, 1):
-            trained(tiny("boss"), packed, folds, folder, fold=fold, seed=seed)
+            trained(tiny("boss"), corpus, folds, folder, fold=fold, seed=seed)
     return folder
 
 
 def test_a_member_is_a_variant_and_a_seed_with_all_its_folds(
-    runs: Path, packed: Packed, folds: Folds
+    runs: Path, corpus: Corpus, folds: Folds
 ) -> None:
     members = find_members(find_runs([runs]))
     assert [m.name.rpartition("-")[2] for m in members] == ["seed0", "seed1"]
     for member in members:
         assert member.folds == (0, 1)
-        assert sorted(member.ids) == sorted(packed.ids[row] for row in packed.train)
-        assert [member.fold[member.ids.index(packed.ids[r])] for r in packed.train] == list(
+        assert sorted(member.ids) == sorted(corpus.ids[row] for row in corpus.train)
+        assert [member.fold[member.ids.index(corpus.ids[r])] for r in corpus.train] == list(
             folds.fold
         )
-        assert member.oof().shape == (len(packed.train), 4)
-        assert [one.shape for one in member.test()] == [(len(packed.test), 4)] * 2
+        assert member.oof().shape == (len(corpus.train), 4)
+        assert [one.shape for one in member.test()] == [(len(corpus.test), 4)] * 2
 
 
 def test_a_copy_of_a_run_is_no_second_member(runs: Path, tmp_path: Path) -> None:
@@ -51,50 +51,47 @@ def test_a_copy_of_a_run_is_no_second_member(runs: Path, tmp_path: Path) -> None
         find_members(find_runs([runs, tmp_path / runs.name]))
 
 
-def test_runs_of_two_fold_tables_are_not_mixed(runs: Path, packed: Packed, tmp_path: Path) -> None:
-    other = trained(tiny("boss"), packed, make_folds(packed, "utterance", 2), tmp_path)
+def test_runs_of_two_fold_tables_are_not_mixed(runs: Path, corpus: Corpus, tmp_path: Path) -> None:
+    other = trained(tiny("boss"), corpus, make_folds(corpus, "utterance", 2), tmp_path)
     with pytest.raises(DataError, match=r"different fold tables: session2 .* utterance2"):
         find_members([*find_runs([runs]), other])
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     folder = tmp_path_factory.mktemp("stranger")
     write_corpus(folder / "corpus", speakers=4, sessions=2, utterances=3, frames=100, seed=5)
     return pack(folder / "corpus", folder / "packed")
 
 
-def test_runs_of_two_corpora_are_not_mixed(runs: Path, stranger: Packed, tmp_path: Path) -> None:
+def test_runs_of_two_corpora_are_not_mixed(runs: Path, stranger: Corpus, tmp_path: Path) -> None:
     other = trained(tiny("boss"), stranger, make_folds(stranger, "session", 2), tmp_path)
     with pytest.raises(DataError, match="different corpora"):
         find_members([*find_runs([runs]), other])
 
 
-WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits", neighbours=0)
-
-
 def test_a_run_predicts_only_what_it_was_trained_on(
-    runs: Path, packed: Packed, folds: Folds, stranger: Packed, tmp_path: Path
+    runs: Path, corpus: Corpus, folds: Folds, stranger: Corpus, tmp_path: Path
 ) -> None:
     run = Run(Path(shutil.copytree(find_runs([runs])[0].folder, tmp_path / "run")))
     with pytest.raises(DataError, match="was trained on corpus"):
         predict_run(run, stranger, make_folds(stranger, "session", 2), WHOLE, CPU)
     with pytest.raises(DataError, match="was trained on fold table"):
-        predict_run(run, packed, make_folds(packed, "utterance", 2), WHOLE, CPU)
+        predict_run(run, corpus, make_folds(corpus, "utterance", 2), WHOLE, CPU)
     recipe = run.folder / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("margin = 0.2", "margin = 0.3"))
     with pytest.raises(DataError, match="was trained on recipe"):
-        predict_run(run, packed, folds, WHOLE, CPU)
+        predict_run(run, corpus, folds, WHOLE, CPU)
 
 
 def test_predicting_again_gives_the_logits_of_the_weights_asked_for(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     recipe = tiny("boss", "schedule.steps=8", "optimizer.learning_rate=0.3")
-    run = trained(recipe, packed, folds, tmp_path)
-    averaged = run.read_logits("test").values
+    run = trained(recipe, corpus, folds, tmp_path)
+    ema = run.read_logits("test").values
     best = WHOLE.model_copy(update={"weights": "best"})
-    assert predict_run(run, packed, folds, best, CPU)["predict"]["weights"] == "best"
-    assert not np.array_equal(run.read_logits("test").values, averaged)
-    predict_run(run, packed, folds, WHOLE, CPU)
-    assert np.array_equal(run.read_logits("test").values, averaged)
+    assert predict_run(run, corpus, folds, best, CPU)["predict"]["weights"] == "best"
+    assert not np.array_equal(run.read_logits("test").values, ema)
+    predict_run(run, corpus, folds, WHOLE, CPU)
+    assert np.array_equal(run.read_logits("test").values, ema)

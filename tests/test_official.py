@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from kaggle_hw4.data.packed import pack
+from kaggle_hw4.data.corpus import pack
 from kaggle_hw4.errors import DataError
 
 

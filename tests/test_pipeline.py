@@ -86,7 +86,7 @@ def test_shipped_pipelines_name_variants_and_keys_that_exist(
         ("seeds = [0, 1]", "seeds = []", "train.1.seeds"),
         ("seeds = [0, 1]", "folds = [2]", "only folds 0 to 1"),
         ('variant = "boss"', 'variant = "bos"', "there is no variant 'bos'"),
-        ("model.d_model=16", "model.d_modle=16", "did you mean d_model?"),
+        ("networks.d_model=16", "networks.d_modle=16", "did you mean d_model?"),
         ("folds = 2", "folds = 1", "split.folds"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from kaggle_hw4.data import room
+from kaggle_hw4.synth import room
 
 
 def test_reverberation_decays_exponentially() -> None:

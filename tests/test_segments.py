@@ -3,50 +3,50 @@
 import numpy as np
 import torch
 
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore, Segments, draw_segments
 
 
-def test_an_epoch_sees_every_utterance_once(packed: Packed) -> None:
-    rows = packed.train
-    drawn = [draw_segments(0, step, rows, packed.lengths, 6, 50).rows for step in range(12)]
+def test_an_epoch_sees_every_utterance_once(corpus: Corpus) -> None:
+    rows = corpus.train
+    drawn = [draw_segments(0, step, rows, corpus.lengths, 6, 50).rows for step in range(12)]
     first, second = np.concatenate(drawn).reshape(2, len(rows))
     assert sorted(first) == sorted(second) == sorted(rows)
     assert list(first) != list(second)
 
 
-def test_segments_stay_inside_their_utterance(packed: Packed) -> None:
-    found = draw_segments(3, 5, packed.train, packed.lengths, 512, 50)
+def test_segments_stay_inside_their_utterance(corpus: Corpus) -> None:
+    found = draw_segments(3, 5, corpus.train, corpus.lengths, 512, 50)
     assert (found.starts >= 0).all()
-    assert (found.starts + 50 <= np.maximum(packed.lengths[found.rows], 50)).all()
-    ends = found.starts + 50 == packed.lengths[found.rows]
+    assert (found.starts + 50 <= np.maximum(corpus.lengths[found.rows], 50)).all()
+    ends = found.starts + 50 == corpus.lengths[found.rows]
     assert (found.starts == 0).any()
     assert ends.any(), "the last frame must be within reach"
 
 
-def test_a_step_draws_the_same_whatever_came_before(packed: Packed) -> None:
-    once, again = (draw_segments(1, 7, packed.train, packed.lengths, 5, 50) for _ in range(2))
-    other = draw_segments(2, 7, packed.train, packed.lengths, 5, 50)
+def test_a_step_draws_the_same_whatever_came_before(corpus: Corpus) -> None:
+    once, again = (draw_segments(1, 7, corpus.train, corpus.lengths, 5, 50) for _ in range(2))
+    other = draw_segments(2, 7, corpus.train, corpus.lengths, 5, 50)
     assert (once.rows == again.rows).all()
     assert (once.starts == again.starts).all()
     assert (once.starts != other.starts).any()
 
 
-def test_gathered_frames_are_those_of_the_utterance(packed: Packed) -> None:
-    store = FrameStore(packed, torch.device("cpu"))
-    longest = int(packed.lengths.max())
-    rows = np.array([3, int(packed.lengths.argmax())])
+def test_gathered_frames_are_those_of_the_utterance(corpus: Corpus) -> None:
+    store = FrameStore(corpus, torch.device("cpu"))
+    longest = int(corpus.lengths.max())
+    rows = np.array([3, int(corpus.lengths.argmax())])
     features, mask = store.gather(Segments(rows, np.array([2, 0]), np.array([longest, longest])))
-    n = int(packed.lengths[3]) - 2
-    assert torch.equal(features[0, :n], packed.features(3)[2:])
+    n = int(corpus.lengths[3]) - 2
+    assert torch.equal(features[0, :n], corpus.features(3)[2:])
     assert mask.sum(1).tolist() == [n, longest]
     assert not features[0, n:].any()
 
 
-def test_a_segment_ends_where_it_should_beside_a_longer_one(packed: Packed) -> None:
-    store = FrameStore(packed, torch.device("cpu"))
+def test_a_segment_ends_where_it_should_beside_a_longer_one(corpus: Corpus) -> None:
+    store = FrameStore(corpus, torch.device("cpu"))
     features, mask = store.gather(Segments(np.array([0, 1]), np.array([5, 0]), np.array([10, 40])))
     assert features.shape == (2, 40, 40)
     assert mask.sum(1).tolist() == [10, 40]
-    assert torch.equal(features[0, :10], packed.features(0)[5:15])
+    assert torch.equal(features[0, :10], corpus.features(0)[5:15])
     assert not features[0, 10:].any()

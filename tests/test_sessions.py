@@ -5,25 +5,25 @@ from pathlib import Path
 import numpy as np
 
 from kaggle_hw4.data.channel import describe_channels
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.sessions import FEWEST, cluster, cluster_sessions, nearest_of_speaker
 from tests.conftest import agreement
 
 
-def guess(packed: Packed) -> np.ndarray:
-    described = describe_channels(packed, packed.train)
+def guess(corpus: Corpus) -> np.ndarray:
+    described = describe_channels(corpus, corpus.train)
     return cluster_sessions(
-        described, packed.labels[packed.train], FEWEST, lambda done, total: None
+        described, corpus.labels[corpus.train], FEWEST, lambda done, total: None
     )
 
 
-def test_guessed_sessions_agree_with_the_true_ones(packed: Packed, corpus: Path) -> None:
-    assert agreement(packed, guess(packed), corpus) > 0.6
+def test_guessed_sessions_agree_with_the_true_ones(corpus: Corpus, synthetic: Path) -> None:
+    assert agreement(corpus, guess(corpus), synthetic) > 0.6
 
 
-def test_sessions_never_span_speakers(packed: Packed) -> None:
-    guessed = guess(packed)
-    labels = packed.labels[packed.train]
+def test_sessions_never_span_speakers(corpus: Corpus) -> None:
+    guessed = guess(corpus)
+    labels = corpus.labels[corpus.train]
     assert all(len(set(labels[guessed == s])) == 1 for s in set(guessed))
     assert all(len(set(guessed[labels == s])) >= 2 for s in range(4))
 

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kaggle_hw4.data.packed import Packed, pack
+from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.shift import measure_shift, nearest, probe, unseen_share
-from kaggle_hw4.data.synth import write_corpus
+from kaggle_hw4.synth.corpus import write_corpus
 
 
 @pytest.fixture(scope="module")
-def speakers(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+def speakers(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """12 speakers, 5 sessions of 4 utterances; the test set has 2 others of 4."""
     place = tmp_path_factory.mktemp("shift")
     sizes = {"sessions": 5, "utterances": 4, "test_sessions": 2, "test_utterances": 4}
@@ -19,14 +19,14 @@ def speakers(tmp_path_factory: pytest.TempPathFactory) -> Packed:
     return pack(place / "corpus", place / "packed")
 
 
-def test_unseen_sessions_are_found(speakers: Packed) -> None:
+def test_unseen_sessions_are_found(speakers: Corpus) -> None:
     found = measure_shift(speakers, lambda done, total: None)
     assert found["unseen_sessions"]["share"] > 0.7
     assert found["unseen_sessions"]["low"] > 0.4
     assert found["linear_probe"]["overstated"] > 0
 
 
-def test_a_test_set_of_the_same_sessions_is_told(speakers: Packed) -> None:
+def test_a_test_set_of_the_same_sessions_is_told(speakers: Corpus) -> None:
     """A quarter of the training utterances, drawn at random, stand in for the test set."""
     train = speakers.train
     drawn = np.random.default_rng(0).permutation(len(train)) < len(train) // 4
@@ -58,6 +58,6 @@ def test_the_share_is_where_the_test_set_lies() -> None:
     assert found["low"] < 0.5 < found["high"]
 
 
-def test_the_probe_hears_no_session_twice(speakers: Packed) -> None:
+def test_the_probe_hears_no_session_twice(speakers: Corpus) -> None:
     one_session = np.repeat(np.arange(12 * 5), 4)
     assert probe(speakers, one_session)["n"] == 12 * 5 * 4

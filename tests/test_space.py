@@ -11,12 +11,12 @@ from kaggle_hw4.tuning.space import Space, read_space
 from kaggle_hw4.workspace import shipped
 from tests.conftest import VARIANTS, tiny
 
-D_MODEL = '[model.d_model]\ntype = "int"\nlow = 8\nhigh = 24\n'
-HEADS = '[model.n_heads]\ntype = "categorical"\nchoices = [2, 4]\n'
-HEAD = '[model.head]\ntype = "categorical"\nchoices = ["cosine", "linear"]\n'
+D_MODEL = '[networks.d_model]\ntype = "int"\nlow = 8\nhigh = 24\n'
+HEADS = '[networks.n_heads]\ntype = "categorical"\nchoices = [2, 4]\n'
+HEAD = '[networks.head]\ntype = "categorical"\nchoices = ["cosine", "linear"]\n'
 SCALE = '[loss.scale]\ntype = "float"\nlow = 10.0\nhigh = 60.0\nlog = true\n'
 MARGIN = '[loss.margin]\ntype = "float"\nlow = 0.0\nhigh = 0.5\n'
-WHEN = 'when = { "model.head" = ["cosine"] }\n'
+WHEN = 'when = { "networks.head" = ["cosine"] }\n'
 CONDITIONAL = HEAD + SCALE + WHEN + "otherwise = 1.0\n" + MARGIN + WHEN + "otherwise = 0.0\n"
 
 
@@ -36,23 +36,24 @@ def test_the_space_of_a_variant_holds_its_own_values(variant: str) -> None:
     base = read_recipe(shipped(f"pipelines/variants/{variant}.toml"))
     found = read_space(shipped(f"studies/spaces/{variant}.toml"), base)
     point = found.locate(base)
-    assert point["model.d_model"] == base.model.d_model
+    name = "networks.0.d_model" if variant == "champion" else "networks.d_model"
+    assert point[name] == base.networks[0].d_model
     fixed = found.suggest(optuna.trial.FixedTrial(point), base)  # type: ignore[arg-type]
     assert fixed == base
 
 
 def test_d_model_is_a_multiple_of_the_heads_by_construction(tmp_path: Path) -> None:
-    found = space(tmp_path, HEADS + D_MODEL + 'multiple_of = "model.n_heads"\n')
+    found = space(tmp_path, HEADS + D_MODEL + 'multiple_of = "networks.n_heads"\n')
     recipes = [found.suggest(trial, tiny("boss")) for trial in draws()]
-    assert {r.model.n_heads for r in recipes} == {2, 4}
-    assert {r.model.d_model for r in recipes} == {8, 12, 16, 20, 24}
+    assert {r.networks[0].n_heads for r in recipes} == {2, 4}
+    assert {r.networks[0].d_model for r in recipes} == {8, 12, 16, 20, 24}
 
 
 def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path) -> None:
     found = space(tmp_path, CONDITIONAL)
     for trial in draws():
         recipe = found.suggest(trial, tiny("boss"))
-        linear = recipe.model.head == "linear"
+        linear = recipe.networks[0].head == "linear"
         assert ("loss.margin" in trial.params) != linear
         assert (recipe.loss.scale == 1.0) == linear
 
@@ -62,18 +63,18 @@ def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path)
     [
         (
             D_MODEL.replace("d_model", "d_modle"),
-            r"d_modle is not a key.*did you mean model\.d_model",
+            r"d_modle is not a key.*did you mean networks\.d_model",
         ),
         (D_MODEL.replace("low", "lwo"), "lwo is not a key; did you mean low"),
         (D_MODEL.replace('"int"', '"integer"'), "type must be one of int, float, categorical"),
         (D_MODEL.replace("high = 24", "high = 4"), "low 8 is not below high 4"),
         (D_MODEL + "step = 5\n", "high 24 is no whole number of steps"),
-        (D_MODEL.replace("low = 8", "low = 18"), "own model.d_model = 16 lies outside"),
-        (D_MODEL, r"at model\.d_model = \d+.*no multiple of n_heads"),
-        (MARGIN + WHEN, r"when model\.head is no parameter above"),
-        (HEAD, r"at model\.head = linear.*margins"),
+        (D_MODEL.replace("low = 8", "low = 18"), "own networks.d_model = 16 lies outside"),
+        (D_MODEL, r"at networks\.d_model = \d+.*no multiple of n_heads"),
+        (MARGIN + WHEN, r"when networks\.head is no parameter above"),
+        (HEAD, r"at networks\.head = linear.*margins"),
         ("", "a space of no parameters"),
-        ("[model]\nd_model = 8\n", "type must be one of"),
+        ("[networks]\nd_model = 8\n", "networks.d_model: type must be one of"),
         ("[[", "cannot be read"),
     ],
 )
@@ -84,7 +85,7 @@ def test_a_space_with_a_mistake_is_told_where(tmp_path: Path, text: str, told: s
 
 
 def test_edges_of_a_space_are_named(tmp_path: Path) -> None:
-    found = space(tmp_path, HEADS + D_MODEL + 'multiple_of = "model.n_heads"\n' + MARGIN + SCALE)
-    at = {"model.d_model": 24, "loss.margin": 0.0, "loss.scale": 10.1, "model.n_heads": 4}
-    assert dict(found.edges(at)) == {"model.d_model": "largest", "loss.scale": "smallest"}
-    assert not dict(found.edges({"model.d_model": 20, "loss.margin": 0.25, "loss.scale": 30.0}))
+    found = space(tmp_path, HEADS + D_MODEL + 'multiple_of = "networks.n_heads"\n' + MARGIN + SCALE)
+    at = {"networks.d_model": 24, "loss.margin": 0.0, "loss.scale": 10.1, "networks.n_heads": 4}
+    assert dict(found.edges(at)) == {"networks.d_model": "largest", "loss.scale": "smallest"}
+    assert not dict(found.edges({"networks.d_model": 20, "loss.margin": 0.25, "loss.scale": 30.0}))

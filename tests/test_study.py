@@ -27,7 +27,7 @@ from kaggle_hw4.tuning.study import (
 from tests.conftest import tiny
 
 SESSION = OBJECTIVES["session"]
-MADE_OF = {"corpus": "c1", "space": {"model.d_model": {"high": 64}}}
+MADE_OF = {"corpus": "c1", "space": {"networks.d_model": {"high": 64}}}
 
 
 @pytest.fixture
@@ -48,8 +48,10 @@ def run(study: optuna.Study, total: int) -> list[float]:
 def test_a_study_of_something_else_is_refused_with_what_differs(storage: Storage) -> None:
     open_study(storage, "s", MADE_OF, SESSION)
     open_study(storage, "s", MADE_OF, SESSION)
-    other = {"corpus": "c2", "space": {"model.d_model": {"high": 128}}}
-    told = r"corpus is c1 there and c2 here; space\.model\.d_model\.high is 64 there and 128 here"
+    other = {"corpus": "c2", "space": {"networks.d_model": {"high": 128}}}
+    told = (
+        r"corpus is c1 there and c2 here; space\.networks\.d_model\.high is 64 there and 128 here"
+    )
     with pytest.raises(DataError, match=told):
         open_study(storage, "s", other, SESSION)
 

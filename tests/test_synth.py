@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 import torch
 
-from kaggle_hw4.data.synth import speaker_name, write_corpus
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.synth.corpus import speaker_name, write_corpus
 
 SMALL: dict[str, Any] = {"sessions": 2, "utterances": 2, "test_utterances": 2, "frames": 95}
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("corpus") / "synth"
     write_corpus(out, speakers=4, **SMALL)
     return out
 
 
-def read(corpus: Path, name: str) -> Any:
-    return json.loads((corpus / "Dataset" / f"{name}.json").read_text())
+def read(synthetic: Path, name: str) -> Any:
+    return json.loads((synthetic / "Dataset" / f"{name}.json").read_text())
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -35,59 +35,59 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
 
 
-def test_the_layout_is_the_official_one(corpus: Path) -> None:
-    metadata, test, mapping = (read(corpus, n) for n in ("metadata", "testdata", "mapping"))
+def test_the_layout_is_the_official_one(synthetic: Path) -> None:
+    metadata, test, mapping = (read(synthetic, n) for n in ("metadata", "testdata", "mapping"))
     assert metadata["n_mels"] == test["n_mels"] == 40
     rows = [row for rows in metadata["speakers"].values() for row in rows] + test["utterances"]
-    files = {path.name for path in (corpus / "Dataset").glob("uttr-*.pt")}
+    files = {path.name for path in (synthetic / "Dataset").glob("uttr-*.pt")}
     assert files == {row["feature_path"] for row in rows} and len(files) == len(rows) == 32
     assert {key for row in rows for key in row} == {"feature_path", "mel_len"}
     assert mapping["speaker2id"].keys() == metadata["speakers"].keys()
     assert mapping["id2speaker"] == {str(v): k for k, v in mapping["speaker2id"].items()}
 
 
-def test_features_are_tensors_of_their_own(corpus: Path) -> None:
-    for row in read(corpus, "testdata")["utterances"]:
-        features = torch.load(corpus / "Dataset" / row["feature_path"], weights_only=True)
+def test_features_are_tensors_of_their_own(synthetic: Path) -> None:
+    for row in read(synthetic, "testdata")["utterances"]:
+        features = torch.load(synthetic / "Dataset" / row["feature_path"], weights_only=True)
         assert features.shape == (row["mel_len"], 40) and features.dtype == torch.float32
         assert features.is_contiguous()
         assert features.untyped_storage().nbytes() == 4 * features.numel()
 
 
-def test_test_sessions_are_unseen(corpus: Path) -> None:
-    test = {row["feature_path"] for row in read(corpus, "testdata")["utterances"]}
-    heard: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
-    for row in table(corpus / "sessions.csv"):
-        heard[row["Id"] in test].add((row["Speaker"], row["Session"]))
-    assert len(heard[True]) == len(heard[False]) == 8
-    assert not heard[True] & heard[False]
+def test_test_sessions_are_unseen(synthetic: Path) -> None:
+    test = {row["feature_path"] for row in read(synthetic, "testdata")["utterances"]}
+    seen_session: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    for row in table(synthetic / "sessions.csv"):
+        seen_session[row["Id"] in test].add((row["Speaker"], row["Session"]))
+    assert len(seen_session[True]) == len(seen_session[False]) == 8
+    assert not seen_session[True] & seen_session[False]
 
 
-def test_the_truth_follows_the_test_data_and_mixes_the_speakers(corpus: Path) -> None:
-    truth = table(corpus / "truth.csv")
-    test = read(corpus, "testdata")["utterances"]
+def test_the_truth_follows_the_test_data_and_mixes_the_speakers(synthetic: Path) -> None:
+    truth = table(synthetic / "truth.csv")
+    test = read(synthetic, "testdata")["utterances"]
     assert [row["Id"] for row in truth] == [row["feature_path"] for row in test]
     speakers = [row["Category"] for row in truth]
-    assert set(speakers) == set(read(corpus, "metadata")["speakers"])
+    assert set(speakers) == set(read(synthetic, "metadata")["speakers"])
     assert sum(a != b for a, b in pairwise(speakers)) > len(set(speakers))
 
 
-def test_same_seed_same_bytes(corpus: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes(synthetic: Path, tmp_path: Path) -> None:
     write_corpus(tmp_path / "again", speakers=4, **SMALL)
-    assert contents(tmp_path / "again") == contents(corpus)
+    assert contents(tmp_path / "again") == contents(synthetic)
 
 
-def test_another_seed_shares_no_file(corpus: Path, tmp_path: Path) -> None:
+def test_another_seed_shares_no_file(synthetic: Path, tmp_path: Path) -> None:
     write_corpus(tmp_path / "other", speakers=1, seed=1, **SMALL)
-    files = contents(tmp_path / "other").keys() & contents(corpus).keys()
+    files = contents(tmp_path / "other").keys() & contents(synthetic).keys()
     assert not [name for name in files if name.startswith("uttr-")]
 
 
 def test_an_utterance_does_not_depend_on_how_many_speakers_there_are(
-    corpus: Path, tmp_path: Path
+    synthetic: Path, tmp_path: Path
 ) -> None:
     write_corpus(tmp_path / "fewer", speakers=2, **SMALL)
-    fewer, more = contents(tmp_path / "fewer"), contents(corpus)
+    fewer, more = contents(tmp_path / "fewer"), contents(synthetic)
     files = [name for name in fewer if name.startswith("uttr-")]
     assert len(files) == 16 and all(fewer[name] == more[name] for name in files)
 

@@ -18,24 +18,24 @@ from safetensors.torch import load_file
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.data.batches import Batch
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError, Interrupted, RecipeError, Stopped, UsageError
-from kaggle_hw4.evaluate import judge
 from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models import build_model
-from kaggle_hw4.recipe import Loss
+from kaggle_hw4.metrics import evaluate
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.recipe import LossConfig
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.loop import start, train
-from kaggle_hw4.training.loss import batch_loss, handicap, margin_at, margin_losses
-from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_average
+from kaggle_hw4.training.loss import apply_margin, batch_loss, margin_at, margin_losses
+from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
 from tests.conftest import TINY, VARIANTS, Silent, job, tiny, trained
 
 CPU = torch.device("cpu")
-ARTIFACTS = ("best", "averaged", "oof", "test")
+ARTIFACTS = ("best", "ema", "oof", "test")
 
 
 def bits(run: Run) -> dict[str, str]:
@@ -49,11 +49,11 @@ def log(run: Run) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_same_seed_gives_the_same_bits(
-    packed: Packed, folds: Folds, tmp_path: Path, variant: str
+    corpus: Corpus, folds: Folds, tmp_path: Path, variant: str
 ) -> None:
     recipe = tiny(variant)
     once, again, other = (
-        trained(recipe, packed, folds, tmp_path / name, seed=seed)
+        trained(recipe, corpus, folds, tmp_path / name, seed=seed)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     )
     assert bits(once) == bits(again)
@@ -77,11 +77,11 @@ class SignalAt(Silent):
     ("number", "error"), [(signal.SIGTERM, Stopped), (signal.SIGINT, Interrupted)]
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    packed: Packed, folds: Folds, tmp_path: Path, number: int, error: type[Exception]
+    corpus: Corpus, folds: Folds, tmp_path: Path, number: int, error: type[Exception]
 ) -> None:
     recipe = tiny("boss", "schedule.steps=6")
-    whole = trained(recipe, packed, folds, tmp_path / "whole")
-    stopped = job(recipe, packed, folds, tmp_path / "stopped")
+    whole = trained(recipe, corpus, folds, tmp_path / "whole")
+    stopped = job(recipe, corpus, folds, tmp_path / "stopped")
     with pytest.raises(error, match="the same command goes on"):
         train(stopped, CPU, SignalAt(2, number))
     assert not stopped.run.done
@@ -93,16 +93,16 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     settings = (*TINY, "schedule.steps=120", "schedule.validate_every=20")
     recipe = tiny("strong", *settings)
-    write_folds(packed.folder.parent / "folds", folds, packed)
+    write_folds(corpus.folder.parent / "folds", folds, corpus)
     command = [sys.executable, "-m", "kaggle_hw4", "train", "--variant", "strong"]
     for setting in settings:
         command += ["-s", setting]
-    run = job(recipe, packed, folds, packed.folder.parent / "runs", variant="strong").run
-    environment = {**os.environ, "HW4_WORKSPACE": str(packed.folder.parent), "OMP_NUM_THREADS": "1"}
+    run = job(recipe, corpus, folds, corpus.folder.parent / "runs", variant="strong").run
+    environment = {**os.environ, "HW4_WORKSPACE": str(corpus.folder.parent), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     wait_for(run.checkpoint)
     process.kill()
@@ -110,7 +110,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert not run.done
     again = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    whole = trained(recipe, packed, folds, tmp_path, variant="strong")
+    whole = trained(recipe, corpus, folds, tmp_path, variant="strong")
     assert bits(run) == bits(whole)
     assert log(run) == log(whole)
 
@@ -122,34 +122,34 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_a_finished_run_is_left_alone(packed: Packed, folds: Folds, tmp_path: Path) -> None:
-    run = trained(tiny("simple"), packed, folds, tmp_path)
+def test_a_finished_run_is_left_alone(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
+    run = trained(tiny("simple"), corpus, folds, tmp_path)
     before = {p.name: p.stat().st_mtime_ns for p in run.folder.iterdir() if p.name != ".lock"}
-    trained(tiny("simple"), packed, folds, tmp_path)
+    trained(tiny("simple"), corpus, folds, tmp_path)
     assert before == {
         p.name: p.stat().st_mtime_ns for p in run.folder.iterdir() if p.name != ".lock"
     }
 
 
 def test_validation_is_whole_and_of_its_fold_alone(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     for fold in range(2):
-        run = trained(tiny("boss"), packed, folds, tmp_path, fold=fold)
-        expected = [packed.ids[row] for row in folds.validation(fold)]
+        run = trained(tiny("boss"), corpus, folds, tmp_path, fold=fold)
+        expected = [corpus.ids[row] for row in folds.validation(fold)]
         assert list(run.read_logits("oof").ids) == expected
         assert run.manifest()["validation"]["n"] == len(expected)
-        assert list(run.read_logits("test").ids) == [packed.ids[row] for row in packed.test]
+        assert list(run.read_logits("test").ids) == [corpus.ids[row] for row in corpus.test]
 
 
-def test_no_margin_in_validation_or_test(packed: Packed, folds: Folds, tmp_path: Path) -> None:
-    recipe = tiny("boss", "loss.margin=0.9", "loss.margin_warmup=0")
-    run = trained(recipe, packed, folds, tmp_path)
-    model = build_model(recipe, len(packed.speakers))
-    load_weights(model, run.folder / "averaged.safetensors")
+def test_no_margin_in_validation_or_test(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
+    recipe = tiny("boss", "loss.margin=0.9", "loss.margin_warmup_steps=0")
+    run = trained(recipe, corpus, folds, tmp_path)
+    model = build_model(recipe, len(corpus.speakers))
+    load_weights(model, run.folder / "ema.safetensors")
     rows = folds.validation(0)
-    plain = predict_logits(model, FrameStore(packed, CPU), rows, WHOLE)
-    labels = packed.labels[rows]
+    plain = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
+    labels = corpus.labels[rows]
     assert np.array_equal(run.read_logits("oof").values, plain)
     values = torch.from_numpy(plain), torch.from_numpy(labels)
     losses, right = F.cross_entropy(*values, reduction="none").numpy(), plain.argmax(1) == labels
@@ -160,23 +160,23 @@ def test_no_margin_in_validation_or_test(packed: Packed, folds: Folds, tmp_path:
     assert reported["validation_accuracy"] == pytest.approx(accuracy)
 
 
-def test_best_is_a_copy_and_not_what_was_last(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+def test_best_is_a_copy_and_not_what_was_last(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
     # The rate grows until it wrecks the weights: the best ones lie in the middle.
     settings = ("schedule.steps=60", "schedule.warmup_steps=60", "optimizer.learning_rate=3.0")
     settings += ("schedule.validate_every=5", "optimizer.clip_norm=0.0", "augment.noise=0.0")
     recipe = tiny("strong", *settings)
-    made = job(recipe, packed, folds, tmp_path)
+    made = job(recipe, corpus, folds, tmp_path)
     monitor = Silent()
     manifest = train(made, CPU, monitor)
     seen = [f["validation_accuracy"] for _, f in monitor.reports if "validation_accuracy" in f]
     assert max(seen) > seen[-1], "this recipe must get worse for the test to say anything"
-    model = build_model(recipe, len(packed.speakers))
+    model = build_model(recipe, len(corpus.speakers))
     load_weights(model, made.run.folder / "best.safetensors")
     rows = folds.validation(0)
-    logits = predict_logits(model, FrameStore(packed, CPU), rows, WHOLE)
-    assert judge(logits, packed.labels[rows])["accuracy"] == max(seen)
+    logits = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
+    assert evaluate(logits, corpus.labels[rows])["accuracy"] == max(seen)
     assert manifest["best_while_training"] == max(seen)
-    assert bits(made.run)["best"] != bits(made.run)["averaged"]
+    assert bits(made.run)["best"] != bits(made.run)["ema"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -193,22 +193,24 @@ def test_the_optimizer_gets_every_parameter(variant: str) -> None:
 
 
 def test_a_copy_is_trained_as_if_it_were_alone(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     """Dropout, clipping, margin and noise included: the first of two is the only one of one."""
     one, two = (
-        trained(tiny("boss", "model.dropout=0.1", f"model.copies={n}"), packed, folds, tmp_path)
+        trained(
+            tiny("boss", "networks.dropout=0.1", f"networks.count={n}"), corpus, folds, tmp_path
+        )
         for n in (1, 2)
     )
-    alone, beside = (load_file(run.folder / "averaged.safetensors") for run in (one, two))
+    alone, beside = (load_file(run.folder / "ema.safetensors") for run in (one, two))
     assert len(beside) == 2 * len(alone)
     for name, value in alone.items():
         assert torch.equal(beside[name], value), name
 
 
-def loss_of(**keys: Any) -> Loss:
-    plain = {"margin": 0.2, "margin_on": "cosine", "margin_warmup": 100, "scale": 30.0}
-    return Loss.model_validate({**plain, "label_smoothing": 0.0, **keys})
+def loss_of(**keys: Any) -> LossConfig:
+    plain = {"margin": 0.2, "margin_type": "am", "margin_warmup_steps": 100, "scale": 30.0}
+    return LossConfig.model_validate({**plain, "label_smoothing": 0.0, **keys})
 
 
 COSINES, LABELS = torch.tensor([[0.9, 0.1, -0.2]]), torch.tensor([0])
@@ -225,28 +227,28 @@ def test_the_angular_margin_turns_the_true_speaker_away() -> None:
     turned = COSINES.clone()
     turned[0, 0] = math.cos(math.acos(0.9) + 0.3)
     expected = F.cross_entropy(30 * turned, LABELS, reduction="none")
-    found = margin_losses(30 * COSINES, LABELS, loss_of(margin_on="angle"), 0.3)
+    found = margin_losses(30 * COSINES, LABELS, loss_of(margin_type="aam"), 0.3)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("margin_on", ["cosine", "angle"])
+@pytest.mark.parametrize("margin_type", ["am", "aam"])
 @pytest.mark.parametrize("cosine", [1.0, -1.0])
-def test_a_margin_has_a_finite_slope_at_the_ends(margin_on: str, cosine: float) -> None:
+def test_a_margin_has_a_finite_slope_at_the_ends(margin_type: str, cosine: float) -> None:
     logits = torch.tensor([[cosine, 0.0, -0.5]], requires_grad=True)
-    margin_losses(30 * logits, LABELS, loss_of(margin_on=margin_on), 0.3).sum().backward()
+    margin_losses(30 * logits, LABELS, loss_of(margin_type=margin_type), 0.3).sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
 
 
 def test_an_angular_margin_never_helps() -> None:
     cosine = torch.linspace(-1, 1, 201)[:, None]
-    assert (handicap(30 * cosine, loss_of(margin_on="angle"), 0.4) <= 30 * cosine).all()
+    assert (apply_margin(30 * cosine, loss_of(margin_type="aam"), 0.4) <= 30 * cosine).all()
 
 
 def test_the_margin_grows_and_is_larger_while_fine_tuning() -> None:
     recipe = tiny(
-        "boss", "schedule.steps=100", "loss.margin=0.2", "loss.margin_warmup=40",
-        "fine_tuning.steps=20", "fine_tuning.margin=0.5",
+        "boss", "schedule.steps=100", "loss.margin=0.2", "loss.margin_warmup_steps=40",
+        "large_margin_fine_tuning.steps=20", "large_margin_fine_tuning.margin=0.5",
     )  # fmt: skip
     found = [margin_at(recipe, step) for step in (0, 20, 40, 79, 80, 99)]
     assert found == [0, 0.1, 0.2, 0.2, 0.5, 0.5]
@@ -272,25 +274,25 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 def test_averaged_weights_are_the_moving_average_of_the_live_ones() -> None:
     """Weights, and the running statistics of BatchNorm too."""
-    live, averaged = (build_model(tiny("boss"), 4) for _ in range(2))
-    expected = {k: v.clone() for k, v in averaged.state_dict().items() if v.is_floating_point()}
+    live, ema = (build_model(tiny("boss"), 4) for _ in range(2))
+    expected = {k: v.clone() for k, v in ema.state_dict().items() if v.is_floating_point()}
     for step in range(1000, 1003):
         for name, value in live.state_dict().items():
             if name in expected:
                 value.normal_()
                 expected[name] = 0.9 * expected[name] + 0.1 * value
-        update_average(averaged, live, 0.9, step)
+        update_ema(ema, live, 0.9, step)
     assert any("running_mean" in name for name in expected)
     for name, value in expected.items():
-        torch.testing.assert_close(averaged.state_dict()[name], value)
+        torch.testing.assert_close(ema.state_dict()[name], value)
 
 
-def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: Path) -> None:
-    made = job(tiny("simple"), packed, folds, tmp_path)
-    trained(tiny("simple"), packed, folds, tmp_path)
+def test_a_damaged_checkpoint_is_named(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
+    made = job(tiny("simple"), corpus, folds, tmp_path)
+    trained(tiny("simple"), corpus, folds, tmp_path)
     data = bytearray(made.run.checkpoint.read_bytes())
     model = build_model(made.recipe, 4)
-    load_weights(model, made.run.folder / "averaged.safetensors")
+    load_weights(model, made.run.folder / "ema.safetensors")
     data[data.index(model.networks[0].encoder.stem.weight.detach().numpy().tobytes())] ^= 1
     made.run.checkpoint.write_bytes(data)
     state = State.start(model, make_optimizer(model, made.recipe.optimizer), CPU)
@@ -299,10 +301,10 @@ def test_a_damaged_checkpoint_is_named(packed: Packed, folds: Folds, tmp_path: P
 
 
 def test_lost_best_weights_are_told_at_the_end(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    made = job(tiny("simple"), packed, folds, tmp_path)
-    trained(tiny("simple"), packed, folds, tmp_path)
+    made = job(tiny("simple"), corpus, folds, tmp_path)
+    trained(tiny("simple"), corpus, folds, tmp_path)
     (made.run.folder / "run.json").unlink()
     (made.run.folder / "best.safetensors").write_bytes(b"junk")
     with pytest.raises(DataError, match=r"best\.safetensors has changed.*train it again"):
@@ -310,17 +312,17 @@ def test_lost_best_weights_are_told_at_the_end(
 
 
 def test_a_step_that_needs_too_much_memory_is_told(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     recipe = tiny("simple", "segments.frames=900000000", "segments.batch_size=100")
     with pytest.raises(RecipeError, match=r"more memory than there is; lower segments\.batch_size"):
-        trained(recipe, packed, folds, tmp_path)
+        trained(recipe, corpus, folds, tmp_path)
 
 
 def test_lines_after_the_checkpoint_are_dropped(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    made = job(tiny("simple"), packed, folds, tmp_path)
+    made = job(tiny("simple"), corpus, folds, tmp_path)
     with pytest.raises(Stopped):
         train(made, CPU, SignalAt(2, signal.SIGTERM))
     with made.run.metrics.open("a") as file:
@@ -329,14 +331,14 @@ def test_lines_after_the_checkpoint_are_dropped(
     assert [line["step"] for line in log(made.run)] == [2]
 
 
-def test_a_diverging_training_is_told(packed: Packed, folds: Folds, tmp_path: Path) -> None:
+def test_a_diverging_training_is_told(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
     recipe = tiny("simple", "optimizer.learning_rate=1e30", "schedule.steps=8")
     with pytest.raises(RecipeError, match=r"diverged; lower optimizer\.learning_rate"):
-        trained(recipe, packed, folds, tmp_path)
+        trained(recipe, corpus, folds, tmp_path)
 
 
-def test_two_processes_do_not_train_one_run(packed: Packed, folds: Folds, tmp_path: Path) -> None:
-    made = job(tiny("simple"), packed, folds, tmp_path)
+def test_two_processes_do_not_train_one_run(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
+    made = job(tiny("simple"), corpus, folds, tmp_path)
 
     class Second(Silent):
         def begin(self, name: str, done: int, total: int) -> None:

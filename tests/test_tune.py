@@ -15,22 +15,22 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.cli import main
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.storage import JOURNAL
 from tests.conftest import TINY
 
 SPACE = """
-[model.n_heads]
+[networks.n_heads]
 type = "categorical"
 choices = [2, 4]
 
-[model.d_model]
+[networks.d_model]
 type = "int"
 low = 8
 high = 24
-multiple_of = "model.n_heads"
+multiple_of = "networks.n_heads"
 
 [optimizer.learning_rate]
 type = "float"
@@ -38,19 +38,19 @@ low = 2e-4
 high = 5e-2
 log = true
 """
-STEPS = ("schedule.steps=18", "loss.margin_warmup=0")
+STEPS = ("schedule.steps=18", "loss.margin_warmup_steps=0")
 SETTINGS = [part for setting in (*TINY, *STEPS) for part in ("-s", setting)]
 TUNE = ("tune", "--variant", "boss", *SETTINGS)
 
 
 @pytest.fixture
 def workspace(
-    packed: Packed, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A workspace with a corpus, a fold table and a space."""
     here = tmp_path / "here"
-    shutil.copytree(packed.folder, here / "packed")
-    write_folds(here / "folds", folds, packed)
+    shutil.copytree(corpus.folder, here / "packed")
+    write_folds(here / "folds", folds, corpus)
     (here / "studies" / "spaces").mkdir(parents=True)
     (here / "studies" / "spaces" / "boss.toml").write_text(SPACE)
     monkeypatch.setenv("HW4_WORKSPACE", str(here))
@@ -104,8 +104,8 @@ def test_a_study_ends_in_a_tuned_variant(
     first = json.loads(capsys.readouterr().out)
     assert first["trials"]["told"] == 2
     assert first["best"][0]["params"].keys() == {
-        "model.n_heads",
-        "model.d_model",
+        "networks.n_heads",
+        "networks.d_model",
         "optimizer.learning_rate",
     }
     rows = first["finals"]["candidates"]
@@ -115,7 +115,7 @@ def test_a_study_ends_in_a_tuned_variant(
     if first["finals"]["variant"]:
         tuned = read_recipe(Path(first["finals"]["variant"]))
         winner = next(b for b in first["best"] if b["trial"] == rows[0]["trial"])
-        assert tuned.model.d_model == winner["params"]["model.d_model"]
+        assert tuned.networks[0].d_model == winner["params"]["networks.d_model"]
     assert run("tune", "show", "boss") == 0
     assert "2 trials told" in capsys.readouterr().out
 
@@ -140,7 +140,7 @@ def test_a_dry_run_measures_and_leaves_nothing(
         ((*TUNE, "--fold", "2"), 2, "has folds 0 to 1"),
         ((*TUNE, "--space", "bos"), 3, "there is no space 'bos'"),
         ((*TUNE, "--storage", "sqlite:///s.db", "--jobs", "2"), 2, "loses trials"),
-        ((*TUNE, "-s", "model.d_model=48"), 3, "own model.d_model = 48 lies outside"),
+        ((*TUNE, "-s", "networks.d_model=48"), 3, "own networks.d_model = 48 lies outside"),
         (("tune", "show", "boss"), 2, "there is no study 'boss'"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kaggle_hw4.cli import main
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import write_submission
 from kaggle_hw4.kaggle.upload import until_midnight
@@ -30,15 +30,15 @@ Command = Callable[..., tuple[int, Any, str]]
 
 
 @pytest.fixture
-def ledger(packed: Packed, tmp_path: Path) -> Ledger:
+def ledger(corpus: Corpus, tmp_path: Path) -> Ledger:
     """A workspace with a corpus and one submission, Boss_V1."""
-    (tmp_path / "packed").symlink_to(packed.folder)
-    return made(packed, Ledger(tmp_path / "submissions"))
+    (tmp_path / "packed").symlink_to(corpus.folder)
+    return made(corpus, Ledger(tmp_path / "submissions"))
 
 
-def made(packed: Packed, ledger: Ledger, **more: Any) -> Ledger:
-    ids = [packed.ids[row] for row in packed.test]
-    file = write_submission(ledger.folder, "Boss", ids, [packed.speakers[0]] * len(ids))
+def made(corpus: Corpus, ledger: Ledger, **more: Any) -> Ledger:
+    ids = [corpus.ids[row] for row in corpus.test]
+    file = write_submission(ledger.folder, "Boss", ids, [corpus.speakers[0]] * len(ids))
     cv = [{"kind": "session", "accuracy": 0.81234}]
     event = {"event": "created", "version": file.version, "sha256": file.sha256, "cv": cv}
     ledger.append(event | {"label": "Boss"} | more)
@@ -266,11 +266,11 @@ def test_a_spoiled_submission_never_reaches_the_network(
 
 
 def test_one_that_equals_an_earlier_one_is_warned_of(
-    packed: Packed, ledger: Ledger, board: Board, hw4: Command
+    corpus: Corpus, ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.verdicts = [SCORED, SCORED]
     assert send(hw4)[0] == 0
-    made(packed, ledger)
+    made(corpus, ledger)
     code, value, said = hw4("submit", "Boss_V2", "--yes", "--json")
     assert code == 0
     assert value["warnings"] == [

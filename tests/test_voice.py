@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from kaggle_hw4.data import room, voice
+from kaggle_hw4.synth import room, voice
 
 SPEAKERS, SESSIONS, UTTERANCES = 4, 6, 4
 
 
 @pytest.fixture(scope="module")
-def corpus() -> list[list[list[room.Array]]]:
+def synthetic() -> list[list[list[room.Array]]]:
     """Features by speaker, session and utterance."""
     return [
         [[voice.utterance(0, s, r, u, 300) for u in range(UTTERANCES)] for r in range(SESSIONS)]
@@ -17,8 +17,8 @@ def corpus() -> list[list[list[room.Array]]]:
     ]
 
 
-def test_features_span_the_floor_and_stay_finite(corpus: list[list[list[room.Array]]]) -> None:
-    files = [x for speaker in corpus for session in speaker for x in session]
+def test_features_span_the_floor_and_stay_finite(synthetic: list[list[list[room.Array]]]) -> None:
+    files = [x for speaker in synthetic for session in speaker for x in session]
     assert all(np.isfinite(x).all() and x.dtype == np.float32 for x in files)
     floor = np.log(np.float32(1e-9))
     assert min(x.min() for x in files) == pytest.approx(floor, abs=1e-5)
@@ -34,13 +34,13 @@ def test_lengths_are_log_normal_about_their_median() -> None:
 
 
 def test_sessions_can_be_told_apart_within_a_speaker(
-    corpus: list[list[list[room.Array]]],
+    synthetic: list[list[list[room.Array]]],
 ) -> None:
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.metrics import adjusted_rand_score
 
     truth = np.repeat(np.arange(SESSIONS), UTTERANCES)
-    for speaker in corpus:
+    for speaker in synthetic:
         files = [x for session in speaker for x in session]
         cues = [np.percentile(x, [5, 60], axis=0).ravel() - x.mean() for x in files]
         found = AgglomerativeClustering(SESSIONS).fit_predict(cues)
@@ -48,9 +48,9 @@ def test_sessions_can_be_told_apart_within_a_speaker(
 
 
 def test_utterances_of_a_session_are_nearer_than_those_of_a_speaker(
-    corpus: list[list[list[room.Array]]],
+    synthetic: list[list[list[room.Array]]],
 ) -> None:
-    means = np.array([[[x.mean(0) for x in session] for session in s] for s in corpus])
+    means = np.array([[[x.mean(0) for x in session] for session in s] for s in synthetic])
     within_session = means.std(axis=2).mean()
     within_speaker = means.mean(axis=2).std(axis=1).mean()
     assert within_session < 0.7 * within_speaker

@@ -7,8 +7,8 @@ import optuna
 from rich.console import Console
 
 from kaggle_hw4.cli.watching import Watching, curve
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.tuning.coordinator import Running
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
@@ -24,11 +24,11 @@ def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
 
 
 def test_the_table_shows_the_best_the_counts_and_the_running_ones(
-    packed: Packed, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     goal = OBJECTIVES["session"]
     plan = Plan(
-        Workspace(tmp_path), "boss", tiny("boss"), Space("x"), goal, packed, folds, "s", trials=9
+        Workspace(tmp_path), "boss", tiny("boss"), Space("x"), goal, corpus, folds, "s", trials=9
     )
     study = optuna.create_study(direction="maximize")
     study.tell(study.ask(), 0.75)

@@ -27,7 +27,7 @@ def synth(
 
     Example: hw4 data synth corpus --speakers 40
     """
-    from kaggle_hw4.data.synth import write_corpus
+    from kaggle_hw4.synth.corpus import write_corpus
 
     with bars() as bar:
         made = write_corpus(
@@ -74,27 +74,27 @@ def pack(
 
     Example: hw4 data pack Dataset
     """
-    from kaggle_hw4.data.packed import DTYPES
-    from kaggle_hw4.data.packed import pack as write
+    from kaggle_hw4.data.corpus import DTYPES
+    from kaggle_hw4.data.corpus import pack as write
 
     if dtype not in DTYPES:
         raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
     place = Workspace.at(workspace)
     with bars() as bar:
-        packed = write(dataset, place.packed, dtype=dtype, replace=replace, progress=bar("pack"))
+        corpus = write(dataset, place.corpus, dtype=dtype, replace=replace, progress=bar("pack"))
     value = {
-        "folder": str(packed.folder),
-        "hash": packed.hash,
-        "speakers": len(packed.speakers),
-        "train": len(packed.train),
-        "test": len(packed.test),
+        "folder": str(corpus.folder),
+        "hash": corpus.hash,
+        "speakers": len(corpus.speakers),
+        "train": len(corpus.train),
+        "test": len(corpus.test),
     }
     show(
         value,
         as_json,
         lambda: (
-            f"{place.shown(packed.folder)}: {value['speakers']} speakers, {value['train']:,} "
-            f"training and {value['test']:,} test utterances, corpus {packed.hash}"
+            f"{place.shown(corpus.folder)}: {value['speakers']} speakers, {value['train']:,} "
+            f"training and {value['test']:,} test utterances, corpus {corpus.hash}"
         ),
         "hw4 split --folds 5 --by session",
     )
@@ -118,15 +118,15 @@ def inspect(
     place = Workspace.at(workspace)
     following = "hw4 split --folds 5 --by session"
     if not shift:
-        value = inspect_corpus(place.packed)
+        value = inspect_corpus(place.corpus)
         show(value, as_json, lambda: _inspection(value), following)
         return
-    from kaggle_hw4.data.packed import open_packed
+    from kaggle_hw4.data.corpus import open_corpus
     from kaggle_hw4.data.shift import measure_shift
 
-    packed = open_packed(place.packed)
+    corpus = open_corpus(place.corpus)
     with bars() as bar:
-        found = {"hash": packed.hash, **measure_shift(packed, bar("sessions"))}
+        found = {"hash": corpus.hash, **measure_shift(corpus, bar("sessions"))}
     show(found, as_json, lambda: _shift(found), following)
 
 

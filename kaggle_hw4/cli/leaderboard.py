@@ -51,9 +51,9 @@ def import_scores(
 
     Example: hw4 leaderboard import examples/past_scores.csv
     """
-    from kaggle_hw4 import submitting
+    from kaggle_hw4.stages import board
 
-    news = submitting.import_scores(Workspace.at(workspace), file)
+    news = board.import_scores(Workspace.at(workspace), file)
     show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
 
 
@@ -63,9 +63,9 @@ def sync(workspace: Root = None, as_json: AsJson = False) -> None:
 
     Example: hw4 leaderboard sync
     """
-    from kaggle_hw4 import submitting
+    from kaggle_hw4.stages import board
 
-    news = submitting.synchronise(Workspace.at(workspace))
+    news = board.synchronise(Workspace.at(workspace))
     show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
 
 

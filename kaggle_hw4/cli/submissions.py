@@ -39,9 +39,9 @@ def ensemble(
 
     Example: hw4 ensemble runs/*
     """
-    from kaggle_hw4 import blending
+    from kaggle_hw4.stages import ensemble as stage
 
-    value = blending.ensemble(Workspace.at(workspace), runs, label, split, method, counts)
+    value = stage.ensemble(Workspace.at(workspace), runs, label, split, method, counts)
     for name, reason in value["left_out"].items():
         say(f"left out: {name} {reason}")
     if not value["new"]:
@@ -135,9 +135,9 @@ def compare(
 
     Example: hw4 compare runs/strong-1a2b3c4d runs/boss-5e6f7a8b
     """
-    from kaggle_hw4 import blending
+    from kaggle_hw4.stages import compare as stage
 
-    value = blending.compare(Workspace.at(workspace), one, other)
+    value = stage.compare(Workspace.at(workspace), one, other)
     show(value, as_json, lambda: _compared(value), "hw4 ensemble runs/*")
 
 
@@ -171,17 +171,17 @@ def submit(
 
     Example: hw4 submit Strong+Boss_V1 --yes
     """
-    from kaggle_hw4 import submitting
+    from kaggle_hw4.stages import submit as stage
 
     place = Workspace.at(workspace)
     if to != "kaggle":
-        value = submitting.submit(place, version, to, truth)
+        value = stage.submit(place, version, to, truth)
         _say_before(value)
     else:
         if truth is not None:
             raise UsageError("--truth is for --to local: Kaggle has a truth of its own")
         with waiting() as tell:
-            value = submitting.send(place, version, lambda v: _ask(v, yes), tell, wait)
+            value = stage.send(place, version, lambda v: _ask(v, yes), tell, wait)
     show(value, as_json, lambda: submitted(value), after(value))
 
 

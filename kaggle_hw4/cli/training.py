@@ -32,11 +32,11 @@ def split(
     """
     import numpy as np
 
-    from kaggle_hw4 import stages
+    from kaggle_hw4.stages import split as stage
 
     place = Workspace.at(workspace)
     with bars() as bar:
-        made, path = stages.split(place, by, folds, seed, bar("sessions"))
+        made, path = stage.split(place, by, folds, seed, bar("sessions"))
     value = {
         "name": made.name,
         "path": str(path),
@@ -73,14 +73,14 @@ def train(
 
     Runs that are done are left alone; one that was stopped or killed goes on from its checkpoint.
 
-    Example: hw4 train --variant boss --fold 0 --seed 0 -s model.d_model=128
+    Example: hw4 train --variant boss --fold 0 --seed 0 -s networks.d_model=128
     """
-    from kaggle_hw4 import stages
+    from kaggle_hw4.stages import train as stage
 
     chosen = _folds(fold or [], folds)
-    what = stages.Training(variant, settings or [], split, chosen, seed or [0])
+    what = stage.Training(variant, settings or [], split, chosen, seed or [0])
     with live() as monitor:
-        reports = stages.train(Workspace.at(workspace), what, device, monitor)
+        reports = stage.train(Workspace.at(workspace), what, device, monitor)
     _show_runs(reports, as_json)
 
 
@@ -111,9 +111,9 @@ def predict(
 
     Example: hw4 predict runs/* -s predict.segments=5 -s 'predict.frames=[200,300]'
     """
-    from kaggle_hw4 import stages
+    from kaggle_hw4.stages import predict as stage
 
-    reports = stages.predict(Workspace.at(workspace), runs, settings or [], device)
+    reports = stage.predict(Workspace.at(workspace), runs, settings or [], device)
     _show_runs(reports, as_json)
 
 
@@ -125,7 +125,7 @@ def _show_runs(reports: list[dict[str, Any]], as_json: bool) -> None:
             percent(report["validation"]["accuracy"]),
             f"{report['validation']['n']:,}",
             f"{report['validation']['loss']:.3f}",
-            percent(report["heard"]["accuracy"]) if report["heard"] else "",
+            percent(report["seen_session"]["accuracy"]) if report["seen_session"] else "",
             f"{report['seconds']:.0f} s",
         )
         for report in reports

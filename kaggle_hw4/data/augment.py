@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kaggle_hw4.data.channel import Channel
 from kaggle_hw4.data.segments import AUGMENTATION, MASKS
-from kaggle_hw4.recipe import Augment
+from kaggle_hw4.recipe import AugmentConfig
 
 ORDERS = 6  # cosines over the bands that make a smooth spectrum
 TAIL = 20  # frames of a reverberant tail, 10 ms each
@@ -29,7 +29,7 @@ NAT = math.log(10) / 10  # nat in a dB
 class Augmenter:
     """The augmentation of one training step."""
 
-    def __init__(self, augment: Augment, seed: int, step: int) -> None:
+    def __init__(self, augment: AugmentConfig, seed: int, step: int) -> None:
         self.augment = augment
         self.random = np.random.default_rng([seed, AUGMENTATION, step])
         self.mask_random = np.random.default_rng([seed, MASKS, step])
@@ -42,20 +42,22 @@ class Augmenter:
         `own` and `other` are the channels of these utterances and of those to transplant from.
         """
         a, B = self.augment, len(x)
-        if a.transplant and own is not None and other is not None:
-            x = self._sometimes(a.transplant, x, transplant(x, own, other, self._normal(x, B, 1)))
+        if a.channel_swap and own is not None and other is not None:
+            x = self._sometimes(
+                a.channel_swap, x, channel_swap(x, own, other, self._normal(x, B, 1))
+            )
         if a.reverberation:
             low, high = REVERBERATION_TIME
             seconds = low + (high - low) * self._uniform(x, B, 1)
             low, high = REVERBERATION_LEVEL
             level = low + (high - low) * self._uniform(x, B, 1)
             x = self._sometimes(a.reverberation, x, reverberate(x, mask, seconds, level))
-        if a.spectrum:
-            x = x + a.spectrum * smooth_spectrum(self._normal(x, B, ORDERS), x.shape[2])[:, None]
+        if a.random_eq:
+            x = x + a.random_eq * smooth_spectrum(self._normal(x, B, ORDERS), x.shape[2])[:, None]
         if a.noise:
             x = self._sometimes(a.noise, x, self._noisy(x, mask))
-        if a.level:
-            x = (x + a.level * self._normal(x, B, 1, 1)).clamp_min(math.log(FLOOR))
+        if a.gain:
+            x = (x + a.gain * self._normal(x, B, 1, 1)).clamp_min(math.log(FLOOR))
         if a.band_limit:
             x = self._sometimes(a.band_limit, x, self._band_limited(x, mask))
         x = spec_augment(x, mask, a, self.mask_random)
@@ -67,7 +69,7 @@ class Augmenter:
         snr = a.noise_snr + NOISE_SPAN * self._uniform(x, B, 1, 1)
         loud = loudness(x, mask)[:, None, None]
         colour = 2 * smooth_spectrum(self._normal(x, B, ORDERS), n_mels)[:, None]
-        swell = a.modulation * slow(self._normal(x, B, 2 + T // 25), T)[:, :, None]
+        swell = a.noise_modulation * slow(self._normal(x, B, 2 + T // 25), T)[:, :, None]
         grain = 0.5 * torch.randn_like(x)  # of a mel band's energy in one frame
         return torch.logaddexp(x, loud - NAT * snr + colour + swell + grain)
 
@@ -90,7 +92,7 @@ class Augmenter:
         return torch.from_numpy(self.random.random(shape, np.float32)).to(like.device)
 
 
-def transplant(x: Tensor, own: Channel, other: Channel, level: Tensor) -> Tensor:
+def channel_swap(x: Tensor, own: Channel, other: Channel, level: Tensor) -> Tensor:
     """`x` with another utterance's mean spectrum, over the noise that was behind that one."""
     moved = x + (other.mean - own.mean)[:, None]
     return torch.logaddexp(moved, (other.quiet + level)[:, None])
@@ -133,17 +135,21 @@ def own_mean(x: Tensor, mask: Tensor) -> Tensor:
     return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
 
 
-def spec_augment(x: Tensor, mask: Tensor, augment: Augment, random: np.random.Generator) -> Tensor:
+def spec_augment(
+    x: Tensor, mask: Tensor, config: AugmentConfig, random: np.random.Generator
+) -> Tensor:
     """SpecAugment (Park et al. 2019) on features (B, T, n_mels), drawn for each utterance.
 
     Masked cells take their band's mean over the segment's real frames, so that a masked band is
     exactly zero once the frontend has taken the mean off.
     """
-    if not (augment.band_masks * augment.band_width or augment.time_masks * augment.time_width):
+    if not (
+        config.freq_masks * config.freq_mask_width or config.time_masks * config.time_mask_width
+    ):
         return x
     B, T, n_mels = x.shape
-    bands = stripes(random, (B, augment.band_masks), n_mels, augment.band_width)
-    times = stripes(random, (B, augment.time_masks), T, int(augment.time_width * T))
+    bands = stripes(random, (B, config.freq_masks), n_mels, config.freq_mask_width)
+    times = stripes(random, (B, config.time_masks), T, int(config.time_mask_width * T))
     hidden = times.to(x.device)[:, :, None] | bands.to(x.device)[:, None, :]
     return torch.where(hidden & mask.unsqueeze(-1), own_mean(x, mask), x)
 

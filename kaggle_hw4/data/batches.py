@@ -44,16 +44,16 @@ class Batches:
     ) -> None:
         self.store, self.rows, self.sessions = store, rows, sessions
         self.recipe, self.seed = recipe, seed
-        packed = store.packed
+        corpus = store.corpus
         # In the order of the packed rows, so that a row is its own index.
         self.channels = (
-            channels(packed, packed.train).to(store.device) if recipe.augment.transplant else None
+            channels(corpus, corpus.train).to(store.device) if recipe.augment.channel_swap else None
         )
 
     def at(self, step: int) -> Batch:
         recipe, store = self.recipe, self.store
         size, frames = recipe.segments.batch_size, segment_length(self.seed, step, recipe)
-        segments = draw_segments(self.seed, step, self.rows, store.packed.lengths, size, frames)
+        segments = draw_segments(self.seed, step, self.rows, store.corpus.lengths, size, frames)
         random = np.random.default_rng([self.seed, PARTNERS, step])
         augmenter = Augmenter(recipe.augment, self.seed, step)
         features, mask = store.gather(segments)
@@ -71,12 +71,12 @@ class Batches:
     def _mixed(self, batch: Batch, segments: Segments, random: np.random.Generator) -> Batch:
         """Mixup (Zhang et al. 2018) of some segments, each at least half itself."""
         augment, size = self.recipe.augment, len(segments.rows)
-        if augment.mixup_with == "anyone":
+        if augment.mixup_with == "any":
             features, mask = batch.features.roll(1, 0), batch.mask.roll(1, 0)
             labels = batch.labels.roll(1, 0)
         else:
             rows = self._other_sessions(segments.rows, random)
-            starts = draw_starts(random, self.store.packed.lengths[rows], segments.lengths)
+            starts = draw_starts(random, self.store.corpus.lengths[rows], segments.lengths)
             features, mask = self.store.gather(Segments(rows, starts, segments.lengths))
             labels = batch.labels
         mixed = random.random(size) < augment.mixup
@@ -88,13 +88,13 @@ class Batches:
 
     def _other_speakers(self, rows: IntArray, random: np.random.Generator) -> IntArray:
         """For each row a training row, of another speaker unless chance insists."""
-        labels, found = self.store.packed.labels, random.choice(self.rows, (8, len(rows)))
+        labels, found = self.store.corpus.labels, random.choice(self.rows, (8, len(rows)))
         best = (labels[found] != labels[rows]).argmax(0)
         return np.asarray(found[best, np.arange(len(rows))])
 
     def _other_sessions(self, rows: IntArray, random: np.random.Generator) -> IntArray:
         """For each row one of the same speaker, of another guessed session where there is one."""
-        labels, found = self.store.packed.labels, []
+        labels, found = self.store.corpus.labels, []
         for row in rows:
             same = self.rows[labels[self.rows] == labels[row]]
             other = same[self.sessions[same] != self.sessions[row]]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 
 QUIET, LOUD = 5, 60  # percentiles of a band over time: the noise behind, the speech in front
 
@@ -27,21 +27,21 @@ class Channel:
         return Channel(self.mean.to(device), self.quiet.to(device))
 
 
-def channels(packed: Packed, rows: Iterable[int]) -> Channel:
+def channels(corpus: Corpus, rows: Iterable[int]) -> Channel:
     """The channel of each of `rows`."""
-    frames = [packed.features(int(row)).numpy() for row in rows]
+    frames = [corpus.features(int(row)).numpy() for row in rows]
     mean = np.stack([f.mean(0) for f in frames])
     quiet = np.stack([np.percentile(f, QUIET, axis=0) for f in frames])
     return Channel(torch.from_numpy(mean), torch.from_numpy(quiet.astype(np.float32)))
 
 
-def describe_channel(packed: Packed, row: int) -> npt.NDArray[np.float32]:
+def describe_channel(corpus: Corpus, row: int) -> npt.NDArray[np.float32]:
     """The 5th and 60th percentile of each band over time, less the utterance's mean level."""
-    features = packed.features(row).numpy()
+    features = corpus.features(row).numpy()
     spectra = np.percentile(features, (QUIET, LOUD), axis=0) - features.mean()
     return np.asarray(spectra.ravel(), np.float32)
 
 
-def describe_channels(packed: Packed, rows: Iterable[int]) -> npt.NDArray[np.float32]:
+def describe_channels(corpus: Corpus, rows: Iterable[int]) -> npt.NDArray[np.float32]:
     """`describe_channel` of each of `rows`: (n, 2 · n_mels)."""
-    return np.stack([describe_channel(packed, int(row)) for row in rows])
+    return np.stack([describe_channel(corpus, int(row)) for row in rows])

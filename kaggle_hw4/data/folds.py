@@ -13,12 +13,12 @@ import pandas as pd
 
 from kaggle_hw4.artifact import sha256_json, write_text
 from kaggle_hw4.data.channel import describe_channels
-from kaggle_hw4.data.packed import Packed
-from kaggle_hw4.data.twins import find_twins
+from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.duplicates import find_near_duplicates
 from kaggle_hw4.errors import DataError, UsageError
 
 KINDS = ("session", "utterance")
-PARTS = 10  # of the utterances, each held out with one fold
+HOLDOUT_GROUPS = 10  # of the utterances, each held out with one fold
 FEWEST_TRAINING = 3  # utterances of a speaker that a fold must leave for any more to be left out
 REMEDY = "delete it and run `hw4 split` again"
 
@@ -43,29 +43,31 @@ class Folds:
     corpus: str  # hash of the packed corpus
     fold: npt.NDArray[np.int64]
     session: npt.NDArray[np.int64]
-    part: npt.NDArray[np.int64]
+    holdout: npt.NDArray[np.int64]
     purged: npt.NDArray[np.bool_]  # (n, count)
 
     @property
     def hash(self) -> str:
-        columns = [c.tolist() for c in (self.fold, self.session, self.part, self.purged)]
+        columns = [c.tolist() for c in (self.fold, self.session, self.holdout, self.purged)]
         return sha256_json([self.by, self.corpus, *columns])[:16]
 
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
         """The rows that the fold is judged by: of unheard sessions where it is by session."""
         return np.flatnonzero(self.fold == fold)
 
-    def heard(self, fold: int) -> npt.NDArray[np.int64]:
+    def seen_session(self, fold: int) -> npt.NDArray[np.int64]:
         """Rows held out of the sessions that the fold trains on; none where it is by utterance."""
-        return np.flatnonzero((self.fold != fold) & (self.part == fold % PARTS))
+        return np.flatnonzero((self.fold != fold) & (self.holdout == fold % HOLDOUT_GROUPS))
 
     def training(self, fold: int) -> npt.NDArray[np.int64]:
-        held_out = (self.fold == fold) | (self.part == fold % PARTS) | self.purged[:, fold]
+        held_out = (
+            (self.fold == fold) | (self.holdout == fold % HOLDOUT_GROUPS) | self.purged[:, fold]
+        )
         return np.flatnonzero(~held_out)
 
 
 def make_folds(
-    packed: Packed,
+    corpus: Corpus,
     by: str,
     count: int,
     seed: int = 0,
@@ -78,7 +80,7 @@ def make_folds(
     Every speaker is guessed to have a session for every fold. A fold that passes some over promises
     too little: those who are judged have less to train on than those who are not (docs/LOG.md).
     """
-    labels = packed.labels[packed.train]
+    labels = corpus.labels[corpus.train]
     if not 2 <= count <= len(labels):
         raise UsageError(
             f"--folds {count}: a split needs 2 folds or more, as many as utterances at most"
@@ -87,28 +89,30 @@ def make_folds(
         # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
         from kaggle_hw4.data.sessions import FEWEST, cluster_sessions, nearest_of_speaker
 
-        described = describe_channels(packed, packed.train)
+        described = describe_channels(corpus, corpus.train)
         fewest = max(count, FEWEST)
         session = cluster_sessions(described, labels, fewest, lambda done, n: progress(done, 2 * n))
     elif by == "utterance":
         session = np.arange(len(labels))
     else:
         raise UsageError(f"--by {by}: a split is by one of {', '.join(KINDS)}")
-    fold = deal(labels, session, count, seed)
+    fold = assign_folds(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
         raise UsageError(f"--folds {count}: there are too few sessions for so many folds")
-    part, purged = np.full(len(fold), -1), np.zeros((len(fold), count), bool)
+    holdout, purged = np.full(len(fold), -1), np.zeros((len(fold), count), bool)
     if by == "session":
-        part = deal_parts(labels, fold, seed)
+        holdout = assign_holdouts(labels, fold, seed)
         nearest = nearest_of_speaker(described, labels)
-        kin = find_kin(packed, labels, nearest, lambda done, n: progress(n + done, 2 * n))
-        purged = purge(kin, labels, fold, count)
+        pairs = find_leakage_pairs(
+            corpus, labels, nearest, lambda done, n: progress(n + done, 2 * n)
+        )
+        purged = purge(pairs, labels, fold, count)
     name = table_name(by, count, seed)
-    return Folds(name, by, count, seed, packed.hash, fold, session, part, purged)
+    return Folds(name, by, count, seed, corpus.hash, fold, session, holdout, purged)
 
 
-def find_kin(
-    packed: Packed,
+def find_leakage_pairs(
+    corpus: Corpus,
     labels: npt.NDArray[np.int64],
     nearest: npt.NDArray[np.int64],
     progress: Callable[[int, int], None],
@@ -120,14 +124,14 @@ def find_kin(
     speakers = np.unique(labels)
     for done, label in enumerate(speakers):
         rows = np.flatnonzero(labels == label)
-        for i, j in find_twins(packed, rows):
+        for i, j in find_near_duplicates(corpus, rows):
             pairs += [(int(rows[i]), int(rows[j])), (int(rows[j]), int(rows[i]))]
         progress(done + 1, len(speakers))
     return np.array(pairs, np.int64)
 
 
 def purge(
-    kin: npt.NDArray[np.int64],
+    pairs: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     fold: npt.NDArray[np.int64],
     count: int,
@@ -136,7 +140,7 @@ def purge(
     a speaker whom that would leave too little is spared.
     """
     purged = np.zeros((len(fold), count), bool)
-    purged[kin[:, 0], fold[kin[:, 1]]] = True
+    purged[pairs[:, 0], fold[pairs[:, 1]]] = True
     purged[np.arange(len(fold)), fold] = False  # its own fold is not trained on anyway
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -146,23 +150,23 @@ def purge(
     return purged
 
 
-def deal_parts(
+def assign_holdouts(
     labels: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], seed: int
 ) -> npt.NDArray[np.int64]:
     """Ten even parts of each speaker's utterances; -1 where a fold leaves few to train on."""
-    part = deal(labels, np.arange(len(labels)), PARTS, seed)
+    holdout = assign_folds(labels, np.arange(len(labels)), HOLDOUT_GROUPS, seed)
     for label in np.unique(labels):
         own = fold[labels == label]
         if len(own) - np.bincount(own).max() < FEWEST_TRAINING:
-            part[labels == label] = -1
-    return part
+            holdout[labels == label] = -1
+    return holdout
 
 
 def table_name(by: str, count: int, seed: int) -> str:
     return f"{by}{count}" + (f"-seed{seed}" if seed else "")
 
 
-def deal(
+def assign_folds(
     labels: npt.NDArray[np.int64], sessions: npt.NDArray[np.int64], count: int, seed: int
 ) -> npt.NDArray[np.int64]:
     """A fold for every row: whole sessions, each speaker and each fold as even as they allow.
@@ -186,19 +190,19 @@ def deal(
     return fold
 
 
-def write_folds(folder: Path, folds: Folds, packed: Packed) -> Path:
+def write_folds(folder: Path, folds: Folds, corpus: Corpus) -> Path:
     """Write `folds/<name>.csv`, which must not be there yet: runs name the table by its hash."""
     path = folder / f"{folds.name}.csv"
     if path.exists():
         raise DataError(f"{path} is there already", "choose another --seed, or delete it")
-    rows = packed.train
+    rows = corpus.train
     table = pd.DataFrame(
         {
-            "id": [packed.ids[row] for row in rows],
-            "speaker": [packed.speakers[label] for label in packed.labels[rows]],
+            "id": [corpus.ids[row] for row in rows],
+            "speaker": [corpus.speakers[label] for label in corpus.labels[rows]],
             "session": folds.session,
             "fold": folds.fold,
-            "part": folds.part,
+            "part": folds.holdout,
             "purged": [" ".join(map(str, np.flatnonzero(row))) for row in folds.purged],
         }
     )
@@ -206,7 +210,7 @@ def write_folds(folder: Path, folds: Folds, packed: Packed) -> Path:
     return path
 
 
-def read_folds(path: Path, packed: Packed) -> Folds:
+def read_folds(path: Path, corpus: Corpus) -> Folds:
     """The fold table in `path`, checked against its own hash and the packed corpus."""
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
@@ -214,26 +218,26 @@ def read_folds(path: Path, packed: Packed) -> Folds:
         table = pd.read_csv(
             io.StringIO(body), dtype={"id": str, "purged": str}, keep_default_na=False
         )
-        fold, session, part = (table[c].to_numpy(np.int64) for c in ("fold", "session", "part"))
+        fold, session, holdout = (table[c].to_numpy(np.int64) for c in ("fold", "session", "part"))
         purged = np.zeros((len(table), int(header["count"])), bool)
         for row, folds in enumerate(table["purged"]):
             purged[row, [int(k) for k in folds.split()]] = True
         names = {k: header[k] for k in HEADER} | {"name": path.stem}
-        found = Folds(**names, fold=fold, session=session, part=part, purged=purged)
+        found = Folds(**names, fold=fold, session=session, holdout=holdout, purged=purged)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
-    if found.corpus != packed.hash:
+    if found.corpus != corpus.hash:
         raise DataError(
-            f"{path} splits corpus {found.corpus}, but {packed.folder} holds {packed.hash}",
+            f"{path} splits corpus {found.corpus}, but {corpus.folder} holds {corpus.hash}",
             REMEDY,
         )
-    ids = [packed.ids[row] for row in packed.train]
+    ids = [corpus.ids[row] for row in corpus.train]
     if found.hash != header.get("hash") or table["id"].tolist() != ids:
         raise DataError(f"{path} was changed after it was written", REMEDY)
     return found
 
 
-def find_folds(folder: Path, packed: Packed, name: str | None) -> Folds:
+def find_folds(folder: Path, corpus: Corpus, name: str | None) -> Folds:
     """The table called `name`, or the only one there is."""
     names = sorted(path.stem for path in folder.glob("*.csv"))
     if not names:
@@ -246,7 +250,7 @@ def find_folds(folder: Path, packed: Packed, name: str | None) -> Folds:
         )
     if name is not None and name not in names:
         raise UsageError(f"there is no fold table {name!r}", f"there are {', '.join(names)}")
-    return read_folds(folder / f"{name or names[0]}.csv", packed)
+    return read_folds(folder / f"{name or names[0]}.csv", corpus)
 
 
 HEADER = ("by", "count", "seed", "corpus")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kaggle_hw4.data.packed import open_packed, read_manifest
+from kaggle_hw4.data.corpus import open_corpus, read_manifest
 from kaggle_hw4.data.segments import IntArray
 
 QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
@@ -13,19 +13,19 @@ QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 def inspect_corpus(folder: Path) -> dict[str, Any]:
     """Counts, lengths (frames of 10 ms), levels (nat) and the balance of the speakers."""
-    packed = open_packed(folder)
-    per_speaker = np.bincount(packed.labels[packed.train], minlength=len(packed.speakers))
+    corpus = open_corpus(folder)
+    per_speaker = np.bincount(corpus.labels[corpus.train], minlength=len(corpus.speakers))
     return {
-        "hash": packed.hash,
+        "hash": corpus.hash,
         "counts": {
-            "speakers": len(packed.speakers),
-            "training_utterances": len(packed.train),
-            "test_utterances": len(packed.test),
-            "frames": int(packed.lengths.sum()),
-            "hours": float(packed.lengths.sum() / 360_000),
+            "speakers": len(corpus.speakers),
+            "training_utterances": len(corpus.train),
+            "test_utterances": len(corpus.test),
+            "frames": int(corpus.lengths.sum()),
+            "hours": float(corpus.lengths.sum() / 360_000),
         },
-        "training_lengths": describe_lengths(packed.lengths[packed.train]),
-        "test_lengths": describe_lengths(packed.lengths[packed.test]),
+        "training_lengths": describe_lengths(corpus.lengths[corpus.train]),
+        "test_lengths": describe_lengths(corpus.lengths[corpus.test]),
         "levels": read_manifest(folder).statistics,
         "utterances_per_speaker": {
             "min": int(per_speaker.min()),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.recipe import Recipe
 
 IntArray = npt.NDArray[np.int64]
@@ -55,23 +55,23 @@ def draw_starts(random: np.random.Generator, lengths: IntArray, frames: IntArray
 
 def segment_length(seed: int, step: int, recipe: Recipe) -> int:
     """How long the segments of a training step are, in frames."""
-    if recipe.fine_tunes(step):
-        return recipe.fine_tuning.frames
+    if recipe.is_fine_tuning(step):
+        return recipe.large_margin_fine_tuning.frames
     if recipe.segments.lengths == "uniform":
         place = float(np.random.default_rng([seed, LENGTHS, step]).random())
     else:
-        place = step / max(1, recipe.schedule.steps - recipe.fine_tuning.steps - 1)
-    shortest = recipe.segments.shortest
-    return max(1, round(recipe.segments.frames * (shortest + (1 - shortest) * place)))
+        place = step / max(1, recipe.schedule.steps - recipe.large_margin_fine_tuning.steps - 1)
+    min_fraction = recipe.segments.min_fraction
+    return max(1, round(recipe.segments.frames * (min_fraction + (1 - min_fraction) * place)))
 
 
 class FrameStore:
     """The corpus for a device: resident there where it fits, else memory-mapped beside it."""
 
-    def __init__(self, packed: Packed, device: torch.device) -> None:
-        self.packed = packed
+    def __init__(self, corpus: Corpus, device: torch.device) -> None:
+        self.corpus = corpus
         self.device = device
-        self.frames = packed.frames.to(device) if fits(packed.frames, device) else packed.frames
+        self.frames = corpus.frames.to(device) if fits(corpus.frames, device) else corpus.frames
 
     def gather(self, segments: Segments) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, T, n_mels), float32, and their mask (B, T), on the device.
@@ -81,8 +81,8 @@ class FrameStore:
         """
         rows, starts, lengths = segments.rows, segments.starts, segments.lengths
         where = self.frames.device
-        first = torch.from_numpy(self.packed.offsets[rows] + starts).to(where)
-        real = torch.from_numpy(np.minimum(lengths, self.packed.lengths[rows] - starts)).to(where)
+        first = torch.from_numpy(self.corpus.offsets[rows] + starts).to(where)
+        real = torch.from_numpy(np.minimum(lengths, self.corpus.lengths[rows] - starts)).to(where)
         t = torch.arange(int(lengths.max()), device=where)
         mask = t < real[:, None]
         index = first[:, None] + torch.minimum(t, real[:, None] - 1)
@@ -91,7 +91,7 @@ class FrameStore:
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
 
     def labels(self, rows: IntArray) -> torch.Tensor:
-        return torch.from_numpy(self.packed.labels[rows]).to(self.device)
+        return torch.from_numpy(self.corpus.labels[rows]).to(self.device)
 
 
 def fits(frames: torch.Tensor, device: torch.device) -> bool:

@@ -18,8 +18,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NearestNeighbors
 
 from kaggle_hw4.data.channel import describe_channels
-from kaggle_hw4.data.folds import deal
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.folds import assign_folds
 from kaggle_hw4.data.sessions import FEWEST, cluster_sessions
 
 Array = npt.NDArray[Any]
@@ -29,21 +29,21 @@ DRAWS = 1000  # of the bootstrap
 SPEAKERS = 100  # at most, for the probe: it is an illustration
 
 
-def measure_shift(packed: Packed, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def measure_shift(corpus: Corpus, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """How often the nearest neighbour is of the same set, the share of the test set that this
     makes unseen sessions, with its 95 % interval, and what a random split overstates.
     """
-    described = describe_channels(packed, range(len(packed.ids)))
-    train, labels = described[packed.train], packed.labels[packed.train]
+    described = describe_channels(corpus, range(len(corpus.ids)))
+    train, labels = described[corpus.train], corpus.labels[corpus.train]
     sessions = cluster_sessions(train, labels, FEWEST, progress)
     # Held-out sets as large, beside what is left, as the test set is beside the training set.
-    count = max(2, round(len(packed.ids) / len(packed.test)))
+    count = max(2, round(len(corpus.ids) / len(corpus.test)))
     near = nearest(train)
     at_random, by_session = (
-        same_set(near, deal(labels, groups, count, seed=0))
+        same_set(near, assign_folds(labels, groups, count, seed=0))
         for groups in (np.arange(len(labels)), sessions)
     )
-    is_test = packed.labels < 0
+    is_test = corpus.labels < 0
     test = same_set(nearest(described), is_test)[is_test]
     return {
         "nearest_is_of_the_same_set": {
@@ -52,7 +52,7 @@ def measure_shift(packed: Packed, progress: Callable[[int, int], None]) -> dict[
             "the_test_set": float(test.mean()),
         },
         "unseen_sessions": unseen_share(at_random, by_session, test),
-        "linear_probe": probe(packed, sessions),
+        "linear_probe": probe(corpus, sessions),
     }
 
 
@@ -85,15 +85,15 @@ def unseen_share(at_random: Array, by_session: Array, test: Array) -> dict[str, 
     return {"share": float(found), "low": float(low), "high": float(high)}
 
 
-def probe(packed: Packed, sessions: Array) -> dict[str, float]:
+def probe(corpus: Corpus, sessions: Array) -> dict[str, float]:
     """Accuracy of a linear discriminant, validated by utterance and by guessed session."""
-    rows = packed.train[packed.labels[packed.train] < SPEAKERS]
-    features = [packed.features(int(row)).numpy() for row in rows]
+    rows = corpus.train[corpus.labels[corpus.train] < SPEAKERS]
+    features = [corpus.features(int(row)).numpy() for row in rows]
     statistics = np.stack([np.concatenate([f.mean(0), f.std(0)]) for f in features])
-    labels = packed.labels[rows]
+    labels = corpus.labels[rows]
     found = {}
     for name, groups in (("utterance", np.arange(len(rows))), ("session", sessions[rows])):
-        fold, right = deal(labels, groups, FOLDS, seed=0), np.zeros(len(rows), bool)
+        fold, right = assign_folds(labels, groups, FOLDS, seed=0), np.zeros(len(rows), bool)
         for k in range(FOLDS):
             fitted = LinearDiscriminantAnalysis().fit(statistics[fold != k], labels[fold != k])
             right[fold == k] = fitted.predict(statistics[fold == k]) == labels[fold == k]

@@ -16,7 +16,7 @@ from kaggle_hw4.ensemble.combine import UNWEIGHTED, match_counts, mean_log_proba
 from kaggle_hw4.ensemble.members import Member
 from kaggle_hw4.ensemble.weights import FITS, shortlist, temperature
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.evaluate import accuracy, disagreement, paired
+from kaggle_hw4.metrics import accuracy, disagreement, paired
 
 Array = npt.NDArray[Any]
 METHODS = ("auto", "uniform", *FITS, *UNWEIGHTED)
@@ -77,12 +77,12 @@ def blend(
     weights = _weights(stack, name)
     predicted = np.stack([one.argmax(1) for one in stack.logp])
     singles = predicted == stack.y
-    judged = tuple(stack.accuracy(one) for one in singles)
-    others = {"best single": singles[np.argmax([one["accuracy"] for one in judged])], **right}
+    evaluated = tuple(stack.accuracy(one) for one in singles)
+    others = {"best single": singles[np.argmax([one["accuracy"] for one in evaluated])], **right}
     return Blend(
         members=tuple(members),
         temperatures=stack.temperatures,
-        singles=judged,
+        singles=evaluated,
         candidates=candidates,
         method="single" if len(members) == 1 else name,
         weights=tuple(float(w) for w in weights),

@@ -30,10 +30,12 @@ class Member:
     by: str  # what the folds hold out: session or utterance
     ids: tuple[str, ...]
     fold: npt.NDArray[np.int64]
-    heard_ids: tuple[tuple[str, ...], ...]  # of each of `folds`, where they are by session
+    seen_session_ids: tuple[tuple[str, ...], ...]  # of each of `folds`, where they are by session
     test_ids: tuple[str, ...]
     inputs: Mapping[str, str]  # run → sha256 of its logits
-    read: Callable[[str, int], npt.NDArray[np.float32]]  # ("oof", "heard" or "test", which fold)
+    read: Callable[
+        [str, int], npt.NDArray[np.float32]
+    ]  # ("oof", "seen_session" or "test", which fold)
 
     def oof(self) -> npt.NDArray[np.float32]:
         """Plain logits (n, C) of `ids`, each predicted by the one fold that never saw it."""
@@ -47,22 +49,22 @@ class Member:
         return {"name": self.name, "folds": list(self.folds), "inputs": dict(self.inputs)}
 
 
-def heard(members: Sequence[Member]) -> list[Member]:
+def seen_session(members: Sequence[Member]) -> list[Member]:
     """The same members, judged as a random split would: by the utterances held out of sessions
     that they were trained on. [] where the folds are not by session, or too small for it.
     """
-    if not all(ids for member in members for ids in member.heard_ids):
+    if not all(ids for member in members for ids in member.seen_session_ids):
         return []
-    return [_judged_by_heard(member) for member in members]
+    return [_on_seen_sessions(member) for member in members]
 
 
-def _judged_by_heard(member: Member) -> Member:
+def _on_seen_sessions(member: Member) -> Member:
     return dataclasses.replace(
         member,
         by="utterance",
-        ids=tuple(name for ids in member.heard_ids for name in ids),
-        fold=np.repeat(member.folds, [len(ids) for ids in member.heard_ids]),
-        read=lambda name, k: member.read("heard" if name == "oof" else name, k),
+        ids=tuple(name for ids in member.seen_session_ids for name in ids),
+        fold=np.repeat(member.folds, [len(ids) for ids in member.seen_session_ids]),
+        read=lambda name, k: member.read("seen_session" if name == "oof" else name, k),
     )
 
 
@@ -130,7 +132,10 @@ def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -
     for run, ids in zip(runs, test_ids, strict=True):
         if ids != test_ids[0]:
             raise DataError(f"{run.name}: its test utterances are not those of {runs[0].name}")
-    heard_ids = [run.read_logits("heard").ids if manifests[run]["heard"] else () for run in runs]
+    seen_session_ids = [
+        run.read_logits("seen_session").ids if manifests[run]["seen_session"] else ()
+        for run in runs
+    ]
     first = manifests[runs[0]]
     folds = [int(manifests[run]["fold"]) for run in runs]
     twice = [fold for fold, times in Counter(folds).items() if times > 1]
@@ -145,7 +150,7 @@ def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -
         by=first["folds"]["by"],
         ids=tuple(name for ids in oof_ids for name in ids),
         fold=np.repeat(folds, [len(ids) for ids in oof_ids]),
-        heard_ids=tuple(heard_ids),
+        seen_session_ids=tuple(seen_session_ids),
         test_ids=test_ids[0],
         inputs={
             f"{run.name}/{file}": manifests[run]["sha256"][file]

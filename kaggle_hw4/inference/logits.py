@@ -8,36 +8,46 @@ import safetensors.torch
 import torch
 
 from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.device import describe_device
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.evaluate import judge
-from kaggle_hw4.inference.precision import describe_device
 from kaggle_hw4.inference.predict import predict_logits
-from kaggle_hw4.models import SpeakerClassifier, build_model
-from kaggle_hw4.recipe import Predict
+from kaggle_hw4.metrics import evaluate
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.runs import Logits, Run
 
 
 def write_predictions(
-    run: Run, model: SpeakerClassifier, store: FrameStore, folds: Folds, fold: int, plan: Predict
+    run: Run,
+    model: SpeakerClassifier,
+    store: FrameStore,
+    folds: Folds,
+    fold: int,
+    plan: PredictionConfig,
 ) -> dict[str, Any]:
     """Write the OOF, the heard and the test logits of `run`; return what its manifest says."""
-    packed = store.packed
-    sets = {"oof": folds.validation(fold), "heard": folds.heard(fold), "test": packed.test}
-    sha256, judged = {}, {}
+    corpus = store.corpus
+    sets = {
+        "oof": folds.validation(fold),
+        "seen_session": folds.seen_session(fold),
+        "test": corpus.test,
+    }
+    sha256, evaluated = {}, {}
     for name, rows in sets.items():
         if not len(rows):
             continue
         values = predict_logits(model, store, rows, plan)
-        logits = Logits(tuple(packed.ids[row] for row in rows), values)
+        logits = Logits(tuple(corpus.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
-        judged[name] = judge(values, packed.labels[rows])
+        evaluated[name] = evaluate(values, corpus.labels[rows])
     return {
         "predict": plan.model_dump() | describe_device(store.device),
-        "validation": judged["oof"],
-        "heard": judged.get("heard"),
+        "validation": evaluated["oof"],
+        "seen_session": evaluated.get("seen_session"),
         "sha256": sha256,
     }
 
@@ -50,13 +60,13 @@ def load_weights(model: SpeakerClassifier, path: Path) -> None:
 
 
 def predict_run(
-    run: Run, packed: Packed, folds: Folds, plan: Predict, device: torch.device
+    run: Run, corpus: Corpus, folds: Folds, plan: PredictionConfig, device: torch.device
 ) -> dict[str, Any]:
     """Predict a finished run anew under `plan`; its logits are replaced, its manifest says so."""
     manifest = run.manifest()
     for key, found, here in (
         ("recipe", manifest["recipe"], run.recipe().hash),
-        ("corpus", manifest["corpus"], packed.hash),
+        ("corpus", manifest["corpus"], corpus.hash),
         ("fold table", manifest["folds"]["hash"], folds.hash),
     ):
         if found != here:
@@ -64,9 +74,9 @@ def predict_run(
     weights = run.folder / f"{plan.weights}.safetensors"
     if not weights.is_file() or sha256_file(weights) != manifest["sha256"][weights.name]:
         raise DataError(f"{weights} is missing or has changed", run.remedy)
-    model = build_model(run.recipe(), len(packed.speakers), packed.n_mels)
+    model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
     load_weights(model, weights)
-    store, fold = FrameStore(packed, device), int(manifest["fold"])
+    store, fold = FrameStore(corpus, device), int(manifest["fold"])
     said = write_predictions(run, model.to(device), store, folds, fold, plan)
     manifest["sha256"] |= said.pop("sha256")
     run.write_manifest(manifest | said)

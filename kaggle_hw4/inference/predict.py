@@ -13,12 +13,14 @@ from torch import Tensor
 
 from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
-from kaggle_hw4.inference.neighbours import spread_over_neighbours
-from kaggle_hw4.inference.precision import autocast, enough_memory
-from kaggle_hw4.models import SpeakerClassifier
-from kaggle_hw4.recipe import Predict
+from kaggle_hw4.device import autocast, enough_memory
+from kaggle_hw4.inference.spreading import spread_labels
+from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.recipe import PredictionConfig
 
-WHOLE = Predict(weights="averaged", segments=0, frames=[1], average="logits", neighbours=0)
+WHOLE = PredictionConfig(
+    weights="ema", segments=0, frames=[1], average="logits", spreading_neighbours=0
+)
 BATCH_FRAMES = 16384  # frames in a batch, padding included
 BATCH_SCORES = 2**25  # attention scores in a batch and head: what the longest utterances cost
 HEAD_ROWS = 2**14  # embeddings that the head takes at a time
@@ -27,11 +29,11 @@ TINY = float(torch.finfo(torch.float32).tiny)
 
 @torch.inference_mode()
 def predict_logits(
-    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: Predict
+    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: PredictionConfig
 ) -> npt.NDArray[np.float32]:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
 
-    With `plan.neighbours` they are log-probabilities, averaged over neighbours among `rows`.
+    With `plan.spreading_neighbours` they are log-probabilities after label spreading over `rows`.
     """
     was_training = model.training
     model.eval()
@@ -43,22 +45,22 @@ def predict_logits(
     else:
         probabilities = apply_head(model, embeddings, store.device).softmax(1)
         logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
-    if plan.neighbours and len(rows) > 1:
-        channels = describe_channels(store.packed, rows)
+    if plan.spreading_neighbours and len(rows) > 1:
+        channels = describe_channels(store.corpus, rows)
         embedded = mean_by_row(embeddings, where, len(rows))
-        logits = spread_over_neighbours(logits, embedded, channels, plan.neighbours)
+        logits = spread_labels(logits, embedded, channels, plan.spreading_neighbours)
     model.train(was_training)
     found: npt.NDArray[np.float32] = logits.numpy()
     return found
 
 
 def embed_segments(
-    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: Predict
+    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: PredictionConfig
 ) -> tuple[Tensor, Tensor]:
     """The place in `rows` (S,) of each segment's utterance, and its embedding (S, D); on the CPU,
     whose sums are the same every time.
     """
-    where, cuts = plan_segments(store.packed.lengths[rows], plan)
+    where, cuts = plan_segments(store.corpus.lengths[rows], plan)
     found: Tensor | None = None
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
@@ -85,7 +87,7 @@ def mean_by_row(values: Tensor, where: Tensor, n: int) -> Tensor:
     return total / torch.bincount(where, minlength=n).unsqueeze(1)
 
 
-def plan_segments(lengths: IntArray, plan: Predict) -> tuple[IntArray, IntArray]:
+def plan_segments(lengths: IntArray, plan: PredictionConfig) -> tuple[IntArray, IntArray]:
     """Which segments to predict: the index (S,) of each one's utterance, (start, length) (S, 2).
 
     `plan.segments` of each of `plan.frames`, evenly spaced from the first frame to the last; an

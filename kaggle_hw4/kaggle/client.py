@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from kaggle_hw4.data.archive import join, unpack
 from kaggle_hw4.errors import BoardError, DataError, UsageError
-from kaggle_hw4.kaggle.archive import join, unpack
 
 COMPETITION = "ml2022spring-hw4"
 RETRIES = 5  # of a download that breaks off, each from where the last one stopped

@@ -25,33 +25,8 @@ class Frontend(nn.Module):
         elif self.normalisation == "mean_variance":
             mean, deviation = weighted_moments(x, frame_weights(mask))
             x = (x - mean.unsqueeze(1)) / deviation.unsqueeze(1)
-        # Padding is zero from here on, whatever it held: no layer may be told of it.
+        # Padding is zero from here on, whatever it held: no layer may see it.
         return x.masked_fill(~mask.unsqueeze(-1), 0)
-
-
-class NoEmbedding(nn.Identity):
-    """What was pooled, as it is."""
-
-
-class ReluEmbedding(nn.Sequential):
-    """The sample recipe's: a linear layer and a ReLU."""
-
-    def __init__(self, d_in: int, d_out: int) -> None:
-        super().__init__(nn.Linear(d_in, d_out), nn.ReLU())
-
-
-class BatchNormEmbedding(nn.BatchNorm1d):
-    """BatchNorm alone, as wide as the pooling: worth 3 points on the board to a public Boss."""
-
-    def __init__(self, d_in: int, _d_out: int) -> None:
-        super().__init__(d_in)
-
-
-class BatchNormLinearEmbedding(nn.Sequential):
-    """BatchNorm on both sides of a linear layer, as in ECAPA-TDNN (Desplanques et al. 2020)."""
-
-    def __init__(self, d_in: int, d_out: int) -> None:
-        super().__init__(nn.BatchNorm1d(d_in), nn.Linear(d_in, d_out), nn.BatchNorm1d(d_out))
 
 
 class SpeakerNetwork(nn.Module):
@@ -95,11 +70,11 @@ class SpeakerNetwork(nn.Module):
 
 
 class SpeakerClassifier(nn.Module):
-    """Networks side by side, from different random starts; their mean logits count.
+    """Networks in parallel, from different random starts; `head` averages their logits.
 
-    A network that has heard a speaker a few times is sure of much that chance gave it, and another
-    is sure of other things (deep ensembles, Lakshminarayanan et al. 2017). Each is trained as if it
-    were alone, on the same segments.
+    A network that was trained on few utterances of a speaker is confident of much that chance gave
+    it, and another of other things (deep ensembles, Lakshminarayanan et al. 2017). Each is trained
+    as if it were alone, on the same segments.
     """
 
     def __init__(self, networks: Iterable[SpeakerNetwork]) -> None:
@@ -107,7 +82,7 @@ class SpeakerClassifier(nn.Module):
         self.networks: Sequence[SpeakerNetwork] = nn.ModuleList(networks)  # type: ignore[assignment]
 
     def embed(self, features: Tensor, mask: Tensor) -> Tensor:
-        """The networks' speaker embeddings side by side, (B, sum of their d_embedding), float32."""
+        """The networks' embeddings, concatenated: (B, sum of their d_embedding), float32."""
         return torch.cat([network.embed(features, mask) for network in self.networks], -1)
 
     def head(self, embedded: Tensor) -> Tensor:
@@ -117,9 +92,6 @@ class SpeakerClassifier(nn.Module):
         logits = [n.head(part) for n, part in zip(self.networks, parts, strict=True)]
         return torch.stack(logits).mean(0)
 
-    def each(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Every network's own logits, (networks, B, C)."""
-        return torch.stack([network(features, mask) for network in self.networks])
-
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        return self.each(features, mask).mean(0)
+        """Every network's own plain logits (networks, B, C): what each is trained on."""
+        return torch.stack([network(features, mask) for network in self.networks])

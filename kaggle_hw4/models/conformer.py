@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from kaggle_hw4.models.attention import SelfAttention
 from kaggle_hw4.models.norm import MaskedBatchNorm
-from kaggle_hw4.recipe import ConformerModel
+from kaggle_hw4.networks import ConformerConfig
 
 
 class FeedForward(nn.Sequential):
@@ -28,9 +28,9 @@ class Convolution(nn.Module):
     norm is BatchNorm ("batch"); LayerNorm's statistics ("layer") are each frame's own.
     """
 
-    def __init__(self, model: ConformerModel) -> None:
+    def __init__(self, config: ConformerConfig) -> None:
         super().__init__()
-        d_model, kernel_size = model.d_model, model.kernel_size
+        d_model, kernel_size = config.d_model, config.kernel_size
         self.norm = nn.LayerNorm(d_model)
         self.gate = nn.Sequential(nn.Linear(d_model, 2 * d_model), nn.GLU())
         # As a 2-D convolution on the (B, T, D) layout, which is channels-last already, this is
@@ -38,9 +38,9 @@ class Convolution(nn.Module):
         self.depthwise = nn.Conv2d(
             d_model, d_model, (1, kernel_size), padding=(0, kernel_size // 2), groups=d_model
         )
-        self.batch_norm = MaskedBatchNorm(d_model) if model.norm == "batch" else None
-        self.layer_norm = nn.LayerNorm(d_model) if model.norm == "layer" else None
-        self.out = nn.Sequential(nn.SiLU(), nn.Linear(d_model, d_model), nn.Dropout(model.dropout))
+        self.batch_norm = MaskedBatchNorm(d_model) if config.norm == "batch" else None
+        self.layer_norm = nn.LayerNorm(d_model) if config.norm == "layer" else None
+        self.out = nn.Sequential(nn.SiLU(), nn.Linear(d_model, d_model), nn.Dropout(config.dropout))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = self.gate(self.norm(x)).masked_fill(~mask.unsqueeze(-1), 0)
@@ -60,17 +60,17 @@ class ConformerLayer(nn.Module):
     would keep PyTorch from its fused attention: a third of a step's time on a CPU (docs/LOG.md).
     """
 
-    def __init__(self, model: ConformerModel, _index: int) -> None:
+    def __init__(self, config: ConformerConfig, _index: int) -> None:
         super().__init__()
-        d_model, dropout = model.d_model, model.dropout
-        self.feed_forward_in = FeedForward(d_model, model.d_ffn, dropout)
+        d_model, dropout = config.d_model, config.dropout
+        self.feed_forward_in = FeedForward(d_model, config.d_ffn, dropout)
         self.attention_norm = nn.LayerNorm(d_model)
         self.attention = SelfAttention(
-            d_model, model.n_heads, dropout=0.0, rotary=model.positions == "rotary"
+            d_model, config.n_heads, dropout=0.0, rotary=config.positions == "rotary"
         )
         self.dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(model)
-        self.feed_forward_out = FeedForward(d_model, model.d_ffn, dropout)
+        self.convolution = Convolution(config)
+        self.feed_forward_out = FeedForward(d_model, config.d_ffn, dropout)
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

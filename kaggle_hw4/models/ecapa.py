@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from kaggle_hw4.models.norm import MaskedBatchNorm
 from kaggle_hw4.models.pooling import frame_weights, weighted_mean
-from kaggle_hw4.recipe import EcapaModel
+from kaggle_hw4.networks import EcapaConfig
 
 
 class TimeConvolution(nn.Module):
@@ -32,11 +32,11 @@ class TimeConvolution(nn.Module):
 class Res2Convolution(nn.Module):
     """The channels in groups, each convolved with what came out of the one before (Gao 2019)."""
 
-    def __init__(self, model: EcapaModel, dilation: int) -> None:
+    def __init__(self, config: EcapaConfig, dilation: int) -> None:
         super().__init__()
-        width = model.d_model // model.groups
+        width = config.d_model // config.groups
         self.convolutions = nn.ModuleList(
-            TimeConvolution(width, model.kernel_size, dilation) for _ in range(model.groups - 1)
+            TimeConvolution(width, config.kernel_size, dilation) for _ in range(config.groups - 1)
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -66,13 +66,13 @@ class ChannelGate(nn.Module):
 class EcapaLayer(nn.Module):
     """Pointwise, Res2 over time, pointwise, channel gate, with a residual; dilation 2 and up."""
 
-    def __init__(self, model: EcapaModel, index: int) -> None:
+    def __init__(self, config: EcapaConfig, index: int) -> None:
         super().__init__()
-        self.before = TimeConvolution(model.d_model, 1, 1)
-        self.res2 = Res2Convolution(model, dilation=index + 2)
-        self.after = TimeConvolution(model.d_model, 1, 1)
-        self.gate = ChannelGate(model.d_model)
-        self.dropout = nn.Dropout(model.dropout)
+        self.before = TimeConvolution(config.d_model, 1, 1)
+        self.res2 = Res2Convolution(config, dilation=index + 2)
+        self.after = TimeConvolution(config.d_model, 1, 1)
+        self.gate = ChannelGate(config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         y = self.after(self.res2(self.before(x, mask), mask), mask)

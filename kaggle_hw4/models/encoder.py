@@ -8,31 +8,31 @@ from torch import Tensor, nn
 
 from kaggle_hw4.models.attention import sinusoidal_positions
 from kaggle_hw4.models.stem import ConvolutionStem, LinearStem
-from kaggle_hw4.recipe import Model
+from kaggle_hw4.networks import NetworkConfig
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=NetworkConfig)
 
 
 class Encoder(nn.Module):
     """(B, T, n_mels) and a mask (B, T) → (B, T', d_encoded) and its mask (B, T').
 
     `layer` makes the i-th of the n_layers; `norm` stands behind the last. With aggregation, the
-    outputs of all layers stand side by side (MFA-Conformer, Zhang et al. 2022).
+    outputs of all layers are concatenated (MFA-Conformer, Zhang et al. 2022).
     """
 
     def __init__(
-        self, n_mels: int, model: M, layer: Callable[[M, int], nn.Module], norm: nn.Module
+        self, n_mels: int, config: M, layer: Callable[[M, int], nn.Module], norm: nn.Module
     ) -> None:
         super().__init__()
         self.stem = (
-            ConvolutionStem(n_mels, model.d_model, model.subsampling)
-            if model.stem == "convolution"
-            else LinearStem(n_mels, model.d_model)
+            ConvolutionStem(n_mels, config.d_model, config.subsampling)
+            if config.stem == "convolution"
+            else LinearStem(n_mels, config.d_model)
         )
-        self.sinusoidal = getattr(model, "positions", "none") == "sinusoidal"
-        self.layers = nn.ModuleList(layer(model, i) for i in range(model.n_layers))
-        self.aggregation = model.aggregation
-        self.norm = nn.LayerNorm(model.d_encoded) if model.aggregation else norm
+        self.sinusoidal = getattr(config, "positions", "none") == "sinusoidal"
+        self.layers = nn.ModuleList(layer(config, i) for i in range(config.n_layers))
+        self.aggregation = config.aggregation
+        self.norm = nn.LayerNorm(config.d_encoded) if config.aggregation else norm
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         x, mask = self.stem(x, mask)

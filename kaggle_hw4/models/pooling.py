@@ -1,5 +1,7 @@
 """From frames (B, T, D) and their mask (B, T) to one vector an utterance (B, d_out)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -69,3 +71,11 @@ class AttentiveStatisticsPooling(nn.Module):
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Weights (B, T, 1) over the real frames; every utterance has at least one."""
     return scores.masked_fill(~mask.unsqueeze(-1), -torch.inf).softmax(1)
+
+
+POOLINGS: dict[str, Callable[[int], nn.Module]] = {
+    "mean": MeanPooling,
+    "statistics": StatisticsPooling,
+    "self_attention": SelfAttentionPooling,
+    "attentive_statistics": AttentiveStatisticsPooling,
+}

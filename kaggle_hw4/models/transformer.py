@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from kaggle_hw4.models.attention import SelfAttention
-from kaggle_hw4.recipe import TransformerModel
+from kaggle_hw4.networks import TransformerConfig
 
 
 class TransformerLayer(nn.Module):
@@ -13,20 +13,20 @@ class TransformerLayer(nn.Module):
     residual path clean, so that deep stacks train at lr 1e-3 (Xiong et al. 2020).
     """
 
-    def __init__(self, model: TransformerModel, _index: int) -> None:
+    def __init__(self, config: TransformerConfig, _index: int) -> None:
         super().__init__()
-        self.pre_norm = model.norm == "pre"
-        rotary = model.positions == "rotary"
-        self.attention = SelfAttention(model.d_model, model.n_heads, model.dropout, rotary)
-        self.attention_norm = nn.LayerNorm(model.d_model)
+        self.pre_norm = config.norm == "pre"
+        rotary = config.positions == "rotary"
+        self.attention = SelfAttention(config.d_model, config.n_heads, config.dropout, rotary)
+        self.attention_norm = nn.LayerNorm(config.d_model)
         self.feed_forward = nn.Sequential(
-            nn.Linear(model.d_model, model.d_ffn),
+            nn.Linear(config.d_model, config.d_ffn),
             nn.ReLU(),
-            nn.Dropout(model.dropout),
-            nn.Linear(model.d_ffn, model.d_model),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.d_ffn, config.d_model),
         )
-        self.feed_forward_norm = nn.LayerNorm(model.d_model)
-        self.dropout = nn.Dropout(model.dropout)
+        self.feed_forward_norm = nn.LayerNorm(config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         if self.pre_norm:
@@ -36,3 +36,8 @@ class TransformerLayer(nn.Module):
             x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x
+
+
+def final_norm(config: TransformerConfig) -> nn.Module:
+    """A pre-norm stack leaves its sum unnormalised; a post-norm one has just normalised it."""
+    return nn.LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()

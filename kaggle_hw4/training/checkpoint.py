@@ -10,7 +10,7 @@ import torch
 
 from kaggle_hw4.artifact import write_bytes
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.models import SpeakerClassifier
+from kaggle_hw4.models.classifier import SpeakerClassifier
 
 
 @dataclass
@@ -18,7 +18,7 @@ class State:
     """A training between two steps. Random draws are functions of the step: none is kept."""
 
     model: SpeakerClassifier
-    averaged: SpeakerClassifier
+    ema: SpeakerClassifier
     optimizer: torch.optim.AdamW
     since_report: torch.Tensor  # sums over steps of the loss and of the batch's accuracy
     step: int = 0  # steps done
@@ -31,11 +31,11 @@ class State:
     def start(
         cls, model: SpeakerClassifier, optimizer: torch.optim.AdamW, device: torch.device
     ) -> "State":
-        averaged = deepcopy(model).eval().requires_grad_(False)
-        return cls(model, averaged, optimizer, torch.zeros(2, device=device))
+        ema = deepcopy(model).eval().requires_grad_(False)
+        return cls(model, ema, optimizer, torch.zeros(2, device=device))
 
 
-MODULES = ("model", "averaged", "optimizer")
+MODULES = ("model", "ema", "optimizer")
 PLAIN = ("step", "best", "best_sha256", "seconds", "steps_since_report")
 
 

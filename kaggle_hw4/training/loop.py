@@ -13,21 +13,21 @@ import torch
 
 from kaggle_hw4.artifact import provenance, verify, write_bytes, write_text
 from kaggle_hw4.data.batches import Batches
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
+from kaggle_hw4.device import autocast, describe_device, enough_memory
 from kaggle_hw4.errors import RecipeError, UsageError
-from kaggle_hw4.evaluate import judge
 from kaggle_hw4.inference.logits import load_weights, write_predictions
-from kaggle_hw4.inference.precision import autocast, describe_device, enough_memory
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models import build_model, count_parameters
+from kaggle_hw4.metrics import evaluate
+from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import Run
+from kaggle_hw4.signals import listen
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.loss import batch_loss
-from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_average
-from kaggle_hw4.training.stopping import listen
+from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
 
 REPORT_EVERY = 25  # steps
 CHECKPOINT_EVERY = 60.0  # seconds
@@ -46,7 +46,7 @@ class Job:
 
     variant: str
     recipe: Recipe
-    packed: Packed
+    corpus: Corpus
     folds: Folds
     fold: int
     seed: int
@@ -70,7 +70,7 @@ def train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
 
 def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
     recipe, run, schedule = job.recipe, job.run, job.recipe.schedule
-    store = FrameStore(job.packed, device)
+    store = FrameStore(job.corpus, device)
     rows, validation = job.folds.training(job.fold), job.folds.validation(job.fold)
     batches = Batches(store, rows, job.folds.session, recipe, job.seed)
     state = start(job, device)
@@ -105,7 +105,7 @@ def start(job: Job, device: torch.device) -> State:
     """A fresh state, or the one that the run's checkpoint holds."""
     torch.manual_seed(job.seed)
     # Drawn on the CPU, so that a seed means the same weights on every device.
-    model = build_model(job.recipe, len(job.packed.speakers), job.packed.n_mels).to(device)
+    model = build_model(job.recipe, len(job.corpus.speakers), job.corpus.n_mels).to(device)
     state = State.start(model, make_optimizer(model, job.recipe.optimizer), device)
     if job.run.checkpoint.is_file():
         load_checkpoint(job.run.checkpoint, state, device)
@@ -124,7 +124,7 @@ def train_step(state: State, batches: Batches) -> None:
     batch = batches.at(step)
     state.model.train()
     with autocast(batches.store.device):
-        logits = state.model.each(batch.features, batch.mask)  # (networks, B, C)
+        logits = state.model(batch.features, batch.mask)  # (networks, B, C)
     losses = torch.stack([batch_loss(own, batch, recipe, step) for own in logits])
     state.optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()  # type: ignore[no-untyped-call]
@@ -132,7 +132,7 @@ def train_step(state: State, batches: Batches) -> None:
         for network in state.model.networks:
             torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
     state.optimizer.step()
-    update_average(state.averaged, state.model, recipe.optimizer.ema_decay, step)
+    update_ema(state.ema, state.model, recipe.optimizer.ema_decay, step)
 
     state.step += 1
     # Summed on the device: nothing waits for it until a report is due.
@@ -143,8 +143,8 @@ def train_step(state: State, batches: Batches) -> None:
 
 def validate(state: State, store: FrameStore, rows: IntArray, run: Run) -> dict[str, float]:
     """Accuracy of the averaged weights on whole validation utterances; the best ones are kept."""
-    logits = predict_logits(state.averaged, store, rows, WHOLE)
-    found = judge(logits, store.packed.labels[rows])
+    logits = predict_logits(state.ema, store, rows, WHOLE)
+    found = evaluate(logits, store.corpus.labels[rows])
     if found["accuracy"] > state.best:
         state.best = found["accuracy"]
         state.best_sha256 = _write_weights(run, "best", state)
@@ -155,19 +155,19 @@ def finish(job: Job, state: State, store: FrameStore) -> dict[str, Any]:
     """Write the averaged weights, the logits and, last of all, the manifest."""
     run, plan = job.run, job.recipe.predict
     verify(run.folder / "best.safetensors", state.best_sha256, run.remedy)
-    averaged_sha256 = _write_weights(run, "averaged", state)
-    load_weights(state.averaged, run.folder / f"{plan.weights}.safetensors")
-    said = write_predictions(run, state.averaged, store, job.folds, job.fold, plan)
+    ema_sha256 = _write_weights(run, "ema", state)
+    load_weights(state.ema, run.folder / f"{plan.weights}.safetensors")
+    said = write_predictions(run, state.ema, store, job.folds, job.fold, plan)
     weights = {
         "best.safetensors": state.best_sha256,
-        "averaged.safetensors": averaged_sha256,
+        "ema.safetensors": ema_sha256,
     }
     manifest = {
         "variant": job.variant,
         "fold": job.fold,
         "seed": job.seed,
         "recipe": job.recipe.hash,
-        "corpus": job.packed.hash,
+        "corpus": job.corpus.hash,
         "folds": {k: getattr(job.folds, k) for k in ("name", "by", "count", "hash")},
         "parameters": count_parameters(state.model),
         "steps": state.step,
@@ -183,7 +183,7 @@ def finish(job: Job, state: State, store: FrameStore) -> dict[str, Any]:
 
 
 def _write_weights(run: Run, name: str, state: State) -> str:
-    tensors = {k: v.cpu().contiguous() for k, v in state.averaged.state_dict().items()}
+    tensors = {k: v.cpu().contiguous() for k, v in state.ema.state_dict().items()}
     return write_bytes(run.folder / f"{name}.safetensors", safetensors.torch.save(tensors))
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kaggle_hw4.data.batches import Batch
-from kaggle_hw4.recipe import Loss, Recipe
+from kaggle_hw4.recipe import LossConfig, Recipe
 
 
 def margin_at(recipe: Recipe, step: int) -> float:
@@ -15,9 +15,9 @@ def margin_at(recipe: Recipe, step: int) -> float:
 
     A full margin on random embeddings teaches nothing.
     """
-    if recipe.fine_tunes(step):
-        return recipe.fine_tuning.margin
-    warmup = min(recipe.loss.margin_warmup, recipe.schedule.steps // 2)
+    if recipe.is_fine_tuning(step):
+        return recipe.large_margin_fine_tuning.margin
+    warmup = min(recipe.loss.margin_warmup_steps, recipe.schedule.steps // 2)
     return recipe.loss.margin * (min(1.0, step / warmup) if warmup else 1.0)
 
 
@@ -31,7 +31,7 @@ def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, step: int) -> Tenso
     return losses.mean()
 
 
-def margin_losses(logits: Tensor, labels: Tensor, loss: Loss, margin: float) -> Tensor:
+def margin_losses(logits: Tensor, labels: Tensor, loss: LossConfig, margin: float) -> Tensor:
     """Cross-entropies (B,) of logits (B, C) = scale · cosine, the label's after `margin`.
 
     On the cosine: cos θ - m (AM-Softmax, Wang et al. 2018). On the angle: cos(θ + m) (ArcFace,
@@ -40,14 +40,14 @@ def margin_losses(logits: Tensor, labels: Tensor, loss: Loss, margin: float) -> 
     logits = logits.float()
     if margin:
         own = labels[:, None]
-        handicapped = handicap(logits.gather(1, own), loss, margin)
-        logits = logits.scatter(1, own, handicapped)
+        with_margin = apply_margin(logits.gather(1, own), loss, margin)
+        logits = logits.scatter(1, own, with_margin)
     return F.cross_entropy(logits, labels, label_smoothing=loss.label_smoothing, reduction="none")
 
 
-def handicap(logits: Tensor, loss: Loss, margin: float) -> Tensor:
+def apply_margin(logits: Tensor, loss: LossConfig, margin: float) -> Tensor:
     """The true speaker's logits after the margin."""
-    if loss.margin_on == "cosine":
+    if loss.margin_type == "am":
         return logits - loss.scale * margin
     # The slope of the sine is infinite at a cosine of 1, so the cosine is kept a little below.
     cosine = (logits / loss.scale).clamp(-1 + 1e-6, 1 - 1e-6)

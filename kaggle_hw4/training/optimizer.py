@@ -5,17 +5,17 @@ import math
 import torch
 from torch import nn
 
-from kaggle_hw4.recipe import Optimizer, Schedule
+from kaggle_hw4.recipe import OptimizerConfig, ScheduleConfig
 
 
-def make_optimizer(model: nn.Module, optimizer: Optimizer) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, optimizer: OptimizerConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) over every parameter, the head's own included."""
     return torch.optim.AdamW(
         model.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
     )
 
 
-def learning_rate(step: int, optimizer: Optimizer, schedule: Schedule) -> float:
+def learning_rate(step: int, optimizer: OptimizerConfig, schedule: ScheduleConfig) -> float:
     """Linear warm-up, then half a cosine down to 0; a function of the step, with no history."""
     if step < schedule.warmup_steps:
         return optimizer.learning_rate * step / schedule.warmup_steps
@@ -25,14 +25,14 @@ def learning_rate(step: int, optimizer: Optimizer, schedule: Schedule) -> float:
 
 
 @torch.no_grad()
-def update_average(averaged: nn.Module, live: nn.Module, decay: float, step: int) -> None:
+def update_ema(ema: nn.Module, live: nn.Module, decay: float, step: int) -> None:
     """Move `averaged`, weights and buffers, towards `live` by an exponential moving average.
 
     The decay starts low, (1 + step) / (10 + step), so that the first, random weights are soon
     forgotten. A decay of 0 keeps `averaged` equal to `live`.
     """
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    pairs = list(zip(averaged.state_dict().values(), live.state_dict().values(), strict=True))
+    pairs = list(zip(ema.state_dict().values(), live.state_dict().values(), strict=True))
     floats = [pair for pair in pairs if pair[0].is_floating_point()]
     torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], weight)
     for a, b in pairs:

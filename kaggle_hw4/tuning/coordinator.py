@@ -21,7 +21,7 @@ from kaggle_hw4.errors import (
     StorageError,
     UsageError,
 )
-from kaggle_hw4.training.stopping import listen
+from kaggle_hw4.signals import listen
 from kaggle_hw4.tuning import study as bookkeeping
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.storage import AWAY, Storage, reason

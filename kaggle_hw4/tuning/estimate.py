@@ -11,9 +11,9 @@ import torch
 
 from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.precision import choose_device
+from kaggle_hw4.device import choose_device
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models import build_model
+from kaggle_hw4.models.build import build_model
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.loop import train_step
@@ -24,7 +24,7 @@ from kaggle_hw4.tuning.study import REDUCTION, least_steps
 
 DRAWS = 3  # random points of the space, beside the variant's own values
 STEPS = 4  # measured, after a first one
-HEARD = 32  # validation utterances predicted
+TIMED = 32  # validation utterances predicted
 
 
 def estimate(plan: Plan) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
         draws = [plan.space.suggest(study.ask(), plan.base) for _ in range(DRAWS)]
-    store = FrameStore(plan.packed, choose_device(plan.device))
+    store = FrameStore(plan.corpus, choose_device(plan.device))
     costs = np.array([measure(plan, store, recipe) for recipe in (plan.base, *draws)])
     schedule = plan.base.schedule
     start, (step, validation) = start_seconds(), costs.mean(0)
@@ -64,7 +64,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
 def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float]:
     """Seconds of a training step and of a validation of `recipe`."""
     torch.manual_seed(0)
-    model = build_model(recipe, len(plan.packed.speakers), plan.packed.n_mels).to(store.device)
+    model = build_model(recipe, len(plan.corpus.speakers), plan.corpus.n_mels).to(store.device)
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
     rows, validated = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
     batches = Batches(store, rows, plan.folds.session, recipe, seed=0)
@@ -74,12 +74,12 @@ def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float
         train_step(state, batches)
     float(state.since_report.sum())  # waits for the device
     step = (time.perf_counter() - begin) / STEPS
-    heard = validated[:HEARD]
+    seen_session = validated[:TIMED]
     begin = time.perf_counter()
-    predict_logits(state.averaged, store, heard, WHOLE)
+    predict_logits(state.ema, store, seen_session, WHOLE)
     seconds = time.perf_counter() - begin
-    lengths = plan.packed.lengths
-    return step, seconds * float(lengths[validated].sum() / lengths[heard].sum())
+    lengths = plan.corpus.lengths
+    return step, seconds * float(lengths[validated].sum() / lengths[seen_session].sum())
 
 
 def start_seconds() -> float:

@@ -17,7 +17,7 @@ import optuna
 from kaggle_hw4.artifact import commit, write_text
 from kaggle_hw4.errors import DataError, RecipeError
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.training.stopping import listen
+from kaggle_hw4.signals import listen
 from kaggle_hw4.tuning.coordinator import POLL, Watcher, stopped
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.storage import RETRIES
@@ -189,7 +189,7 @@ def write_winner(
     own = next(other for other in finals["candidates"] if other["own"])
     header = (
         f"{plan.variant}, tuned: trial {row['trial']} of {len(study.trials)} of the study "
-        f"{plan.name}, on corpus {plan.packed.hash}.",
+        f"{plan.name}, on corpus {plan.corpus.hash}.",
         f"Validation by {plan.objective.name} on {plan.folds.name} ({plan.folds.hash}), mean ± "
         f"deviation of {row['n']} runs ({finals['folds']} folds, {len(plan.seeds)} seeds):",
         f"{row['mean']:.4f} ± {row['deviation']:.4f}, {plan.variant}'s own values "

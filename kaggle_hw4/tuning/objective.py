@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, find_folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.errors import DataError, UsageError
 
 
@@ -48,10 +48,10 @@ def find_objective(name: str) -> Objective:
     return OBJECTIVES[name]
 
 
-def find_table(objective: Objective, folder: Path, packed: Packed, name: str | None) -> Folds:
+def find_table(objective: Objective, folder: Path, corpus: Corpus, name: str | None) -> Folds:
     """The fold table that the objective needs: the one named, or the only one of its kind."""
     names = [name] if name else [path.stem for path in sorted(folder.glob("*.csv"))]
-    tables = [find_folds(folder, packed, each) for each in names]
+    tables = [find_folds(folder, corpus, each) for each in names]
     fitting = [table for table in tables if table.by == objective.by]
     if not fitting:
         raise DataError(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kaggle_hw4 import stages
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.tuning.objective import Objective, find_objective, find_table
 from kaggle_hw4.tuning.space import Space, read_space
 from kaggle_hw4.tuning.worker import Job
@@ -24,7 +24,7 @@ class Plan:
     base: Recipe
     space: Space
     objective: Objective
-    packed: Packed
+    corpus: Corpus
     folds: Folds
     name: str  # of the study
     fold: int = 0  # that the search validates on
@@ -55,7 +55,7 @@ class Plan:
             "variant": self.variant,
             "recipe": self.base.sections(),
             "space": self.space.dump(),
-            "corpus": self.packed.hash,
+            "corpus": self.corpus.hash,
             "folds": {"name": self.folds.name, "hash": self.folds.hash},
             "objective": self.objective.name,
             "fold": self.fold,
@@ -83,10 +83,10 @@ def make_plan(
     base = read_recipe(path, settings)
     goal = find_objective(objective)
     searched = read_space(workspace.space(space or path.stem), base)
-    packed = stages.open_corpus(workspace)
-    folds = find_table(goal, workspace.folds, packed, split)
+    corpus = corpus_of(workspace)
+    folds = find_table(goal, workspace.folds, corpus, split)
     plan = Plan(
-        workspace, path.stem, base, searched, goal, packed, folds, name or path.stem, **rest
+        workspace, path.stem, base, searched, goal, corpus, folds, name or path.stem, **rest
     )
     if not 0 <= plan.fold < folds.count:
         raise UsageError(f"--fold {plan.fold}: {folds.name} has folds 0 to {folds.count - 1}")

@@ -1,10 +1,10 @@
 """A search space: a TOML file in Optuna's own words, over the keys of a recipe. Reader and checker.
 
-    [model.d_model]
+    [networks.d_model]
     type = "int"                      int, float or categorical
     low = 96
     high = 384
-    multiple_of = "model.n_heads"     by construction: the step is their least common multiple
+    multiple_of = "networks.n_heads"     by construction: the step is their least common multiple
 
 `when` makes a parameter conditional on earlier ones; where it does not hold, the key takes
 `otherwise`, or stays as it is in the variant.
@@ -22,7 +22,7 @@ from pydantic import Field
 
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.settings import Section, read_toml, validate
+from kaggle_hw4.settings import Section, get_keys, key_names, read_toml, set_key, validate
 
 Scalar = bool | int | float | str
 CHECKED = 200  # random draws that must all make a recipe before a study begins
@@ -95,21 +95,21 @@ class Space:
         """Draw every active parameter and lay it over `base`; RecipeError when they clash."""
         values, chosen = base.sections(), dict[str, Any]()
         for name, parameter in self.parameters.items():
-            section, key = name.split(".", 1)
             if parameter.active(chosen):
-                chosen[name] = values[section][key] = parameter.suggest(trial, name)
+                chosen[name] = parameter.suggest(trial, name)
+                set_key(values, name, chosen[name])
             elif parameter.otherwise is not None:
-                values[section][key] = parameter.otherwise
+                set_key(values, name, parameter.otherwise)
         return validate(Recipe, values, _point(self.name, chosen))
 
     def locate(self, recipe: Recipe) -> dict[str, Any]:
         """The parameters of `recipe` as a point of this space; RecipeError when it is outside."""
         values, chosen = recipe.sections(), dict[str, Any]()
         for name, parameter in self.parameters.items():
-            section, key = name.split(".", 1)
             if parameter.active(chosen):
-                value = values[section].get(key)
-                if value is None or not parameter.holds(value):
+                value, *others = get_keys(values, name) or [None]
+                outside = value is None or not parameter.holds(value)
+                if outside or any(other != value for other in others):
                     raise RecipeError(
                         f"{self.name}: the variant's own {name} = {value} lies outside of the space"
                     )
@@ -142,7 +142,7 @@ class Space:
 
 def read_space(path: Path, base: Recipe) -> Space:
     """The space in `path`, checked against the recipe that it varies, or RecipeError."""
-    known = {f"{s}.{k}" for s, keys in base.sections().items() for k in keys}
+    known = set(key_names(base.sections()))
     parameters: dict[str, Int | Float | Categorical] = {}
     for name, table in _tables(read_toml(path)):
         where = f"{path.name}: {name}"
@@ -196,21 +196,22 @@ def _values(
     parameter = earlier.get(name)
     if isinstance(parameter, Int):
         return list(range(parameter.low, parameter.high + 1, parameter.step))
-    section, _, key = name.partition(".")
-    own = base.sections().get(section, {}).get(key)
-    values: Sequence[Any] = parameter.choices if isinstance(parameter, Categorical) else [own]
-    if not all(isinstance(value, int) and value > 0 for value in values):
+    own = get_keys(base.sections(), name)
+    values: Sequence[Any] = parameter.choices if isinstance(parameter, Categorical) else own
+    if not values or not all(isinstance(value, int) and value > 0 for value in values):
         raise RecipeError(f"{where}: multiple_of {name} is no whole number")
     return [int(value) for value in values]
 
 
-def _tables(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for section, keys in values.items():
-        if not isinstance(keys, dict):
-            yield section, keys
-            continue
-        for key, table in keys.items():
-            yield f"{section}.{key}", table
+def _tables(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every table that describes a parameter, with the key that it describes."""
+    for key, value in values.items():
+        name = f"{path}.{key}" if path else key
+        section = not path or key.isdecimal()  # [loss], [networks] or [networks.0]
+        if section and isinstance(value, dict):
+            yield from _tables(value, name)
+        else:
+            yield name, value
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.recipe import Schedule
+from kaggle_hw4.recipe import ScheduleConfig
 from kaggle_hw4.tuning.objective import Objective
 from kaggle_hw4.tuning.storage import RETRIES, Storage, retry
 
@@ -41,13 +41,13 @@ def make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     )
 
 
-def least_steps(schedule: Schedule) -> int:
+def least_steps(schedule: ScheduleConfig) -> int:
     """Before which no trial is pruned."""
     ninth: int = schedule.steps // REDUCTION ** (RUNGS - 1)
     return max(1, ninth, min(schedule.validate_every, schedule.steps))
 
 
-def make_pruner(schedule: Schedule) -> optuna.pruners.BasePruner:
+def make_pruner(schedule: ScheduleConfig) -> optuna.pruners.BasePruner:
     """Hyperband (Li et al. 2018) over training steps."""
     least = least_steps(schedule)
     return optuna.pruners.HyperbandPruner(

@@ -20,8 +20,8 @@ from typing import Any
 
 import filelock
 
-from kaggle_hw4 import stages
 from kaggle_hw4.errors import DataError, Hw4Error
+from kaggle_hw4.stages.train import Training, train
 from kaggle_hw4.workspace import Workspace
 
 PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the run
@@ -114,9 +114,9 @@ class Silent:
 def main(job: Job) -> int:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     _let_orphans_go(job)
-    what = stages.Training(job.recipe, (), job.split, [job.fold], [job.seed], Path(job.runs))
+    what = Training(job.recipe, (), job.split, [job.fold], [job.seed], Path(job.runs))
     try:
-        [report] = stages.train(Workspace(Path(job.workspace)), what, job.device, Silent())
+        [report] = train(Workspace(Path(job.workspace)), what, job.device, Silent())
     except Hw4Error as error:
         return complain(str(error), error.exit_code)
     except OSError as error:

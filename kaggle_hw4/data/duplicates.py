@@ -10,15 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 
 LAG = 6  # frames by which twins may be cut differently, at either end
 ALIKE = 0.35  # correlation; different sentences of one speaker stay below 0.3, mostly
 
 
-def find_twins(packed: Packed, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def find_near_duplicates(corpus: Corpus, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Pairs of places in `rows`, which are of one speaker, whose utterances are twins."""
-    frames = [course(packed.features(int(row)).numpy()) for row in rows]
+    frames = [standardise(corpus.features(int(row)).numpy()) for row in rows]
     for i, one in enumerate(frames):
         for j in range(i):
             alike = abs(len(one) - len(frames[j])) <= 2 * LAG
@@ -26,7 +26,7 @@ def find_twins(packed: Packed, rows: npt.NDArray[np.int64]) -> Iterator[tuple[in
                 yield i, j
 
 
-def course(frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def standardise(frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`frames` (T, n_mels) without their mean, and with a mean square of 1 over all."""
     centred = frames - frames.mean(0)
     scaled: npt.NDArray[np.float32] = centred / max(float(np.sqrt(np.square(centred).mean())), 1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from kaggle_hw4.data.room import (
+from kaggle_hw4.synth.room import (
     FILTERS,
     HZ,
     Array,

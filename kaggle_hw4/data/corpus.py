@@ -35,7 +35,7 @@ REMEDY = "pack the dataset again: `hw4 data pack DATASET --replace`"
 
 
 @dataclass(frozen=True)
-class Packed:
+class Corpus:
     """A corpus as arrays. Rows 0 … n_train-1 are the training utterances, in metadata order;
     the rows after them are the test utterances, in testdata order.
     """
@@ -71,7 +71,7 @@ def pack(
     dtype: str = "float16",
     replace: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Packed:
+) -> Corpus:
     """Validate the official folder `dataset` and write it to `folder`, whole or not at all.
 
     float16 halves the size; its rounding, at most 0.008 nat, is far below a frame's own noise.
@@ -89,7 +89,7 @@ def pack(
             lock.unlink(missing_ok=True)
 
 
-def _pack(source: Path, folder: Path, dtype: str, progress: Callable[[int, int], None]) -> Packed:
+def _pack(source: Path, folder: Path, dtype: str, progress: Callable[[int, int], None]) -> Corpus:
     found, new = read_official(source), folder.with_name(folder.name + ".new")
     for stale in (new, *folder.parent.glob(f".{new.name}.*")):  # of a pack that was killed
         shutil.rmtree(stale, ignore_errors=True)
@@ -113,10 +113,10 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Callable[[int, int],
         }
         write_json(made / MANIFEST, manifest)
     _take_place(new, folder)
-    return open_packed(folder)
+    return open_corpus(folder)
 
 
-def open_packed(folder: Path) -> Packed:
+def open_corpus(folder: Path) -> Corpus:
     """The packed corpus in `folder`, checked against its hashes; DataError if it is not whole."""
     if not folder.is_dir():
         raise DataError(f"no packed corpus in {folder}", "run `hw4 data pack DATASET` first")
@@ -125,7 +125,7 @@ def open_packed(folder: Path) -> Packed:
         verify(folder / name, manifest.sha256[name], REMEDY)
     table = pd.read_csv(folder / TABLE, dtype={"id": str}, keep_default_na=False)
     lengths = table["frames"].to_numpy(np.int64)
-    return Packed(
+    return Corpus(
         folder=folder,
         hash=manifest.hash,
         n_mels=manifest.n_mels,
@@ -178,7 +178,7 @@ def _map_frames(path: Path, manifest: Manifest, count: int) -> torch.Tensor:
     return flat.view(count, manifest.n_mels)
 
 
-def _already_packed(source: Path, folder: Path, dtype: str) -> Packed:
+def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus:
     manifest = read_manifest(folder)
     sources = {
         name: sha256_file(source / name) for name in manifest.sources if (source / name).is_file()
@@ -188,7 +188,7 @@ def _already_packed(source: Path, folder: Path, dtype: str) -> Packed:
             f"{folder} holds another corpus (or another --dtype) than {source}",
             "give it a workspace of its own with --workspace, or --replace this one",
         )
-    return open_packed(folder)
+    return open_corpus(folder)
 
 
 def _table(found: Official) -> pd.DataFrame:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from kaggle_hw4.evaluate import accuracy, even_weights, judge, mcnemar, paired
+from kaggle_hw4.metrics import accuracy, balanced_weights, evaluate, mcnemar, paired
 
 
 def test_every_speaker_counts_the_same_in_every_fold() -> None:
     speaker, fold = np.array([7, 7, 7, 2, 2, 7]), np.array([0, 0, 0, 0, 0, 1])
-    assert even_weights(speaker, fold).tolist() == [1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2, 1]
+    assert balanced_weights(speaker, fold).tolist() == [1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2, 1]
     right = np.array([False, False, False, True, True, True])
     assert accuracy(right, speaker, fold)["accuracy"] == pytest.approx(2 / 3)
     assert accuracy(right, speaker)["accuracy"] == pytest.approx((1 / 4 + 1) / 2)
@@ -17,10 +17,10 @@ def test_every_speaker_counts_the_same_in_every_fold() -> None:
 
 def test_logits_are_judged_by_the_mean_over_speakers() -> None:
     logits = np.log(np.array([[0.5, 0.5], [0.8, 0.2], [0.25, 0.75]], np.float32))
-    found = judge(logits, np.array([1, 1, 0]))
+    found = evaluate(logits, np.array([1, 1, 0]))
     assert found["accuracy"] == 0
     assert found["loss"] == pytest.approx(-(np.log(0.5 * 0.2) / 2 + np.log(0.25)) / 2)
-    assert judge(logits, np.array([0, 0, 1]))["accuracy"] == 1
+    assert evaluate(logits, np.array([0, 0, 1]))["accuracy"] == 1
 
 
 def test_speakers_known_as_a_whole_are_less_evidence() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.errors import BoardError, DataError, UsageError
-from kaggle_hw4.stages import open_corpus
-from kaggle_hw4.workspace import Workspace, shipped
+from kaggle_hw4.stages.split import corpus_of
+from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.ledger import Entry, Ledger
@@ -55,8 +55,8 @@ def _checked(workspace: Workspace, version: str | None) -> "tuple[Ledger, Entry,
     ledger = Ledger(workspace.submissions)
     entry = resolve(ledger, version)
     path = path_of(workspace.submissions, entry.version)
-    packed = open_corpus(workspace)
-    problems = check_submission(path, [packed.ids[row] for row in packed.test], packed.speakers)
+    corpus = corpus_of(workspace)
+    problems = check_submission(path, [corpus.ids[row] for row in corpus.test], corpus.speakers)
     if not problems and entry.created and sha256_file(path) != entry.created.get("sha256"):
         problems = ["its rows have changed since hw4 wrote it"]
     if problems:
@@ -125,24 +125,3 @@ def send(
 def _state(listed: "Listed") -> dict[str, Any]:
     scores = {"public": listed.public, "private": listed.private}
     return {"board": "kaggle", "ref": listed.ref, "status": listed.status, **scores}
-
-
-def import_scores(workspace: Workspace, path: Path) -> list[dict[str, Any]]:
-    """Take the scores of a file into the ledger; what is known already is left alone."""
-    from kaggle_hw4.kaggle.ledger import Ledger
-    from kaggle_hw4.kaggle.listing import read_listing
-    from kaggle_hw4.kaggle.sync import record
-
-    found = path if path.exists() else shipped(str(path))  # examples/past_scores.csv
-    rows = read_listing(found if found.exists() else path)
-    return record(Ledger(workspace.submissions), rows, f"imported from {path.name}")
-
-
-def synchronise(workspace: Workspace) -> list[dict[str, Any]]:
-    """Take Kaggle's own list of this team's submissions into the ledger."""
-    from kaggle_hw4.kaggle.client import connect
-    from kaggle_hw4.kaggle.ledger import Ledger
-    from kaggle_hw4.kaggle.sync import record
-    from kaggle_hw4.kaggle.upload import list_submissions
-
-    return record(Ledger(workspace.submissions), list_submissions(connect()), "synced from Kaggle")

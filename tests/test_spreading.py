@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from kaggle_hw4.data.channel import describe_channels
-from kaggle_hw4.data.packed import Packed
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.neighbours import find_nearest, spread_over_neighbours, trust_in
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models import build_model
+from kaggle_hw4.inference.spreading import find_nearest, reliability_of, spread_labels
+from kaggle_hw4.models.build import build_model
 from tests.conftest import tiny
 
 GROUPS = torch.arange(12) // 4  # three sessions of four utterances
@@ -31,7 +31,7 @@ def test_the_nearest_are_of_the_same_session() -> None:
 def test_a_doubtful_utterance_follows_its_session() -> None:
     logits = 3 * torch.eye(3)[GROUPS]
     logits[0] = torch.tensor([0.0, 0.5, 0.0])  # mistaken, hardly
-    found = spread_over_neighbours(logits, voices(), voices().numpy(), 3)
+    found = spread_labels(logits, voices(), voices().numpy(), 3)
     assert logits[0].argmax() == 1
     assert torch.equal(found.argmax(1), GROUPS)
 
@@ -39,14 +39,14 @@ def test_a_doubtful_utterance_follows_its_session() -> None:
 def test_a_mistaken_session_stays_mistaken() -> None:
     """Nothing is gained where all agree: no label comes from anywhere else."""
     logits = 3 * torch.eye(3)[(GROUPS + 1) % 3]
-    found = spread_over_neighbours(logits, voices(), voices().numpy(), 3)
+    found = spread_labels(logits, voices(), voices().numpy(), 3)
     assert torch.equal(found.argmax(1), (GROUPS + 1) % 3)
 
 
 def test_an_utterance_without_a_mutual_neighbour_keeps_its_own() -> None:
     points = torch.tensor([[0.0, 1], [0.1, 1], [0.2, 1], [9.0, -3]])
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    found = spread_over_neighbours(logits, points, points.numpy(), 1)
+    found = spread_labels(logits, points, points.numpy(), 1)
     torch.testing.assert_close(found[3], logits[3].log_softmax(0))
 
 
@@ -55,7 +55,7 @@ def test_what_is_near_is_not_trusted_where_neighbours_disagree() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = 8 * torch.eye(40)
     points = torch.randn(40, 16, generator=generator)
-    found = spread_over_neighbours(logits, points, points.numpy(), 6)
+    found = spread_labels(logits, points, points.numpy(), 6)
     torch.testing.assert_close(found, logits.log_softmax(1))
 
 
@@ -64,34 +64,34 @@ def test_trust_rises_with_similarity_and_needs_mutuality() -> None:
     agree = torch.tensor([[True, False], [True, True], [False, True], [False, False]])
     mutual = torch.ones_like(agree)
     mutual[3, 1] = False
-    trust = trust_in(similarity, agree, mutual).flatten()
-    assert (trust[:-1].diff() <= 0).all()
-    assert trust[-1] == 0
-    assert trust[:7].sum() == pytest.approx(float(agree.sum()))
+    reliability = reliability_of(similarity, agree, mutual).flatten()
+    assert (reliability[:-1].diff() <= 0).all()
+    assert reliability[-1] == 0
+    assert reliability[:7].sum() == pytest.approx(float(agree.sum()))
 
 
 def test_the_order_of_the_utterances_does_not_matter() -> None:
     logits = torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
     order = torch.randperm(12, generator=torch.Generator().manual_seed(2))
-    plain = spread_over_neighbours(logits, voices(), voices().numpy(), 4)
-    shuffled = spread_over_neighbours(logits[order], voices()[order], voices()[order].numpy(), 4)
+    plain = spread_labels(logits, voices(), voices().numpy(), 4)
+    shuffled = spread_labels(logits[order], voices()[order], voices()[order].numpy(), 4)
     torch.testing.assert_close(shuffled, plain[order])
 
 
-def test_a_prediction_with_neighbours_is_of_its_rows_alone(packed: Packed) -> None:
+def test_a_prediction_with_neighbours_is_of_its_rows_alone(corpus: Corpus) -> None:
     torch.manual_seed(0)
     model = build_model(tiny("boss"), 4)
-    store, plan = FrameStore(packed, torch.device("cpu")), WHOLE
-    rows = packed.train[:20]
-    wide = plan.model_copy(update={"neighbours": 3})
+    store, plan = FrameStore(corpus, torch.device("cpu")), WHOLE
+    rows = corpus.train[:20]
+    wide = plan.model_copy(update={"spreading_neighbours": 3})
     found = predict_logits(model, store, rows, wide)
     with torch.inference_mode():
         embeddings = torch.cat([model.eval().embed(*store_one(store, row)) for row in rows])
     said = torch.from_numpy(predict_logits(model, store, rows, plan))
-    expected = spread_over_neighbours(said, embeddings, describe_channels(packed, rows), 3)
+    expected = spread_labels(said, embeddings, describe_channels(corpus, rows), 3)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
 
 
 def store_one(store: FrameStore, row: int) -> tuple[torch.Tensor, torch.Tensor]:
-    x = store.packed.features(int(row))[None]
+    x = store.corpus.features(int(row))[None]
     return x, torch.ones(x.shape[:2], dtype=torch.bool)

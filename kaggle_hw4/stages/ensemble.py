@@ -1,4 +1,4 @@
-"""From finished runs to a versioned submission, and from two runs to what differs between them."""
+"""From finished runs to a versioned submission."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from filelock import FileLock
 
 from kaggle_hw4.artifact import commit, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.stages import open_corpus
+from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
-    from kaggle_hw4.data.packed import Packed
+    from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.ensemble.blend import Blend
     from kaggle_hw4.ensemble.members import Member
     from kaggle_hw4.kaggle.ledger import Ledger
@@ -64,10 +64,10 @@ def _ensemble(
     made = _made_already(ledger, {"label": label, "asked": asked, "inputs": inputs})
     new = made is None
     if made is None:
-        packed = open_corpus(workspace)
-        _check_corpus(packed, done)
-        found = _blend(packed, members, method, counts)
-        made = _write(ledger, packed, found, {"label": label, "asked": asked, "inputs": inputs})
+        corpus = corpus_of(workspace)
+        check_corpus(corpus, done)
+        found = _blend(corpus, members, method, counts)
+        made = _write(ledger, corpus, found, {"label": label, "asked": asked, "inputs": inputs})
     promise = forecast(ledger.entries(), made.get("cv"))
     return {**made, "new": new, "left_out": left_out, "forecast": promise}
 
@@ -89,42 +89,42 @@ def _made_already(ledger: "Ledger", what: dict[str, Any]) -> dict[str, Any] | No
 
 
 def _blend(
-    packed: "Packed",
+    corpus: "Corpus",
     members: "Sequence[Member]",
     method: str,
     counts: Path | None,
 ) -> dict[str, Any]:
     """What the ledger keeps of the blend of `members`, and the labels that it predicts."""
     from kaggle_hw4.ensemble.blend import blend
-    from kaggle_hw4.ensemble.members import heard
+    from kaggle_hw4.ensemble.members import seen_session
 
-    truth = truth_of(packed)
-    known = None if counts is None else read_counts(counts, packed)
+    truth = truth_of(corpus)
+    known = None if counts is None else read_counts(counts, corpus)
     found = blend(members, truth, method, known)
     cv = [{"kind": members[0].by, **found.chosen}]
-    if easier := heard(members):
+    if easier := seen_session(members):
         same = "uniform" if found.method == "single" else found.method
         cv.append({"kind": "utterance", **blend(easier, truth, same).chosen})
     return describe(found) | {"cv": cv, "test_labels": found.test_labels}
 
 
 def _write(
-    ledger: "Ledger", packed: "Packed", found: dict[str, Any], what: dict[str, Any]
+    ledger: "Ledger", corpus: "Corpus", found: dict[str, Any], what: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the submission and tell the ledger."""
     from kaggle_hw4.kaggle.submissions import write_submission
 
-    names = [packed.speakers[i] for i in found.pop("test_labels")]
-    ids = [packed.ids[row] for row in packed.test]
+    names = [corpus.speakers[i] for i in found.pop("test_labels")]
+    ids = [corpus.ids[row] for row in corpus.test]
     written = write_submission(ledger.folder, what["label"], ids, names)
     event = {"event": "created", "version": written.version, "label": what["label"]}
     details = {"sha256": written.sha256, "rows": len(names), **found, "commit": commit()}
     return ledger.append(event | details | what)
 
 
-def truth_of(packed: "Packed") -> dict[str, int]:
+def truth_of(corpus: "Corpus") -> dict[str, int]:
     """The label of every training utterance."""
-    return {packed.ids[row]: int(packed.labels[row]) for row in packed.train}
+    return {corpus.ids[row]: int(corpus.labels[row]) for row in corpus.train}
 
 
 def describe(found: "Blend") -> dict[str, Any]:
@@ -140,7 +140,7 @@ def describe(found: "Blend") -> dict[str, Any]:
     }
 
 
-def read_counts(path: Path, packed: "Packed") -> list[int]:
+def read_counts(path: Path, corpus: "Corpus") -> list[int]:
     """The lines speaker,count of `path` in label order; they must add up to the test set."""
     import csv
 
@@ -149,47 +149,18 @@ def read_counts(path: Path, packed: "Packed") -> list[int]:
         counts = {name.strip(): int(count) for name, count in rows[rows[0][1:] == ["count"] :]}
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"{path}: not a table of speaker,count ({error})") from None
-    unknown = sorted(set(counts) - set(packed.speakers))
+    unknown = sorted(set(counts) - set(corpus.speakers))
     total = sum(counts.values())
-    if unknown or total != len(packed.test) or min(counts.values()) < 0:
+    if unknown or total != len(corpus.test) or min(counts.values()) < 0:
         told = f"unknown speaker {unknown[0]}" if unknown else f"they add up to {total:,}"
-        raise DataError(f"{path}: {told}, the test set has {len(packed.test):,} utterances")
-    return [counts.get(speaker, 0) for speaker in packed.speakers]
+        raise DataError(f"{path}: {told}, the test set has {len(corpus.test):,} utterances")
+    return [counts.get(speaker, 0) for speaker in corpus.speakers]
 
 
-def _check_corpus(packed: "Packed", runs: Iterable["Run"]) -> None:
+def check_corpus(corpus: "Corpus", runs: Iterable["Run"]) -> None:
     for run in runs:
-        if run.manifest()["corpus"] != packed.hash:
+        if run.manifest()["corpus"] != corpus.hash:
             raise DataError(
-                f"{run.name} was trained on another corpus than {packed.folder} holds",
+                f"{run.name} was trained on another corpus than {corpus.folder} holds",
                 "use the workspace that it was trained in",
             )
-
-
-def compare(workspace: Workspace, one: Path, other: Path) -> dict[str, Any]:
-    """Two runs, or the uniform blends of two folders of runs, on the rows that both predicted."""
-    from kaggle_hw4.ensemble.blend import stack_members
-    from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
-    from kaggle_hw4.ensemble.members import check_one_corpus, find_members
-    from kaggle_hw4.runs import find_runs, finished
-
-    runs = [finished(find_runs([path])) for path in (one, other)]
-    check_one_corpus({run: run.manifest() for side in runs for run in side})
-    packed = open_corpus(workspace)
-    _check_corpus(packed, [*runs[0], *runs[1]])
-    sides = [find_members(side) for side in runs]
-    stack = stack_members([*sides[0], *sides[1]], truth_of(packed))
-    parts = (stack.logp[: len(sides[0])], stack.logp[len(sides[0]) :])
-    right = [mean_log_probability(part, uniform(len(part))).argmax(1) == stack.y for part in parts]
-    return {
-        "runs": [
-            {
-                "path": workspace.shown(path),
-                "members": [m.name for m in side],
-                **stack.accuracy(hits),
-            }
-            for path, side, hits in zip((one, other), sides, right, strict=True)
-        ],
-        "by": sides[0][0].by,
-        "first_less_second": stack.paired(right[0], right[1]),
-    }

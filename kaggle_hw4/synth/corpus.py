@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from kaggle_hw4 import artifact
-from kaggle_hw4.data import room, voice
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.synth import room, voice
 
 
 class Utterance(NamedTuple):

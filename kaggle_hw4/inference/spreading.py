@@ -23,7 +23,7 @@ SPREAD = 0.8  # share of trusted neighbours in what an utterance ends up with; t
 CHUNK = 2048  # rows of the similarities at a time
 
 
-def spread_over_neighbours(
+def spread_labels(
     logits: Tensor, embeddings: Tensor, channels: npt.NDArray[np.float32], neighbours: int
 ) -> Tensor:
     """Log-probabilities (n, C) of n utterances, each with a say in its neighbours'.
@@ -35,25 +35,27 @@ def spread_over_neighbours(
     similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours)
     mutual = (nearest[nearest] == torch.arange(len(said))[:, None, None]).any(2)
     guess = said.argmax(1)
-    trust = trust_in(similarity, guess[nearest] == guess[:, None], mutual)
-    spread = SPREAD * (1 - (1 - trust).prod(1, keepdim=True))
-    share = trust / trust.sum(1, keepdim=True).clamp_min(torch.finfo(trust.dtype).tiny)
+    reliability = reliability_of(similarity, guess[nearest] == guess[:, None], mutual)
+    spread = SPREAD * (1 - (1 - reliability).prod(1, keepdim=True))
+    share = reliability / reliability.sum(1, keepdim=True).clamp_min(
+        torch.finfo(reliability.dtype).tiny
+    )
     return (1 - spread) * said + spread * (share.unsqueeze(-1) * said[nearest]).sum(1)
 
 
-def trust_in(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
+def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
     """How likely neighbours (n, k) as similar as these are to be of one speaker: how often such
     ones agree, as a function that never falls with the similarity. 0 where they are not mutual.
     """
-    trust = torch.zeros_like(similarity)
+    reliability = torch.zeros_like(similarity)
     if mutual.any():
         found = similarity[mutual]
         # Among equals the order of the rows must not matter: they share what they are worth.
         values, place, counts = torch.unique(found, return_inverse=True, return_counts=True)
         share = torch.zeros(len(values)).index_add_(0, place, agree[mutual].float()) / counts
         rising = isotonic_regression(share.double().numpy(), weights=counts.double().numpy()).x
-        trust[mutual] = torch.from_numpy(rising).to(trust.dtype)[place]
-    return trust
+        reliability[mutual] = torch.from_numpy(rising).to(reliability.dtype)[place]
+    return reliability
 
 
 def find_nearest(embeddings: Tensor, channels: Tensor, count: int) -> tuple[Tensor, Tensor]:

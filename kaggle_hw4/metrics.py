@@ -18,18 +18,18 @@ Z = 1.96  # 95 %
 ROUNDS = 2000  # of the bootstrap
 
 
-def even_weights(speaker: Array, fold: Array | None = None) -> Floats:
+def balanced_weights(speaker: Array, fold: Array | None = None) -> Floats:
     """Weights (n,) that give every `speaker` (n,) the same weight of 1 in every `fold` (n,)."""
     cells = speaker if fold is None else speaker * (fold.max() + 1) + fold
     _, cell, counts = np.unique(cells, return_inverse=True, return_counts=True)
     return np.asarray(1 / counts[cell])
 
 
-def judge(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:
+def evaluate(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:
     """Accuracy and cross-entropy (nat) of plain logits (n, C) of one fold: no margin, no smoothing;
     every speaker of `labels` (n,) counts the same.
     """
-    weights, own = even_weights(labels), (np.arange(len(labels)), labels)
+    weights, own = balanced_weights(labels), (np.arange(len(labels)), labels)
     return {
         "accuracy": float(np.average(logits.argmax(1) == labels, weights=weights)),
         "loss": float(np.average(-log_softmax(logits, axis=1)[own], weights=weights)),
@@ -44,9 +44,9 @@ def accuracy(right: Array, speaker: Array, fold: Array | None = None) -> dict[st
     A speaker's utterances are won and lost together: the error is that of as many utterances drawn
     one by one as tell no more than these do (Korn and Graubard 1998), speakers being drawn whole.
     """
-    weights = even_weights(speaker, fold)
+    weights = balanced_weights(speaker, fold)
     p = float(np.average(right, weights=weights))
-    n = effective_count(right, speaker, weights)
+    n = effective_sample_size(right, speaker, weights)
     centre = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     error = float(np.sqrt(p * (1 - p) / n))
@@ -54,16 +54,16 @@ def accuracy(right: Array, speaker: Array, fold: Array | None = None) -> dict[st
     return {"accuracy": p, "standard_error": error, **interval, "n": len(right)}
 
 
-def effective_count(right: Array, speaker: Array, weights: Floats) -> float:
+def effective_sample_size(right: Array, speaker: Array, weights: Floats) -> float:
     """How many utterances drawn one by one would tell as much of the weighted mean of `right`."""
     _, who = np.unique(speaker, return_inverse=True)
     p = np.average(right, weights=weights)
-    strays = np.bincount(who, weights * (right - p))
-    speakers, total = len(strays), weights.sum()
+    residuals = np.bincount(who, weights * (right - p))
+    speakers, total = len(residuals), weights.sum()
     alone = total**2 / np.square(weights).sum()  # Kish (1965): for the weights by themselves
-    if speakers < 2 or not strays.any():
+    if speakers < 2 or not residuals.any():
         return float(alone)
-    variance = speakers / (speakers - 1) * np.square(strays).sum() / total**2
+    variance = speakers / (speakers - 1) * np.square(residuals).sum() / total**2
     return float(min(alone, p * (1 - p) / variance))
 
 
@@ -78,7 +78,7 @@ def paired(
     from scipy.stats import bootstrap
 
     won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    weights, gain = even_weights(speaker, fold), ours.astype(float) - theirs.astype(float)
+    weights, gain = balanced_weights(speaker, fold), ours.astype(float) - theirs.astype(float)
     difference = float(np.average(gain, weights=weights))
     found = {"difference": difference, "won": won, "lost": lost, "n": len(ours)}
     _, who = np.unique(speaker, return_inverse=True)

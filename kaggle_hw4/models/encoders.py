@@ -1,0 +1,32 @@
+"""The encoders, by an explicit table: for each, a layer and the norm behind the last of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from kaggle_hw4.models.conformer import ConformerLayer
+from kaggle_hw4.models.ecapa import EcapaLayer
+from kaggle_hw4.models.transformer import TransformerLayer, final_norm
+
+
+def no_norm(_config: Any) -> nn.Module:
+    return nn.Identity()
+
+
+class EncoderParts(NamedTuple):
+    """What an encoder brings; both are called with its config, a row of `networks`.
+
+    `layer(config, i)` makes the i-th layer: a module (B, T, D), mask (B, T) → (B, T, D), in which
+    no frame of the padding changes a real one. `final_norm(config)` stands behind the last layer.
+    """
+
+    layer: Callable[[Any, int], nn.Module]
+    final_norm: Callable[[Any], nn.Module] = no_norm
+
+
+ENCODERS = {
+    "transformer": EncoderParts(TransformerLayer, final_norm),
+    "conformer": EncoderParts(ConformerLayer),
+    "ecapa": EncoderParts(EcapaLayer),
+}

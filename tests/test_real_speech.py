@@ -1,0 +1,79 @@
+"""On the real speech of ../shared/corpora: the split by utterance flatters, the one by session
+does not. Minutes; `make test-corpus`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaggle_hw4.data.corpus import Corpus, pack
+from kaggle_hw4.data.folds import make_folds
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.runs import Run
+from kaggle_hw4.workspace import shipped
+from tests.conftest import agreement, column, trained
+
+UNPACK = Path(__file__).parents[2] / "shared" / "corpora" / "unpack.py"
+SMALL = (
+    "networks.count=1",
+    "predict.spreading_neighbours=0",  # each utterance alone
+    "networks.d_model=64",
+    "networks.d_embedding=64",
+    "networks.d_ffn=128",
+    "networks.n_layers=1",
+    "networks.kernel_size=15",
+    "networks.dropout=0.1",
+    "segments.frames=128",
+    "segments.batch_size=32",
+    "schedule.steps=600",
+    "schedule.warmup_steps=60",
+    "schedule.validate_every=600",
+    "optimizer.ema_decay=0.98",
+    "loss.margin_warmup_steps=200",
+)
+
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.skipif(not UNPACK.exists(), reason=f"{UNPACK} is not here"),
+]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("en30")
+    command = [sys.executable, UNPACK, folder, "--speakers", "30"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return pack(speech, tmp_path_factory.mktemp("real") / "packed")
+
+
+def test_guessed_sessions_agree_with_the_true_ones(speech: Path, real: Corpus) -> None:
+    folds = make_folds(real, "session", 5)
+    assert agreement(real, folds.session, speech) > 0.6
+
+
+def unseen_accuracy(run: Run, speech: Path, real: Corpus) -> float:
+    truth = column(speech / "truth.csv", "Category")
+    logits = run.read_logits("test")
+    guessed = [real.speakers[i] for i in logits.values.argmax(1)]
+    return float(np.mean([truth[i] == s for i, s in zip(logits.ids, guessed, strict=True)]))
+
+
+def test_utterance_folds_promise_more_than_unseen_sessions_give(
+    speech: Path, real: Corpus, tmp_path: Path
+) -> None:
+    recipe = read_recipe(shipped("pipelines/variants/boss.toml"), SMALL)
+    promised, given = {}, {}
+    for by in ("utterance", "session"):
+        run = trained(recipe, real, make_folds(real, by, 2), tmp_path / by)
+        promised[by] = run.manifest()["validation"]["accuracy"]
+        given[by] = unseen_accuracy(run, speech, real)
+    assert promised["utterance"] - given["utterance"] > 0.1
+    assert abs(promised["session"] - given["session"]) < 0.1
