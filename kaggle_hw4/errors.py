@@ -1,30 +1,43 @@
 """What can go wrong, as one tree; the exit code of each branch is part of the interface.
 
 Hw4Error
-├── UsageError           2  the command line does not make sense here
+├── UsageError           2  what was asked makes no sense here
 ├── RecipeError          3  a recipe or a pipeline file is wrong
 ├── DataError            4  the dataset, or an artifact made from it, is wrong
 ├── BoardError           5  Kaggle or the network said no
 ├── QuotaError           6  today's submissions are used up
 ├── StorageError         5  the server of a study said no, or nothing
-├── Stopped             75  a stage was asked to stop; the same command goes on
+├── Stopped             75  a stage was asked to stop; the same command resumes it
 └── Interrupted        130  the same, by Ctrl-C
+
+Anything else is a fault of hw4's own: exit code 70. An error keeps its cause (`raise … from`), and
+names no flag of the command line: whoever calls from Python has none.
 """
 
 from collections.abc import Sequence
 
+FAULT = 70  # the exit code of a fault of hw4's own
+
 
 class Hw4Error(Exception):
-    """Something the user can mend: `what` is wrong and where, and what to run `then`."""
+    """Something the user can mend: `what` is wrong and where, and what to do `then`."""
 
     exit_code = 1
 
     def __init__(self, what: str, then: str = "") -> None:
         super().__init__(f"{what}; {then}" if then else what)
+        self.what = what
+        self.then = then
 
 
 class UsageError(Hw4Error):
+    """`parameter` is the argument that is wrong or missing: `split` for --split."""
+
     exit_code = 2
+
+    def __init__(self, what: str, then: str = "", parameter: str = "") -> None:
+        super().__init__(what, then)
+        self.parameter = parameter
 
 
 class RecipeError(Hw4Error):
