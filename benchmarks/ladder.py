@@ -9,11 +9,7 @@ docs/ladder.md, a section for each corpus.
 import argparse
 import dataclasses
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +17,12 @@ import numpy as np
 from ladder_corpus import SPLIT, LadderCorpus
 from ladder_report import PEERS, Judged, Result, over, recipes_of, summary, table
 
-from kaggle_hw4.ensemble.members import LADDER
-from kaggle_hw4.inference.logits import load_weights
+from kaggle_hw4.competition import LADDER
+from kaggle_hw4.execution.executor import run_all
+from kaggle_hw4.execution.local import Subprocesses
+from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.inference.predict import predict_logits
+from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.networks import AnyNetwork, AttentionConfig, ConvolutionConfig
 from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
@@ -152,18 +151,13 @@ def shrunk_network(section: str, config: AnyNetwork) -> dict[str, Any]:
 
 def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
     """Train every recipe from every seed, `jobs` processes of one thread at a time."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HW4_WORKSPACE": str(place.root)}
-    commands = []
+    specs = []
     for seed in SEEDS:
         for name, count in steps.items():
-            recipe = read_recipe(place.variant(name))
-            settings = [part for s in shrunk(recipe, count) for part in ("-s", s)]
-            which = ["--variant", name, "--split", SPLIT, "--fold", str(seed), "--seed", str(seed)]
-            commands.append([sys.executable, "-m", "kaggle_hw4", "train", *which, *settings])
-    with ThreadPoolExecutor(jobs) as pool:
-        list(
-            pool.map(lambda command: subprocess.run(command, check=True, env=environment), commands)
-        )
+            settings = tuple(shrunk(read_recipe(place.variant(name)), count))
+            specs.append(RunSpec(str(place.root), name, settings, SPLIT, seed, seed))
+    for outcome in run_all(Subprocesses(jobs, threads=1), specs).values():
+        outcome.result()
 
 
 def collect(case: LadderCorpus, steps: dict[str, int]) -> list[Result]:
@@ -191,10 +185,10 @@ def collect(case: LadderCorpus, steps: dict[str, int]) -> list[Result]:
 
 
 def result_of(name: str, steps: int, runs: Sequence[Run], evaluated: Sequence[Sets]) -> Result:
-    said = [run.manifest() for run in runs]
-    seconds = float(np.mean([m["seconds"] for m in said]))
+    manifests = [run.manifest() for run in runs]
+    seconds = float(np.mean([manifest.seconds for manifest in manifests]))
     seen_session, session, unseen = zip(*evaluated, strict=True)
-    return Result(name, said[0]["parameters"], seconds, steps, seen_session, session, unseen)
+    return Result(name, manifests[0].parameters, seconds, steps, seen_session, session, unseen)
 
 
 def stored(run: Run, case: LadderCorpus) -> Sets:
@@ -205,9 +199,9 @@ def stored(run: Run, case: LadderCorpus) -> Sets:
 
 def evaluate(run: Run, case: LadderCorpus, plan: PredictionConfig, networks: int) -> Sets:
     """The same of the first `networks` of its networks under `plan`, predicted anew."""
-    corpus, folds, fold = case.corpus, case.folds, run.manifest()["fold"]
+    corpus, folds, fold = case.corpus, case.folds, run.fold
     model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
-    load_weights(model, run.folder / f"{plan.weights}.safetensors")
+    read_weights(run.folder / f"{plan.weights}.safetensors", model)
     model.networks = model.networks[:networks]
     sets = (folds.seen_session(fold), folds.validation(fold), corpus.test)
     said = [predict_logits(model, case.store, rows, plan).argmax(1) for rows in sets]
@@ -215,7 +209,7 @@ def evaluate(run: Run, case: LadderCorpus, plan: PredictionConfig, networks: int
 
 
 def compare(said: Sequence[np.ndarray], run: Run, case: LadderCorpus) -> Sets:
-    corpus, folds, fold = case.corpus, case.folds, run.manifest()["fold"]
+    corpus, folds, fold = case.corpus, case.folds, run.fold
     seen_session, session = (
         corpus.labels[rows] for rows in (folds.seen_session(fold), folds.validation(fold))
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from kaggle_hw4.ensemble.members import LADDER
+from kaggle_hw4.competition import LADDER
 from kaggle_hw4.metrics import balanced_weights
 
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -47,7 +46,7 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def describe_device(device: torch.device) -> dict[str, Any]:
+def describe_device(device: torch.device) -> dict[str, str | int]:
     """What a manifest says of where a model ran: the bits depend on it."""
     precision = "bf16" if has_bf16(device) else "float32"
     return {"device": device.type, "precision": precision, "threads": torch.get_num_threads()}
