@@ -213,7 +213,7 @@ def stored(run: Run, case: LadderCorpus) -> Sets:
 
 
 def evaluate(run: Run, case: LadderCorpus, plan: PredictionConfig, networks: int) -> Sets:
-    """The same of the first `networks` of its networks under `plan`, predicted again."""
+    """The same of the first `networks` of its networks under `plan`, predicted anew."""
     corpus, folds, fold = case.corpus, case.folds, run.manifest()["fold"]
     model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
     load_weights(model, run.folder / f"{plan.weights}.safetensors")
