@@ -7,13 +7,13 @@ import torch
 from kaggle_hw4.data.augment import (
     FLOOR,
     Augmenter,
+    Channel,
     channel_swap,
     reverberate,
     slow,
     smooth_spectrum,
     spec_augment,
 )
-from kaggle_hw4.data.channel import Channel
 from kaggle_hw4.recipe import AugmentConfig
 from tests.conftest import tiny
 

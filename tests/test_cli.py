@@ -69,7 +69,7 @@ def test_a_submission_names_the_speaker_of_the_largest_mean_log_probability(
     [member] = json.loads(capsys.readouterr().out)["members"]
     logits = [found.read_logits("test") for found in find_runs([workspace / "runs"])]
     mean = sum(log_softmax(one.values / member["temperature"], axis=1) for one in logits)
-    speakers = json.loads((workspace / "packed" / "packed.json").read_text())["speakers"]
+    speakers = json.loads((workspace / "packed" / "corpus.json").read_text())["speakers"]
     expected = [f"{i},{speakers[k]}" for i, k in zip(logits[0].ids, mean.argmax(1), strict=True)]
     written = (workspace / "submissions" / "output_Boss_V1.csv").read_text().splitlines()
     assert written == ["Id,Category", *expected]

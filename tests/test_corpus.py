@@ -38,7 +38,7 @@ def test_the_same_dataset_packs_to_the_same_hash(
     assert np.array_equal(again.lengths, corpus.lengths)
 
 
-@pytest.mark.parametrize("name", ["frames.bin", "utterances.csv"])
+@pytest.mark.parametrize("name", ["frames.bin", "utterances.csv", "channel.safetensors"])
 def test_a_flipped_bit_is_noticed(synthetic: Path, tmp_path: Path, name: str) -> None:
     path = pack(synthetic, tmp_path / "packed").folder / name
     data = bytearray(path.read_bytes())
@@ -55,15 +55,57 @@ def test_a_flipped_bit_is_noticed(synthetic: Path, tmp_path: Path, name: str) ->
 def test_a_changed_manifest_is_noticed(
     synthetic: Path, tmp_path: Path, before: str, after: str
 ) -> None:
-    path = pack(synthetic, tmp_path / "packed").folder / "packed.json"
+    path = pack(synthetic, tmp_path / "packed").folder / "corpus.json"
     assert before in path.read_text()
     path.write_text(path.read_text().replace(before, after))
-    with pytest.raises(DataError, match="hw4 data pack DATASET --replace"):
+    with pytest.raises(DataError, match="pack the dataset again: `hw4 data pack`"):
         open_corpus(tmp_path / "packed")
 
 
+def test_channel_statistics_are_those_of_the_stored_frames(corpus: Corpus) -> None:
+    for row in range(len(corpus.ids)):
+        frames, stored = corpus.features(row).numpy(), corpus.channels[np.array([row])]
+        quiet = np.percentile(frames, 5, axis=0).astype(np.float32)
+        spectra = np.percentile(frames, (5, 60), axis=0) - frames.mean()
+        assert np.array_equal(stored.mean[0], frames.mean(0))
+        assert np.array_equal(stored.deviation[0], frames.std(0))
+        assert np.array_equal(stored.quiet[0], quiet)
+        assert np.array_equal(stored.descriptor[0], spectra.ravel().astype(np.float32))
+
+
+def test_channel_statistics_do_not_depend_on_how_a_tensor_is_laid_out(
+    dataset: Path, tmp_path: Path, corpus: Corpus
+) -> None:
+    for path in dataset.glob("uttr-*.pt"):
+        torch.save(torch.load(path, weights_only=True).T.contiguous().T, path)
+    again = pack(dataset, tmp_path / "packed")
+    assert again.hash == corpus.hash
+    assert np.array_equal(again.channels.mean, corpus.channels.mean)
+
+
+def test_a_corpus_of_an_older_format_is_refused_until_it_is_packed_again(
+    synthetic: Path, tmp_path: Path
+) -> None:
+    folder = pack(synthetic, tmp_path / "packed").folder
+    (folder / "corpus.json").rename(folder / "packed.json")
+    with pytest.raises(DataError, match="was packed by hw4 0.1; pack the dataset again"):
+        open_corpus(folder)
+    assert open_corpus(pack(synthetic, folder).folder)
+    assert not (folder / "packed.json").exists()
+    manifest = json.loads((folder / "corpus.json").read_text())
+    (folder / "corpus.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(DataError, match="was packed by hw4 0.1; pack the dataset again"):
+        open_corpus(folder)
+
+
+def test_a_damaged_corpus_is_packed_again(synthetic: Path, tmp_path: Path) -> None:
+    before = pack(synthetic, tmp_path / "packed")
+    (before.folder / "frames.bin").write_bytes(b"damaged")
+    assert pack(synthetic, tmp_path / "packed").hash == before.hash
+
+
 def test_speakers_in_another_order_are_noticed(synthetic: Path, tmp_path: Path) -> None:
-    path = pack(synthetic, tmp_path / "packed").folder / "packed.json"
+    path = pack(synthetic, tmp_path / "packed").folder / "corpus.json"
     manifest = json.loads(path.read_text())
     manifest["speakers"].reverse()
     path.write_text(json.dumps(manifest))
@@ -84,7 +126,7 @@ def test_another_corpus_does_not_take_the_place_of_this_one(
     metadata = json.loads((dataset / "metadata.json").read_text())
     next(iter(metadata["speakers"].values())).pop()
     (dataset / "metadata.json").write_text(json.dumps(metadata))
-    with pytest.raises(DataError, match="holds another corpus.*--replace"):
+    with pytest.raises(DataError, match="holds another corpus.*replace"):
         pack(dataset, tmp_path / "packed")
     assert open_corpus(tmp_path / "packed").hash == before.hash
     assert pack(dataset, tmp_path / "packed", replace=True).hash != before.hash

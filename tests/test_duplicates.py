@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
+from kaggle_hw4.data.channel import describe_channel
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.duplicates import ALIKE, correlation, find_near_duplicates, standardise
 from kaggle_hw4.data.folds import make_folds
@@ -23,7 +24,11 @@ def with_twins(corpus: Corpus) -> Corpus:
     lengths, offsets = corpus.lengths.copy(), corpus.offsets.copy()
     lengths[last], offsets[last] = len(twin), len(corpus.frames)
     frames = torch.cat([corpus.frames, twin])
-    return dataclasses.replace(corpus, frames=frames, lengths=lengths, offsets=offsets)
+    channels = dataclasses.replace(corpus.channels, descriptor=corpus.channels.descriptor.copy())
+    channels.descriptor[last] = describe_channel(twin.float().numpy()).descriptor[0]
+    return dataclasses.replace(
+        corpus, frames=frames, lengths=lengths, offsets=offsets, channels=channels
+    )
 
 
 def test_a_twin_in_another_room_is_found(corpus: Corpus) -> None:

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.sessions import FEWEST, cluster, cluster_sessions, nearest_of_speaker
 from tests.conftest import agreement
 
 
 def guess(corpus: Corpus) -> np.ndarray:
-    described = describe_channels(corpus, corpus.train)
+    described = corpus.channels.descriptor[corpus.train]
     return cluster_sessions(
         described, corpus.labels[corpus.train], FEWEST, lambda done, total: None
     )

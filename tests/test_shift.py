@@ -38,6 +38,7 @@ def test_a_test_set_of_the_same_sessions_is_told(speakers: Corpus) -> None:
         labels=labels,
         offsets=speakers.offsets[rows],
         lengths=speakers.lengths[rows],
+        channels=speakers.channels[rows],
     )
     found = measure_shift(control, lambda done, total: None)["unseen_sessions"]
     assert found["share"] < 0.3

@@ -6,13 +6,13 @@ What a session does to speech, done to log-mel frames: a channel multiplies the 
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kaggle_hw4.data.channel import Channel
 from kaggle_hw4.data.segments import AUGMENTATION, MASKS
 from kaggle_hw4.recipe import AugmentConfig
 
@@ -24,6 +24,14 @@ REVERBERATION_LEVEL = (-20.0, -5.0)  # dB of its first frame
 LOST_BANDS = (6, 12)  # at most, at the lower and at the upper end
 FLOOR = 1e-9  # energy: the competition's own floor, -20.7 nat
 NAT = math.log(10) / 10  # nat in a dB
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Channel statistics of the B utterances of a batch, both (B, n_mels), on its device."""
+
+    mean: Tensor
+    quiet: Tensor
 
 
 class Augmenter:

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kaggle_hw4.data.augment import Augmenter
-from kaggle_hw4.data.channel import channels
+from kaggle_hw4.data.augment import Augmenter, Channel
 from kaggle_hw4.data.segments import (
     PARTNERS,
     FrameStore,
@@ -44,11 +43,6 @@ class Batches:
     ) -> None:
         self.store, self.rows, self.sessions = store, rows, sessions
         self.recipe, self.seed = recipe, seed
-        corpus = store.corpus
-        # In the order of the packed rows, so that a row is its own index.
-        self.channels = (
-            channels(corpus, corpus.train).to(store.device) if recipe.augment.channel_swap else None
-        )
 
     def at(self, step: int) -> Batch:
         recipe, store = self.recipe, self.store
@@ -57,12 +51,12 @@ class Batches:
         random = np.random.default_rng([self.seed, PARTNERS, step])
         augmenter = Augmenter(recipe.augment, self.seed, step)
         features, mask = store.gather(segments)
-        if self.channels is None:
-            features = augmenter(features, mask)
-        else:
+        if recipe.augment.channel_swap:
             others = self._other_speakers(segments.rows, random)
-            channel = self.channels[segments.rows], self.channels[others]
-            features = augmenter(features, mask, *channel)
+            channels = self._channel(segments.rows), self._channel(others)
+            features = augmenter(features, mask, *channels)
+        else:
+            features = augmenter(features, mask)
         labels = store.labels(segments.rows)
         whole = torch.ones(size, device=store.device)
         batch = Batch(features, mask, labels, labels, whole)
@@ -85,6 +79,11 @@ class Batches:
         weight = torch.where(mask & batch.mask, share[:, None], 1.0).unsqueeze(-1)
         features = weight * batch.features + (1 - weight) * features
         return Batch(features, batch.mask, batch.labels, labels, share)
+
+    def _channel(self, rows: IntArray) -> Channel:
+        statistics, device = self.store.corpus.channels[rows], self.store.device
+        mean, quiet = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.quiet)
+        return Channel(mean.to(device), quiet.to(device))
 
     def _other_speakers(self, rows: IntArray, random: np.random.Generator) -> IntArray:
         """For each row a training row, of another speaker unless chance insists."""

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from kaggle_hw4.artifact import sha256_json, write_text
-from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.duplicates import find_near_duplicates
 from kaggle_hw4.errors import DataError, UsageError
@@ -89,7 +88,7 @@ def make_folds(
         # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
         from kaggle_hw4.data.sessions import FEWEST, cluster_sessions, nearest_of_speaker
 
-        described = describe_channels(corpus, corpus.train)
+        described = corpus.channels.descriptor[corpus.train]
         fewest = max(count, FEWEST)
         session = cluster_sessions(described, labels, fewest, lambda done, n: progress(done, 2 * n))
     elif by == "utterance":

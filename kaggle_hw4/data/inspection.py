@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from kaggle_hw4.data.corpus import open_corpus, read_manifest
+from kaggle_hw4.data.corpus import open_corpus
+from kaggle_hw4.data.manifest import read_manifest
 from kaggle_hw4.data.segments import IntArray
 
 QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
@@ -26,7 +27,7 @@ def inspect_corpus(folder: Path) -> dict[str, Any]:
         },
         "training_lengths": describe_lengths(corpus.lengths[corpus.train]),
         "test_lengths": describe_lengths(corpus.lengths[corpus.test]),
-        "levels": read_manifest(folder).statistics,
+        "levels": read_manifest(folder).statistics.model_dump(),
         "utterances_per_speaker": {
             "min": int(per_speaker.min()),
             "mean": float(per_speaker.mean()),

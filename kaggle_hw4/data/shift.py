@@ -17,7 +17,6 @@ import numpy.typing as npt
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NearestNeighbors
 
-from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import assign_folds
 from kaggle_hw4.data.sessions import FEWEST, cluster_sessions
@@ -33,7 +32,7 @@ def measure_shift(corpus: Corpus, progress: Callable[[int, int], None]) -> dict[
     """How often the nearest neighbour is of the same set, the share of the test set that this
     makes unseen sessions, with its 95 % interval, and what a random split overstates.
     """
-    described = describe_channels(corpus, range(len(corpus.ids)))
+    described = corpus.channels.descriptor
     train, labels = described[corpus.train], corpus.labels[corpus.train]
     sessions = cluster_sessions(train, labels, FEWEST, progress)
     # Held-out sets as large, beside what is left, as the test set is beside the training set.
@@ -88,8 +87,8 @@ def unseen_share(at_random: Array, by_session: Array, test: Array) -> dict[str, 
 def probe(corpus: Corpus, sessions: Array) -> dict[str, float]:
     """Accuracy of a linear discriminant, validated by utterance and by guessed session."""
     rows = corpus.train[corpus.labels[corpus.train] < SPEAKERS]
-    features = [corpus.features(int(row)).numpy() for row in rows]
-    statistics = np.stack([np.concatenate([f.mean(0), f.std(0)]) for f in features])
+    channels = corpus.channels[rows]
+    statistics = np.concatenate([channels.mean, channels.deviation], axis=1)
     labels = corpus.labels[rows]
     found = {}
     for name, groups in (("utterance", np.arange(len(rows))), ("session", sessions[rows])):
