@@ -1,5 +1,6 @@
 """The packed corpus holds what the folder held, and notices a flipped bit."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from kaggle_hw4 import competition
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.errors import DataError
 
@@ -60,6 +62,18 @@ def test_a_changed_manifest_is_noticed(
     path.write_text(path.read_text().replace(before, after))
     with pytest.raises(DataError, match="pack the dataset again: `hw4 data pack`"):
         open_corpus(tmp_path / "packed")
+
+
+def test_a_corpus_says_which_edition_it_is(
+    synthetic: Path, tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert corpus.edition is None
+    mark = competition.fingerprint(corpus.ids[row] for row in corpus.test)
+    edition = dataclasses.replace(competition.EDITIONS[2], fingerprint=mark)
+    monkeypatch.setattr(competition, "EDITIONS", (edition,))
+    again = pack(synthetic, tmp_path / "packed")
+    assert again.edition == edition
+    assert again.hash == corpus.hash
 
 
 def test_channel_statistics_are_those_of_the_stored_frames(corpus: Corpus) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import bars, show, table
+from kaggle_hw4.competition import Edition
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.workspace import Workspace
 
@@ -85,6 +86,7 @@ def pack(
     value = {
         "folder": str(corpus.folder),
         "hash": corpus.hash,
+        "edition": corpus.edition.year if corpus.edition else None,
         "speakers": len(corpus.speakers),
         "train": len(corpus.train),
         "test": len(corpus.test),
@@ -94,10 +96,20 @@ def pack(
         as_json,
         lambda: (
             f"{place.shown(corpus.folder)}: {value['speakers']} speakers, {value['train']:,} "
-            f"training and {value['test']:,} test utterances, corpus {corpus.hash}"
+            f"training and {value['test']:,} test utterances, corpus {corpus.hash}, "
+            f"{_edition_name(corpus.edition)}"
         ),
-        "hw4 split --folds 5 --by session",
+        _split_command(corpus.edition),
     )
+
+
+def _edition_name(edition: Edition | None) -> str:
+    return f"edition {edition.year} ({edition.slug})" if edition else "of no known edition"
+
+
+def _split_command(edition: Edition | None) -> str:
+    """The command that splits such a corpus as its test set was split off."""
+    return f"hw4 split --folds 5 --by {edition.folds_by if edition else 'session'}"
 
 
 @app.command()

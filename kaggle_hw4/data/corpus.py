@@ -26,6 +26,7 @@ from kaggle_hw4.artifact import (
     verify,
     write_text,
 )
+from kaggle_hw4.competition import Edition, edition_named
 from kaggle_hw4.data.channel import (
     CHANNELS,
     ChannelStatistics,
@@ -47,7 +48,7 @@ from kaggle_hw4.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from kaggle_hw4.data.official import Official, find_folder, read_features, read_official
+from kaggle_hw4.data.official import OfficialDataset, find_folder, read_features, read_official
 from kaggle_hw4.errors import DataError
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
@@ -63,6 +64,7 @@ class Corpus:
 
     folder: Path
     hash: str  # of the frames, the table and the speakers, whatever dataset folder they came from
+    edition: Edition | None  # of the competition; None where the test set is no edition's
     n_mels: int
     speakers: tuple[str, ...]  # in label order
     ids: tuple[str, ...]
@@ -148,12 +150,14 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
             TABLE: write_text(path / TABLE, table),
             CHANNELS: write_channels(path, channels),
         }
+        edition = official.edition()
         manifest = Manifest.model_validate(
             {
                 "format": FORMAT,
                 "hash": corpus_hash(sha256, official.speakers),
                 "dtype": dtype,
                 "n_mels": official.n_mels,
+                "edition": edition.year if edition else None,
                 "speakers": official.speakers,
                 "sha256": sha256,
                 "statistics": levels,
@@ -167,7 +171,7 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
 
 
 def _write_frames(
-    path: Path, official: Official, dtype: torch.dtype, progress: Progress
+    path: Path, official: OfficialDataset, dtype: torch.dtype, progress: Progress
 ) -> tuple[str, ChannelStatistics, Levels]:
     """Write the frames of every utterance; return the file's sha256, the channel statistics and the
     levels. Raises DataError after the last utterance if any of them has a problem.
@@ -192,7 +196,7 @@ def _write_frames(
     return digest.hexdigest(), concatenate(channels), moments.levels()
 
 
-def _table(official: Official) -> pd.DataFrame:
+def _table(official: OfficialDataset) -> pd.DataFrame:
     label = {speaker: i for i, speaker in enumerate(official.speakers)}
     utterances = official.utterances
     return pd.DataFrame(
@@ -228,6 +232,7 @@ def open_corpus(folder: Path) -> Corpus:
     return Corpus(
         folder=folder,
         hash=manifest.hash,
+        edition=edition_named(manifest.edition),
         n_mels=n_mels,
         speakers=tuple(manifest.speakers),
         ids=tuple(table["id"]),

@@ -27,6 +27,7 @@ class Manifest(BaseModel):
     hash: str
     dtype: Literal["float16", "float32"]
     n_mels: Annotated[int, Field(ge=1)]
+    edition: int | None  # the year; None where the test set is no edition's
     speakers: list[str]
     sha256: dict[str, str]  # of each file
     statistics: Levels
