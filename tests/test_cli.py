@@ -297,7 +297,6 @@ def test_the_shift_is_told_in_words_and_in_json(
     assert shown.out.startswith("Unseen sessions: ")
     assert "a random split overstates it by" in shown.out
     assert run("data", "inspect", "--shift", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    rates = found["nearest_is_of_the_same_set"]
+    rates = json.loads(capsys.readouterr().out)["same_set_rates"]
     assert all(0 <= rate <= 1 for rate in rates.values())
-    assert set(rates) == {"drawn_at_random", "whole_sessions", "the_test_set"}
+    assert set(rates) == {"random_split", "session_split", "test_set"}

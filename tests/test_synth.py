@@ -120,14 +120,14 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_progress_and_the_answer_count_what_is_written(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    found = write_corpus(
-        tmp_path / "out", speakers=2, progress=lambda *count: told.append(count), **SMALL
+def test_progress_and_result_count_the_utterances_written(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    counts = write_corpus(
+        tmp_path / "out", speakers=2, progress=lambda *call: calls.append(call), **SMALL
     )
-    assert told == [(done, 16) for done in range(1, 17)]
-    assert (found["speakers"], found["train"], found["test"]) == (2, 8, 8)
-    assert found["frames"] >= 16 * 91
+    assert calls == [(done, 16) for done in range(1, 17)]
+    assert (counts.speakers, counts.train, counts.test) == (2, 8, 8)
+    assert counts.frames >= 16 * 91
 
 
 def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ SHOWN = 50  # problems of a dataset that are listed
 def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -> None:
     """Print `value` as JSON, or what `render` returns (a text, a table) and the next command."""
     if as_json:
-        sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
 
@@ -24,6 +26,21 @@ def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -
     console.print(render(), soft_wrap=True)
     if then:
         say(f"next: {then}")
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON knows it: dataclasses and models as objects, paths as text."""
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def say(text: str) -> None:

@@ -8,6 +8,7 @@ OUT/sessions.csv   Id,Speaker,Session    all utterances: what a guess at session
 import csv
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,16 @@ class Utterance(NamedTuple):
     frames: int
 
 
+@dataclass(frozen=True)
+class CorpusCounts:
+    """What a corpus holds: speakers, utterances for training and test, frames of 10 ms."""
+
+    speakers: int
+    train: int
+    test: int
+    frames: int
+
+
 def write_corpus(
     out: Path,
     *,
@@ -38,7 +49,7 @@ def write_corpus(
     frames: float = 300,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, int]:
+) -> CorpusCounts:
     """Write a corpus to `out`, whole or not at all; return how many of what it holds.
 
     Each speaker has `sessions` sessions of `utterances` for training, and for the test
@@ -84,7 +95,7 @@ def shuffled(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
     return [utterances[i] for i in order]
 
 
-def write_index(out: Path, utterances: Sequence[Utterance], sessions: int) -> dict[str, int]:
+def write_index(out: Path, utterances: Sequence[Utterance], sessions: int) -> CorpusCounts:
     """Write all but the features; training has the sessions below `sessions`."""
     train: dict[str, list[dict[str, str | int]]] = {}
     for u in utterances:
@@ -94,12 +105,12 @@ def write_index(out: Path, utterances: Sequence[Utterance], sessions: int) -> di
     write_dataset(out / "Dataset", train, [entry(u) for u in test])
     write_csv(out / "truth.csv", ("Id", "Category"), ((u.id, u.speaker) for u in test))
     write_csv(out / "sessions.csv", ("Id", "Speaker", "Session"), (u[:3] for u in utterances))
-    return {
-        "speakers": len(train),
-        "train": len(utterances) - len(test),
-        "test": len(test),
-        "frames": sum(u.frames for u in utterances),
-    }
+    return CorpusCounts(
+        speakers=len(train),
+        train=len(utterances) - len(test),
+        test=len(test),
+        frames=sum(u.frames for u in utterances),
+    )
 
 
 def entry(utterance: Utterance) -> dict[str, str | int]:
