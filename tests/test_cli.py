@@ -124,7 +124,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
             "there are boss, champion, medium, simple, strong",
         ),
         (("train", "--variant", "boss", "-s", "networks.d_modle=3"), 3, "did you mean d_model?"),
-        (("train", "--variant", "boss"), 4, "run `hw4 split --folds 5 --by session` first"),
+        (("train", "--variant", "boss"), 4, "run `hw4 split` first"),
         (("split", "--by", "video"), 2, "one of session, utterance"),
         (("split", "--folds", "1"), 2, "--folds"),
         (("ensemble", "nowhere"), 2, "nowhere is no folder of runs"),

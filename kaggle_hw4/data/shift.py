@@ -22,7 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import assign_folds
-from kaggle_hw4.data.sessions import FEWEST, cluster_sessions
+from kaggle_hw4.data.sessions import MIN_SESSIONS, cluster_sessions
 
 Array = npt.NDArray[Any]
 
@@ -77,7 +77,7 @@ def measure_shift(corpus: Corpus, progress: Callable[[int, int], None]) -> Shift
     """
     descriptors = corpus.channels.descriptor
     train, labels = descriptors[corpus.train], corpus.labels[corpus.train]
-    sessions = cluster_sessions(train, labels, FEWEST, progress)
+    sessions = cluster_sessions(train, labels, MIN_SESSIONS, progress)
     # Held-out sets as large, relative to the rest, as the test set is to the training set.
     count = max(2, round(len(corpus.ids) / len(corpus.test)))
     neighbour = nearest(train)
