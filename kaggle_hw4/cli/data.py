@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import bars, plain, show, table
+from kaggle_hw4.cli.output import plain, show, table
 from kaggle_hw4.competition import DEFAULT, Edition
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
