@@ -1,4 +1,4 @@
-"""The packed corpus holds what the folder held, and notices a flipped bit."""
+"""A packed corpus holds the frames of its dataset, and damage to it is noticed."""
 
 import dataclasses
 import json
@@ -9,16 +9,17 @@ import pytest
 import torch
 
 from kaggle_hw4 import competition
+from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.errors import DataError
 
 
-def test_every_utterance_is_there_in_its_order(corpus: Corpus, synthetic: Path) -> None:
+def test_every_utterance_is_packed_in_order(corpus: Corpus, synthetic: Path) -> None:
     metadata = json.loads((synthetic / "Dataset" / "metadata.json").read_text())["speakers"]
     testdata = json.loads((synthetic / "Dataset" / "testdata.json").read_text())["utterances"]
-    trained = [(row["feature_path"], s) for s, rows in metadata.items() for row in rows]
-    assert [corpus.ids[row] for row in corpus.train] == [name for name, _ in trained]
-    assert [corpus.speakers[corpus.labels[row]] for row in corpus.train] == [s for _, s in trained]
+    expected = [(row["feature_path"], s) for s, rows in metadata.items() for row in rows]
+    assert [corpus.ids[row] for row in corpus.train] == [name for name, _ in expected]
+    assert [corpus.speakers[corpus.labels[row]] for row in corpus.train] == [s for _, s in expected]
     assert [corpus.ids[row] for row in corpus.test] == [row["feature_path"] for row in testdata]
 
 
@@ -26,10 +27,10 @@ def test_every_utterance_is_there_in_its_order(corpus: Corpus, synthetic: Path) 
 def test_frames_are_those_of_the_files(
     synthetic: Path, tmp_path: Path, dtype: str, error: float
 ) -> None:
-    found = pack(synthetic, tmp_path / "packed", dtype=dtype)
-    for row, name in enumerate(found.ids):
+    corpus = pack(synthetic, tmp_path / "packed", dtype=dtype)
+    for row, name in enumerate(corpus.ids):
         original = torch.load(synthetic / "Dataset" / name, weights_only=True)
-        torch.testing.assert_close(found.features(row), original, atol=error, rtol=0)
+        torch.testing.assert_close(corpus.features(row), original, atol=error, rtol=0)
 
 
 def test_the_same_dataset_packs_to_the_same_hash(
@@ -74,6 +75,28 @@ def test_a_corpus_says_which_edition_it_is(
     again = pack(synthetic, tmp_path / "packed")
     assert again.edition == edition
     assert again.hash == corpus.hash
+
+
+@pytest.mark.parametrize(("year", "words"), [(None, "no edition"), (2023, "edition 2023")])
+def test_pack_and_inspect_print_the_edition(
+    synthetic: Path,
+    tmp_path: Path,
+    corpus: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    year: int | None,
+    words: str,
+) -> None:
+    if year:
+        mark = competition.fingerprint(corpus.ids[row] for row in corpus.test)
+        edition = dataclasses.replace(competition.edition_named(year), fingerprint=mark)
+        monkeypatch.setattr(competition, "EDITIONS", (edition,))
+    for command in (["pack", str(synthetic)], ["inspect"]):
+        with pytest.raises(SystemExit):
+            main(["--workspace", str(tmp_path), "data", *command])
+        shown = capsys.readouterr()
+        assert words in shown.out.lower()
+        assert f"--by {'utterance' if year else 'session'}" in shown.err
 
 
 def test_channel_statistics_are_those_of_the_stored_frames(corpus: Corpus) -> None:
@@ -127,13 +150,13 @@ def test_speakers_in_another_order_are_noticed(synthetic: Path, tmp_path: Path) 
         open_corpus(tmp_path / "packed")
 
 
-def test_what_a_killed_pack_left_is_taken_away(synthetic: Path, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_pack_are_deleted(synthetic: Path, tmp_path: Path) -> None:
     (tmp_path / ".packed.new.abc" / "packed.new").mkdir(parents=True)
     pack(synthetic, tmp_path / "packed")
     assert [p.name for p in tmp_path.iterdir()] == ["packed"]
 
 
-def test_another_corpus_does_not_take_the_place_of_this_one(
+def test_a_corpus_of_another_dataset_is_replaced_only_on_request(
     synthetic: Path, dataset: Path, tmp_path: Path
 ) -> None:
     before = pack(synthetic, tmp_path / "packed")

@@ -128,7 +128,7 @@ def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus | None:
     if manifest.sources != sources or manifest.dtype != dtype:
         raise DataError(
             f"{folder} holds another corpus (or another dtype) than {source}",
-            "use another workspace, or ask to replace this one",
+            "pack into another workspace, or with `replace`",
         )
     try:
         return open_corpus(folder)

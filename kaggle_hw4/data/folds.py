@@ -93,8 +93,8 @@ def make_folds(
     """
     labels = corpus.labels[corpus.train]
     if not 2 <= count <= len(labels):
-        text = f"{count} folds: there must be 2 or more, and no more than utterances"
-        raise UsageError(text, parameter="folds")
+        text = f"{len(labels)} utterances cannot be split into {count} folds"
+        raise UsageError(text, "choose 2 or more, and no more than utterances", parameter="folds")
     if by not in KINDS:
         raise UsageError(
             f"cannot split by {by!r}: choose one of {', '.join(KINDS)}", parameter="by"
