@@ -11,10 +11,10 @@ from math import log
 
 N_MELS = 40  # bands of a frame, 10 ms each
 LOG_FLOOR = log(1e-9)  # nat: log(clamp(mel, 1e-9)), the front end's (yistLin/dvector)
-LADDER = ("simple", "medium", "strong", "boss", "champion")  # hw4's variants, from below
+LADDER = ("simple", "medium", "strong", "boss", "champion")  # hw4's variants, weakest first
 
-# (Validation by utterance, public score): the gap that a random split leaves.
-Known = tuple[tuple[float, float], ...]
+# (Accuracy in validation by utterance, public score) of published solutions.
+Published = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,25 @@ class Edition:
     """One year's competition. `fingerprint` is that of its test set, where it is known."""
 
     year: int
-    slug: str  # Kaggle's name of it
+    slug: str  # Kaggle's name for it, part of its address
     speakers: int
     training_utterances: int
     test_utterances: int
     fingerprint: str | None
-    baselines: Mapping[str, float] = field(default_factory=dict)  # public scores, from below
-    known_results: Known = ()
+    baselines: Mapping[str, float] = field(default_factory=dict)  # public scores, lowest first
+    known_results: Published = ()
     best_public: float | None = None  # the best public score of a published solution
     folds_by: str = "session"  # what validation has to hold out to resemble the test set
 
     @property
     def page(self) -> str:
+        """The competition's web page."""
         return f"https://www.kaggle.com/competitions/{self.slug}"
+
+    @property
+    def submit_page(self) -> str:
+        """Where a submission is uploaded by hand."""
+        return f"{self.page}/submissions"
 
     @property
     def board_rows(self) -> int:
@@ -43,8 +49,8 @@ class Edition:
 
 
 # Baselines: the course's slides. The test set of 2022 was split off by recording session, that of
-# 2023 dealt by utterance from the same utterances (duplicates, overlaps and scores agree). 2021 is
-# VoxCeleb1; its baselines and its fingerprint are not known to us.
+# 2023 drawn by utterance from the same utterances (duplicates, overlaps and scores agree). 2021 is
+# VoxCeleb1; its baselines and its fingerprint are unknown.
 EDITIONS = (
     Edition(
         year=2021,
@@ -81,7 +87,8 @@ EDITIONS = (
         folds_by="utterance",
     ),
 )  # fmt: skip
-DEFAULT = EDITIONS[1]  # where nothing says which: 2022, which hw4 is made for
+DEFAULT = EDITIONS[1]  # 2022, which hw4 was written for: where nothing says which edition it is
+NO_EDITION = "this corpus is no edition of the competition"  # a synthetic one, for example
 
 
 def fingerprint(test_ids: Iterable[str]) -> str:
@@ -91,11 +98,11 @@ def fingerprint(test_ids: Iterable[str]) -> str:
 
 def edition_of(test_ids: Collection[str], training_utterances: int) -> Edition | None:
     """The edition whose test set this is, by its names or, where those are unknown, its sizes."""
-    found = fingerprint(test_ids)
+    test_set = fingerprint(test_ids)
     sizes = (training_utterances, len(test_ids))
     for edition in EDITIONS:
         own = (edition.training_utterances, edition.test_utterances)
-        if edition.fingerprint == found or (edition.fingerprint is None and own == sizes):
+        if edition.fingerprint == test_set or (edition.fingerprint is None and own == sizes):
             return edition
     return None
 
@@ -103,3 +110,8 @@ def edition_of(test_ids: Collection[str], training_utterances: int) -> Edition |
 def edition_named(year: int | None) -> Edition | None:
     """The edition of that year; None where there is none."""
     return next((edition for edition in EDITIONS if edition.year == year), None)
+
+
+def destination(edition: Edition | None) -> Edition:
+    """The competition whose board scores a submission: the default one for a corpus of none."""
+    return edition or DEFAULT

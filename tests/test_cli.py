@@ -16,6 +16,7 @@ from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.workspace import shipped
 from tests.conftest import TINY
+from tests.kaggle_board import declare_edition
 
 SETTINGS = [part for setting in TINY for part in ("-s", setting)]
 
@@ -40,6 +41,7 @@ def workspace(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_chain_by_hand(
     workspace: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    declare_edition(workspace / "packed")
     assert run("split", "--folds", "2", "--by", "session") == 0
     for variant in ("strong", "boss"):
         assert run("train", "--variant", variant, "--folds", "all", *SETTINGS) == 0
@@ -179,6 +181,7 @@ def test_a_dry_run_checks_and_sends_nothing(
 ) -> None:
     run("split", "--folds", "2")
     run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    declare_edition(workspace / "packed")
     run("ensemble", workspace / "runs", "--method", "vote", "--label", "Vote")
     capsys.readouterr()
     assert run("submit", "--to", "local") == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.kaggle.finals import best_of_two, choose
 from kaggle_hw4.kaggle.ledger import Ledger
@@ -35,7 +36,9 @@ def past(folder: Path) -> Ledger:
 
 
 def test_of_the_five_past_scores_strong_over_boss_is_real(tmp_path: Path) -> None:
-    found = {(d["better"], d["worse"]): d for d in labels(tmp_path, past(tmp_path).entries())}
+    found = {
+        (d["better"], d["worse"]): d for d in labels(tmp_path, past(tmp_path).entries(), DEFAULT)
+    }
     strong = found["Strong_V1", "Boss_V3"]
     assert strong["difference"] == pytest.approx(0.0275)
     assert strong["clear"]
@@ -43,17 +46,17 @@ def test_of_the_five_past_scores_strong_over_boss_is_real(tmp_path: Path) -> Non
 
 
 def test_of_the_five_past_scores_most_neighbours_are_noise(tmp_path: Path) -> None:
-    found = neighbours(tmp_path, past(tmp_path).entries())
+    found = neighbours(tmp_path, past(tmp_path).entries(), DEFAULT)
     assert [d["clear"] for d in found] == [True, False, False, False]
     assert all(d["halves"] == ["public", "private"] for d in found)
 
 
 def test_two_files_make_a_difference_paired_and_sharper(tmp_path: Path) -> None:
     ledger = board(tmp_path, A_V1=0.80, B_V1=0.79)
-    [alone] = neighbours(tmp_path, ledger.entries())
+    [alone] = neighbours(tmp_path, ledger.entries(), DEFAULT)
     for version in ("A_V1", "B_V1"):
         write(tmp_path, version, 7800)
-    [together] = neighbours(tmp_path, ledger.entries())
+    [together] = neighbours(tmp_path, ledger.entries(), DEFAULT)
     assert together["paired"]
     assert not alone["clear"]
     assert together["clear"]
@@ -65,22 +68,22 @@ def test_the_board_is_blind_to_a_few_rows(rows: int, blind: bool) -> None:
 
 
 def test_the_finals_are_the_best_and_among_equals_another_model(tmp_path: Path) -> None:
-    found = choose(tmp_path, past(tmp_path).entries())
+    found = choose(tmp_path, past(tmp_path).entries(), DEFAULT)
     assert [final["version"] for final in found["finals"]] == ["Strong_V1", "Boss_V3"]
     assert "another kind of model" in found["why"][1]
 
 
 def test_private_scores_have_no_say(tmp_path: Path) -> None:
     ledger = past(tmp_path)
-    before = choose(tmp_path, ledger.entries())["finals"]
+    before = choose(tmp_path, ledger.entries(), DEFAULT)["finals"]
     score = {"event": "scored", "version": "Midium_V3.1", "board": "kaggle", "private": 0.99}
     ledger.append(score)
-    after = choose(tmp_path, ledger.entries())["finals"]
+    after = choose(tmp_path, ledger.entries(), DEFAULT)["finals"]
     assert [f["version"] for f in after] == [f["version"] for f in before]
 
 
 def test_a_lucky_best_is_drawn_towards_the_others(tmp_path: Path) -> None:
-    found = choose(tmp_path, board(tmp_path, A_V1=0.80, B_V1=0.79, C_V1=0.79).entries())
+    found = choose(tmp_path, board(tmp_path, A_V1=0.80, B_V1=0.79, C_V1=0.79).entries(), DEFAULT)
     first = found["finals"][0]
     assert 0.79 < first["expected"] < 0.80
     assert first["deviation"] > 0.006
@@ -93,7 +96,7 @@ def test_validation_with_a_record_can_overrule_a_lucky_public_score(tmp_path: Pa
         ledger.append({"event": "created", "version": f"B_V{n}", "cv": cv_event})
         score = {"board": "kaggle", "public": public}
         ledger.append({"event": "scored", "version": f"B_V{n}", **score})
-    found = choose(tmp_path, ledger.entries())
+    found = choose(tmp_path, ledger.entries(), DEFAULT)
     expected = {c["version"]: c["expected"] for c in found["candidates"]}
     assert expected["B_V3"] < 0.793
     assert all(c["cv_counted"] for c in found["candidates"])
@@ -106,6 +109,6 @@ def test_the_better_of_two_is_worth_more_than_either() -> None:
 
 
 def test_one_submission_is_chosen_and_none_is_told(tmp_path: Path) -> None:
-    assert len(choose(tmp_path, board(tmp_path, A_V1=0.8).entries())["finals"]) == 1
+    assert len(choose(tmp_path, board(tmp_path, A_V1=0.8).entries(), DEFAULT)["finals"]) == 1
     with pytest.raises(UsageError, match="no submission has a public score"):
-        choose(tmp_path, [])
+        choose(tmp_path, [], DEFAULT)

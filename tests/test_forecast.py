@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kaggle_hw4.competition import DEFAULT, edition_named
 from kaggle_hw4.kaggle.forecast import forecast, next_goal, spearman, tracking
 from kaggle_hw4.kaggle.ledger import Entry, Ledger
 
@@ -48,7 +49,7 @@ def test_a_rank_correlation_has_a_wide_interval_when_few() -> None:
 
 
 def test_a_forecast_takes_ones_own_gap_and_no_false_precision(tmp_path: Path) -> None:
-    found = forecast(entries(tmp_path, EVEN), validated(0.90))
+    found = forecast(entries(tmp_path, EVEN), validated(0.90), DEFAULT)
     assert found["public"] == pytest.approx(0.85)
     assert found["high"] - found["low"] > 4 * 0.0054, "the board's own noise at the least"
     assert (found["goal"], found["based_on"]) == ("Boss", "the gaps of your 6 scored submissions")
@@ -56,11 +57,11 @@ def test_a_forecast_takes_ones_own_gap_and_no_false_precision(tmp_path: Path) ->
 
 
 def test_without_a_history_public_solutions_speak_for_the_utterances_only(tmp_path: Path) -> None:
-    found = forecast([], validated(0.94, "utterance"))
+    found = forecast([], validated(0.94, "utterance"), DEFAULT)
     assert "5 public solutions" in found["based_on"]
     assert 0.8 < found["public"] < 0.9
-    assert forecast([], validated(0.94, "session")) is None
-    assert forecast([], None) is None
+    assert forecast([], validated(0.94, "session"), DEFAULT) is None
+    assert forecast([], None, DEFAULT) is None
 
 
 def test_forecasts_cover_what_comes_nineteen_times_in_twenty(tmp_path: Path) -> None:
@@ -69,12 +70,19 @@ def test_forecasts_cover_what_comes_nineteen_times_in_twenty(tmp_path: Path) -> 
     for n in range(60):
         gaps = random.normal(0.05, 0.02, 5)
         known = entries(tmp_path / str(n), [(0.85, 0.85 - gap) for gap in gaps[:4]])
-        found = forecast(known, validated(0.9))
+        found = forecast(known, validated(0.9), DEFAULT)
         covered += found["low"] <= 0.9 - gaps[4] <= found["high"]
     assert covered >= 52
 
 
 def test_the_goal_is_the_next_baseline_then_ones_own_best(tmp_path: Path) -> None:
-    assert next_goal([]) == ("Simple", 0.60824)
-    assert next_goal(entries(tmp_path / "a", [(0.9, 0.788)])) == ("Boss", 0.865)
-    assert next_goal(entries(tmp_path / "b", [(0.9, 0.88)])) == ("your best", 0.88)
+    assert next_goal([], DEFAULT) == ("Simple", 0.60824)
+    assert next_goal(entries(tmp_path / "a", [(0.9, 0.788)]), DEFAULT) == ("Boss", 0.865)
+    assert next_goal(entries(tmp_path / "b", [(0.9, 0.88)]), DEFAULT) == ("your best", 0.88)
+
+
+def test_each_edition_has_baselines_and_public_solutions_of_its_own() -> None:
+    newer = edition_named(2023)
+    assert next_goal([], newer) == ("Simple", 0.66025)
+    assert forecast([], validated(0.94, "utterance"), newer) is None, "no public solutions known"
+    assert forecast([], validated(0.94, "utterance"), None) is None, "no edition"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.leaderboard import (
-    BASELINES,
     halves,
     passed,
     resolve,
@@ -56,7 +56,7 @@ def test_a_score_goes_to_the_ledger_and_into_the_table(tmp_path: Path) -> None:
     made = write_submission(tmp_path, "Boss", IDS, ["a"] * 100 + ["b"])
     ledger = Ledger(tmp_path)
     ledger.append(score_locally(made.path, truth).event(made.version, truth))
-    (row,) = table(ledger.entries())
+    (row,) = table(ledger.entries(), DEFAULT)
     assert (row["version"], row["label"], row["board"]) == ("Boss_V1", "Boss", "local")
     assert row["standard_error"] == standard_error(row["public"], 51)
 
@@ -84,9 +84,9 @@ def test_a_truth_file_that_is_none_is_named(tmp_path: Path, content: str | None)
 
 
 def test_the_baselines_are_passed_when_reached() -> None:
-    assert passed(0.60823) == []
-    assert passed(0.7775) == ["Simple", "Medium", "Strong"]
-    assert passed(0.88125) == list(BASELINES)
+    assert passed(0.60823, DEFAULT) == []
+    assert passed(0.7775, DEFAULT) == ["Simple", "Medium", "Strong"]
+    assert passed(0.88125, DEFAULT) == list(DEFAULT.baselines)
 
 
 def test_the_standard_error_at_the_boss_baseline() -> None:
@@ -101,7 +101,7 @@ def test_the_table_puts_kaggle_first_the_best_on_top_and_the_unsent_last(tmp_pat
     ledger.append({"event": "submitted", "version": "D_V1", "to": "kaggle"})
     ledger.append(score_event("B_V1", 0.75))
     ledger.append(score_event("C_V1", 0.88))
-    rows = [(row["version"], row["board"]) for row in table(ledger.entries())]
+    rows = [(row["version"], row["board"]) for row in table(ledger.entries(), DEFAULT)]
     kaggle = [("C_V1", "kaggle"), ("B_V1", "kaggle"), ("D_V1", "kaggle")]
     assert rows == [*kaggle, ("C_V1", "local"), ("A_V1", None)]
 
@@ -111,7 +111,7 @@ def test_validation_is_shown_by_its_kind(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.append({"event": "created", "version": "A_V1", "cv": session})
     ledger.append({"event": "created", "version": "B_V1", "cv": [session, {"kind": "utterance"}]})
-    first, second = table(ledger.entries())
+    first, second = table(ledger.entries(), DEFAULT)
     assert first["cv"]["session"] == {"accuracy": 0.8, "low": 0.78, "high": 0.82, "n": 900}
     assert set(second["cv"]) == {"session", "utterance"}
 

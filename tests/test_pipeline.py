@@ -10,6 +10,7 @@ from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.pipeline import read_pipeline
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import TINY
+from tests.kaggle_board import declare_edition
 
 TRAIN = f"settings = {list(TINY)}"
 PIPELINE = f"""
@@ -111,6 +112,9 @@ def test_a_pipeline_to_the_web_waits_for_a_recorded_score(
     monkeypatch.setenv("HW4_WORKSPACE", str(tmp_path))
     local = 'to = "local"\ntruth = "corpus/truth.csv"'
     (tmp_path / "web.toml").write_text(PIPELINE.replace(local, 'to = "web"'))
+    main_ok("data", "synth", str(tmp_path / "corpus"), "--speakers", "3")
+    main_ok("data", "pack", str(tmp_path / "corpus"))
+    declare_edition(tmp_path / "packed")
     for _ in range(2):
         main_ok("run", "web.toml")
         assert "is fit to be sent: upload" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.kaggle_board import (
     SCORED,
     Board,
     credentials,
+    declare_edition,
     needs_kaggle,
     surroundings,
 )
@@ -31,8 +33,9 @@ Command = Callable[..., tuple[int, Any, str]]
 
 @pytest.fixture
 def ledger(corpus: Corpus, tmp_path: Path) -> Ledger:
-    """A workspace with a corpus and one submission, Boss_V1."""
-    (tmp_path / "packed").symlink_to(corpus.folder)
+    """A workspace with a corpus of 2022's competition and one submission, Boss_V1."""
+    shutil.copytree(corpus.folder, tmp_path / "packed")
+    declare_edition(tmp_path / "packed")
     return made(corpus, Ledger(tmp_path / "submissions"))
 
 
@@ -277,6 +280,28 @@ def test_one_that_equals_an_earlier_one_is_warned_of(
         "Boss_V2 differs from Boss_V1 in 0 of 8 rows: too few for the board to tell them apart"
     ]
     assert "warning: Boss_V2 differs" in said
+
+
+def test_a_corpus_of_no_edition_is_warned_of_and_sent_to_the_default_competition(
+    corpus: Corpus, ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    shutil.rmtree(ledger.folder.parent / "packed")
+    shutil.copytree(corpus.folder, ledger.folder.parent / "packed")
+    code, value, said = send(hw4)
+    assert (code, value["status"]) == (0, "complete")
+    assert value["warnings"] == [
+        "this corpus is no edition of the competition: Kaggle will refuse its ids"
+    ]
+    assert "forecast: none, this corpus is no edition of the competition" in said
+    assert board.competitions == {"ml2022spring-hw4"}
+
+
+def test_a_submission_goes_to_the_competition_of_its_corpus(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    declare_edition(ledger.folder.parent / "packed", 2023)
+    assert send(hw4)[0] == 0
+    assert board.competitions == {"ml2023spring-hw4"}
 
 
 def test_sync_of_an_empty_board(ledger: Ledger, board: Board, hw4: Command) -> None:

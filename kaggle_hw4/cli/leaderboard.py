@@ -8,6 +8,7 @@ import typer
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import percent, points, show, table
 from kaggle_hw4.cli.submissions import forecast_line
+from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.workspace import Workspace
 
 leaderboard = typer.Typer(help="The submissions and their scores.", no_args_is_help=True)
@@ -96,19 +97,24 @@ def show_board(workspace: Root = None, as_json: AsJson = False) -> None:
     """
     from kaggle_hw4.kaggle import forecast, leaderboard, noise
     from kaggle_hw4.kaggle.ledger import Ledger
+    from kaggle_hw4.stages.edition import edition_of_workspace
 
-    ledger = Ledger(Workspace.at(workspace).submissions)
+    place = Workspace.at(workspace)
+    edition, ledger = edition_of_workspace(place), Ledger(place.submissions)
     entries = ledger.entries()
-    rows = leaderboard.table(entries)
+    rows = leaderboard.table(entries, edition)
     waiting = [e for e in entries if e.created and "kaggle" not in e.scores]
     value = {
-        "baselines": leaderboard.BASELINES,
+        "edition": edition.year if edition else None,
+        "baselines": dict(edition.baselines) if edition else {},
         "submissions": rows,
-        "neighbours": noise.neighbours(ledger.folder, entries),
-        "labels": noise.labels(ledger.folder, entries),
+        "neighbours": noise.neighbours(ledger.folder, entries, edition),
+        "labels": noise.labels(ledger.folder, entries, edition),
         "tracking": forecast.tracking(entries),
         "forecasts": {
-            e.version: forecast.forecast(entries, (e.created or {}).get("cv")) for e in waiting
+            e.version: forecast.forecast(entries, (e.created or {}).get("cv"), edition)
+            for e in waiting
+            if edition
         },
     }
     then = (
@@ -121,18 +127,27 @@ def _board(value: dict[str, Any]) -> Any:
     from rich.console import Group
 
     parts = standings(value["submissions"], value["baselines"])
+    if note := _without_baselines(value):
+        parts.append(note)
     if value["neighbours"]:
         parts.append(_differences(value["neighbours"], "One above the next"))
     if value["labels"]:
         parts.append(_differences(value["labels"], "The best of each label"))
-    if any(row["board"] == "kaggle" for row in value["submissions"]):
+    if value["edition"] and any(row["board"] == "kaggle" for row in value["submissions"]):
         parts.append(_tracking(value["tracking"]))
     parts += [f"{version}: {forecast_line(found)}" for version, found in value["forecasts"].items()]
     return Group(*parts)
 
 
+def _without_baselines(value: dict[str, Any]) -> str:
+    """Why there are no baselines, in one line; empty where there are."""
+    if value["edition"] is None:
+        return f"{NO_EDITION}: no baselines, no forecast"
+    return "" if value["baselines"] else f"the baselines of {value['edition']} are not known"
+
+
 def standings(rows: list[dict[str, Any]], baselines: dict[str, float]) -> list[Any]:
-    """Kaggle's board with its four baselines, and below it what has no place there."""
+    """Kaggle's board with its baselines, and below it what has no place there."""
     kaggle = [row for row in rows if row["board"] == "kaggle"]
     others = [row for row in rows if row["board"] != "kaggle"]
     lines = [(row["public"] or 0.0, _line(row)) for row in kaggle] + [
@@ -141,7 +156,7 @@ def standings(rows: list[dict[str, Any]], baselines: dict[str, float]) -> list[A
     ]
     ordered = [line for _, line in sorted(lines, key=lambda line: -line[0])]
     columns = ("submission", "CV session>", "CV utterance>", "public>", "private>", "s.e.>")
-    tables = [table((*columns, "passes"), ordered, "Kaggle's board")]
+    tables = [table((*columns, "passes"), ordered, "Kaggle's board")] if ordered else []
     if others:
         title = "Local board: another corpus, not to be compared with Kaggle's scores"
         tables.append(table(columns, [_line(row)[:-1] for row in others], title))
@@ -213,9 +228,11 @@ def choose(workspace: Root = None, as_json: AsJson = False) -> None:
     """
     from kaggle_hw4.kaggle.finals import choose as choose_finals
     from kaggle_hw4.kaggle.ledger import Ledger
+    from kaggle_hw4.stages.edition import edition_of_workspace
 
-    ledger = Ledger(Workspace.at(workspace).submissions)
-    value = choose_finals(ledger.folder, ledger.entries())
+    place = Workspace.at(workspace)
+    ledger = Ledger(place.submissions)
+    value = choose_finals(ledger.folder, ledger.entries(), edition_of_workspace(place))
     show(value, as_json, lambda: _finals(value))
 
 

@@ -8,6 +8,7 @@ import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import percent, points, say, show, table, waiting
+from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.workspace import Workspace
 
@@ -111,8 +112,10 @@ def _paired(found: dict[str, float]) -> tuple[str, ...]:
     )
 
 
-def forecast_line(found: dict[str, Any] | None) -> str:
-    """One sentence on what the board will say."""
+def forecast_line(found: dict[str, Any] | None, is_edition: bool = True) -> str:
+    """One sentence on the public score to expect, or why there is no forecast."""
+    if not is_edition:
+        return f"forecast: none, {NO_EDITION}"
     if found is None:
         return "forecast: none before three scored submissions that were validated like this one"
     interval = f"{found['low']:.3f}–{found['high']:.3f}, 95 %"
@@ -188,7 +191,7 @@ def submit(
 def _say_before(value: dict[str, Any]) -> None:
     for warning in value["warnings"]:
         say(f"warning: {warning}")
-    say(forecast_line(value["forecast"]))
+    say(forecast_line(value["forecast"], value["edition"] is not None))
 
 
 def _ask(value: dict[str, Any], yes: bool) -> bool:
@@ -204,7 +207,9 @@ def _ask(value: dict[str, Any], yes: bool) -> bool:
 
 def submitted(value: dict[str, Any]) -> str:
     """One sentence on what became of a submission."""
-    if "page" in value:
+    if value["to"] == "web" and not value.get("page") and "board" not in value:
+        return f"{value['version']} is fit to be sent, but {NO_EDITION}: there is no page for it"
+    if value.get("page"):
         return f"{value['version']} is fit to be sent: upload {value['path']} at {value['page']}"
     if value.get("status") in ("pending", "not sent"):
         state = {"pending": "has arrived and waits for its score", "not sent": "was not sent"}
@@ -218,7 +223,7 @@ def submitted(value: dict[str, Any]) -> str:
 
 
 def after(value: dict[str, Any]) -> str:
-    if "page" in value:
+    if value.get("page"):
         return f"hw4 leaderboard record {value['version']} --public SCORE"
     if value.get("status") == "pending":
         return "hw4 leaderboard sync"

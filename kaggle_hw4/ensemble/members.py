@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.runs import Run
-
-LADDER = ("simple", "medium", "strong", "boss", "champion")
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.data.archive import join, unpack
 from kaggle_hw4.errors import BoardError, DataError, UsageError
 
-COMPETITION = "ml2022spring-hw4"
 RETRIES = 5  # of a download that breaks off, each from where the last one stopped
 SPACE = 3  # times the archive's size on the disk while it is unpacked
 
@@ -30,7 +31,7 @@ Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all (wher
 
 def download(
     into: Path,
-    competition: str = COMPETITION,
+    competition: str = DEFAULT.slug,
     progress: Progress | None = None,
     retries: int = RETRIES,
 ) -> Path:
@@ -41,7 +42,7 @@ def download(
     dataset = into / "Dataset"
     if dataset.exists():
         raise UsageError(f"{dataset} is already there", "use it, or remove it to download again")
-    api = connect(competition)
+    api = connect(competition).api
     with told(competition), _work_folder(into, competition) as folder:
         archive = _fetch(api, competition, folder / "archive", progress, retries)
         try:
@@ -53,8 +54,16 @@ def download(
     return dataset
 
 
-def connect(competition: str = COMPETITION) -> Any:
-    """The authenticated KaggleApi."""
+@dataclass(frozen=True)
+class Connection:
+    """The authenticated KaggleApi, and the competition that it is asked about."""
+
+    api: Any
+    competition: str  # Kaggle's name for it
+
+
+def connect(competition: str) -> Connection:
+    """Sign in. Raises BoardError where the client or the credentials are missing or refused."""
     try:
         with redirect_stdout(StringIO()):  # it authenticates, and prints, as soon as it is imported
             from kaggle.api.kaggle_api_extended import KaggleApi
@@ -68,7 +77,7 @@ def connect(competition: str = COMPETITION) -> Any:
             api.authenticate()
         except SystemExit:
             raise BoardError("Kaggle's credentials are missing or not valid", SIGN_IN) from None
-    return api
+    return Connection(api, competition)
 
 
 @contextmanager

@@ -6,16 +6,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.competition import Edition, destination
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.kaggle.forecast import forecast
-from kaggle_hw4.kaggle.leaderboard import ROWS_OF_A_HALF, label_of, standard_error
+from kaggle_hw4.kaggle.leaderboard import label_of, standard_error
 from kaggle_hw4.kaggle.ledger import Entry
 from kaggle_hw4.kaggle.noise import differing, ranked
 
-ROW = 1 / ROWS_OF_A_HALF
 
-
-def choose(folder: Path, entries: Sequence[Entry]) -> dict[str, Any]:
+def choose(folder: Path, entries: Sequence[Entry], edition: Edition | None) -> dict[str, Any]:
     """The two with the highest expected best private score, and why; private scores are not used.
 
     Of two pairs that promise the same within a row of the board, the one with two labels wins:
@@ -24,7 +23,7 @@ def choose(folder: Path, entries: Sequence[Entry]) -> dict[str, Any]:
     order = ranked(entries)
     if not order:
         raise UsageError("no submission has a public score", "hw4 leaderboard sync, or record")
-    expected = expectations(entries, order)
+    expected = expectations(entries, order, edition)
     candidates = [
         {
             "version": entry.version,
@@ -37,16 +36,17 @@ def choose(folder: Path, entries: Sequence[Entry]) -> dict[str, Any]:
     ]
     if len(order) == 1:
         return {"finals": candidates, "candidates": candidates, "why": ["there is only one"]}
+    row = 1 / destination(edition).board_rows
     first, second = max(
         combinations(sorted(candidates, key=lambda c: -c["expected"]), 2),
-        key=lambda pair: _promise(folder, *pair),
+        key=lambda pair: _promise(folder, pair[0], pair[1], row),
     )
     why = [_why_first(first), _why_second(folder, first, second)]
     return {"finals": [first, second], "candidates": candidates, "why": why}
 
 
 def expectations(
-    entries: Sequence[Entry], order: Sequence[Entry]
+    entries: Sequence[Entry], order: Sequence[Entry], edition: Edition | None
 ) -> dict[str, dict[str, float | bool]]:
     """What to expect of every private score: mean, standard deviation, whether CV had a say.
 
@@ -55,14 +55,15 @@ def expectations(
     """
     publics = [float(entry.scores["kaggle"]["public"]) for entry in order]
     mean = sum(publics) / len(publics)
-    noise = max(standard_error(mean, ROWS_OF_A_HALF), ROW) ** 2
+    rows = destination(edition).board_rows
+    noise = max(standard_error(mean, rows), 1 / rows) ** 2
     spread = sum((p - mean) ** 2 for p in publics) / max(len(publics) - 1, 1)
     between = max(spread - noise, noise)
     found: dict[str, dict[str, float | bool]] = {}
     for entry, public in zip(order, publics, strict=True):
         precision = 1 / between + 1 / noise
         total = mean / between + public / noise
-        cv = forecast(entries, (entry.created or {}).get("cv"))
+        cv = forecast(entries, (entry.created or {}).get("cv"), edition)
         own = cv is not None and bool(cv["own"])
         if cv is not None and own:
             variance = max(((cv["high"] - cv["low"]) / 4) ** 2, noise)
@@ -87,12 +88,14 @@ def best_of_two(mean: float, other: float, deviation: float) -> float:
     return mean * share + other * (1 - share) + deviation * density
 
 
-def _promise(folder: Path, one: dict[str, Any], other: dict[str, Any]) -> tuple[int, bool, float]:
+def _promise(
+    folder: Path, one: dict[str, Any], other: dict[str, Any], row: float
+) -> tuple[int, bool, float]:
     deviation = math.hypot(one["deviation"], other["deviation"])
     if found := differing(folder, one["version"], other["version"]):
         deviation *= math.sqrt(min(found[0] / found[1], 1.0))  # what they share, they share
     value = best_of_two(one["expected"], other["expected"], deviation)
-    return round(value / ROW), one["label"] != other["label"], value
+    return round(value / row), one["label"] != other["label"], value
 
 
 def _why_first(first: dict[str, Any]) -> str:

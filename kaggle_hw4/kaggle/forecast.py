@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from kaggle_hw4.kaggle.leaderboard import BASELINES, ROWS_OF_A_HALF, cv_by_kind, standard_error
+from kaggle_hw4.competition import Edition
+from kaggle_hw4.kaggle.leaderboard import cv_by_kind, standard_error
 from kaggle_hw4.kaggle.ledger import Entry
 
 KINDS = ("session", "utterance")
 FEW = 5  # pairs under which a correlation or a gap says nothing
 OWN = 3  # pairs from which one's own gap forecasts better than other people's
-# (Random validation, public score) of five public solutions of this competition, 2022.
-PEERS = ((0.67, 0.5995), (0.9236, 0.7855), (0.9306, 0.843), (0.9433, 0.881), (0.946, 0.837))
 
 Pairs = Sequence[tuple[float, float]]  # (validation, score)
 
@@ -73,37 +72,42 @@ def gap(pairs: Pairs) -> dict[str, float]:
     return {"value": mean, "low": mean - float(half), "high": mean + float(half)}
 
 
-def forecast(entries: Sequence[Entry], cv: Any) -> dict[str, Any] | None:
+def forecast(entries: Sequence[Entry], cv: Any, edition: Edition | None) -> dict[str, Any] | None:
     """The public score to expect of a submission with this validation, and of what it will pass.
 
     From the gaps of one's own scored submissions, by session before by utterance; with fewer than
-    three of those, from public solutions, who all validated by utterance. None: nothing to go by.
+    three of those, from the edition's public solutions, which all validated by utterance. None:
+    nothing to go by, or the corpus is no edition of the competition.
     """
+    if edition is None:
+        return None
     known = validation(cv)
     for kind in (kind for kind in KINDS if kind in known):
         pairs = pairs_of(entries, kind, "public")
         if len(pairs) >= OWN:
             based_on = f"the gaps of your {len(pairs)} scored submissions"
-            found = _forecast(entries, known[kind], pairs)
+            found = _forecast(entries, known[kind], pairs, edition)
             return {"kind": kind, "own": True, "based_on": based_on, **found}
-    if "utterance" in known:
-        based_on = f"the gaps of {len(PEERS)} public solutions"
-        found = _forecast(entries, known["utterance"], PEERS)
+    if "utterance" in known and edition.known_results:
+        based_on = f"the gaps of {len(edition.known_results)} public solutions"
+        found = _forecast(entries, known["utterance"], edition.known_results, edition)
         return {"kind": "utterance", "own": False, "based_on": based_on, **found}
     return None
 
 
-def _forecast(entries: Sequence[Entry], cv: float, pairs: Pairs) -> dict[str, Any]:
+def _forecast(
+    entries: Sequence[Entry], cv: float, pairs: Pairs, edition: Edition
+) -> dict[str, Any]:
     from scipy.stats import t
 
     gaps = np.array([a - b for a, b in pairs])
     value = float(np.clip(cv - gaps.mean(), 0.0, 1.0))
     # However even the gaps, no forecast is sharper than the board itself.
-    spread = max(float(gaps.std(ddof=1)), standard_error(value, ROWS_OF_A_HALF))
+    spread = max(float(gaps.std(ddof=1)), standard_error(value, edition.board_rows))
     scale = spread * np.sqrt(1 + 1 / len(gaps))
     freedom = len(gaps) - 1
     half = float(t.ppf(0.975, freedom) * scale)
-    goal, score = next_goal(entries)
+    goal, score = next_goal(entries, edition)
     return {
         "public": value,
         "low": max(value - half, 0.0),
@@ -114,9 +118,9 @@ def _forecast(entries: Sequence[Entry], cv: float, pairs: Pairs) -> dict[str, An
     }
 
 
-def next_goal(entries: Iterable[Entry]) -> tuple[str, float]:
+def next_goal(entries: Iterable[Entry], edition: Edition) -> tuple[str, float]:
     """The lowest baseline that no submission has passed yet; after the last, one's own best."""
     publics = [e.scores.get("kaggle", {}).get("public") for e in entries]
     best = max((p for p in publics if p is not None), default=0.0)
-    ahead: Mapping[str, float] = {name: s for name, s in BASELINES.items() if s > best}
+    ahead: Mapping[str, float] = {name: s for name, s in edition.baselines.items() if s > best}
     return next(iter(ahead.items())) if ahead else ("your best", best)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.competition import Edition, destination
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.ledger import BOARDS, Entry, Event, Ledger
 from kaggle_hw4.kaggle.submissions import path_of, read_submission, version_of
-
-BASELINES = {"Simple": 0.60824, "Medium": 0.70375, "Strong": 0.77750, "Boss": 0.86500}
-ROWS_OF_A_HALF = 4000  # of Kaggle's board: the public and the private one score as many rows
 
 
 @dataclass(frozen=True)
@@ -69,18 +67,19 @@ def standard_error(accuracy: float, n: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / n)
 
 
-def passed(accuracy: float) -> list[str]:
-    """The names of the baselines that a public score reaches, the lowest first."""
-    return [name for name, baseline in BASELINES.items() if accuracy >= baseline]
+def passed(accuracy: float, edition: Edition | None) -> list[str]:
+    """The names of the edition's baselines that a public score reaches, the lowest first."""
+    baselines = edition.baselines if edition else {}
+    return [name for name, baseline in baselines.items() if accuracy >= baseline]
 
 
-def table(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def table(entries: Iterable[Entry], edition: Edition | None) -> list[dict[str, Any]]:
     """A row per version and board, best public score first, versions sent nowhere last.
 
     Kaggle's board comes first. The local one is on another corpus: neither Kaggle's scores nor
     its baselines can be compared with it.
     """
-    rows = [_row(entry, board) for entry in entries for board in _boards(entry)]
+    rows = [_row(entry, board, edition) for entry in entries for board in _boards(entry)]
     return sorted(rows, key=_rank)
 
 
@@ -131,11 +130,11 @@ def label_of(entry: Entry) -> str:
     return str((entry.created or {}).get("label") or name)
 
 
-def _row(entry: Entry, board: str | None) -> dict[str, Any]:
+def _row(entry: Entry, board: str | None, edition: Edition | None) -> dict[str, Any]:
     score = entry.scores.get(board or "", {})
     created = entry.created or {}
     public = score.get("public")
-    rows = score.get("n_public") or (ROWS_OF_A_HALF if board == "kaggle" else None)
+    rows = score.get("n_public") or (destination(edition).board_rows if board == "kaggle" else None)
     return {
         "version": entry.version,
         "label": label_of(entry),
@@ -145,7 +144,7 @@ def _row(entry: Entry, board: str | None) -> dict[str, Any]:
         "private": score.get("private"),
         "standard_error": None if public is None or not rows else standard_error(public, rows),
         "failed": None if entry.failed is None else entry.failed.get("reason"),
-        "passes": passed(public) if board == "kaggle" and public is not None else [],
+        "passes": passed(public, edition) if board == "kaggle" and public is not None else [],
     }
 
 

@@ -6,8 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.competition import Edition, destination
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.kaggle.leaderboard import ROWS_OF_A_HALF, label_of
+from kaggle_hw4.kaggle.leaderboard import label_of
 from kaggle_hw4.kaggle.ledger import Entry
 from kaggle_hw4.kaggle.submissions import path_of, read_submission
 
@@ -37,7 +38,9 @@ def cannot_be_told_apart(rows: int, total: int) -> bool:
     return (2 * WON - 1) * d < 1.96 * math.sqrt(d) or rows == 0
 
 
-def difference(folder: Path, better: Entry, worse: Entry) -> dict[str, Any] | None:
+def difference(
+    folder: Path, better: Entry, worse: Entry, edition: Edition | None
+) -> dict[str, Any] | None:
     """How far `better` is above `worse` on all halves that both have, with its 95 % interval.
 
     Paired where both files are there. Otherwise as if the two had nothing in common, which makes
@@ -47,7 +50,7 @@ def difference(folder: Path, better: Entry, worse: Entry) -> dict[str, Any] | No
     both = [h for h in HALVES if one.get(h) is not None and other.get(h) is not None]
     if not both:
         return None
-    n = ROWS_OF_A_HALF * len(both)
+    n = destination(edition).board_rows * len(both)
     ours, theirs = (sum(s[h] for h in both) / len(both) for s in (one, other))
     found = differing(folder, better.version, worse.version)
     gap = ours - theirs
@@ -74,18 +77,23 @@ def ranked(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(scored, key=lambda e: -float(e.scores["kaggle"]["public"]))
 
 
-def neighbours(folder: Path, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def neighbours(
+    folder: Path, entries: Sequence[Entry], edition: Edition | None
+) -> list[dict[str, Any]]:
     """Each submission on the board against the next below it."""
-    return _successive(folder, ranked(entries))
+    return _successive(folder, ranked(entries), edition)
 
 
-def labels(folder: Path, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def labels(folder: Path, entries: Sequence[Entry], edition: Edition | None) -> list[dict[str, Any]]:
     """The best submission of each label against the best of the next: where labels differ."""
     best: dict[str, Entry] = {}
     for entry in ranked(entries):
         best.setdefault(label_of(entry), entry)
-    return _successive(folder, list(best.values()))
+    return _successive(folder, list(best.values()), edition)
 
 
-def _successive(folder: Path, order: Sequence[Entry]) -> list[dict[str, Any]]:
-    return [found for a, b in pairwise(order) if (found := difference(folder, a, b))]
+def _successive(
+    folder: Path, order: Sequence[Entry], edition: Edition | None
+) -> list[dict[str, Any]]:
+    pairs = (difference(folder, a, b, edition) for a, b in pairwise(order))
+    return [pair for pair in pairs if pair]

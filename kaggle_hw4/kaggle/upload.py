@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kaggle_hw4.errors import BoardError, QuotaError
-from kaggle_hw4.kaggle.client import AGAIN, COMPETITION, told
+from kaggle_hw4.kaggle.client import AGAIN, Connection, told
 from kaggle_hw4.kaggle.listing import Listed, number
 
 PAGE = 100  # submissions asked for at a time
@@ -44,20 +44,23 @@ def until_midnight(now: datetime) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def quota(api: Any) -> Quota:
-    with told(COMPETITION):
-        found = api.competition_get_submission_limits(COMPETITION)
+def quota(kaggle: Connection) -> Quota:
+    with told(kaggle.competition):
+        limits = kaggle.api.competition_get_submission_limits(kaggle.competition)
     return Quota(
-        found.num_today, found.num_allowed_now, found.num_total, bool(found.limited_by_total)
+        limits.num_today, limits.num_allowed_now, limits.num_total, bool(limits.limited_by_total)
     )
 
 
-def list_submissions(api: Any) -> list[Listed]:
+def list_submissions(kaggle: Connection) -> list[Listed]:
     """All submissions of this team, newest first."""
     found: dict[str, Listed] = {}
     for page in range(1, 100):
-        with told(COMPETITION):
-            rows = api.competition_submissions(COMPETITION, page_number=page, page_size=PAGE) or []
+        with told(kaggle.competition):
+            rows = kaggle.api.competition_submissions(
+                kaggle.competition, page_number=page, page_size=PAGE
+            )
+        rows = rows or []
         listed = (_listed(row) for row in rows if row is not None)
         new = {row.ref: row for row in listed if row.ref not in found}
         found |= new
@@ -84,21 +87,23 @@ def find(rows: Iterable[Listed], path: Path, message: str) -> Listed | None:
     return next((row for row in rows if (row.file, row.message) == (path.name, message)), None)
 
 
-def send(api: Any, path: Path, message: str, before: Iterable[Listed]) -> Listed:
+def send(kaggle: Connection, path: Path, message: str, before: Iterable[Listed]) -> Listed:
     """Upload `path` and return it as the board then lists it; `before` is its list until now.
 
     The client calls some failed uploads a success, and a connection that breaks while it waits
     for an answer says nothing: only the list tells.
     """
     try:
-        with told(COMPETITION):
-            answer = api.competition_submit(str(path), message, COMPETITION, quiet=True).message
+        with told(kaggle.competition):
+            answer = kaggle.api.competition_submit(
+                str(path), message, kaggle.competition, quiet=True
+            ).message
     except BoardError as error:
         if not error.uncertain:
             raise
         answer = str(error)
     try:
-        found = _look(api, path, message, {row.ref for row in before})
+        found = _look(kaggle, path, message, {row.ref for row in before})
     except BoardError as error:
         raise BoardError(
             f"nobody knows whether Kaggle has got {path.name}: {error}", SYNC
@@ -108,16 +113,16 @@ def send(api: Any, path: Path, message: str, before: Iterable[Listed]) -> Listed
     return found
 
 
-def _look(api: Any, path: Path, message: str, before: Collection[str]) -> Listed | None:
+def _look(kaggle: Connection, path: Path, message: str, before: Collection[str]) -> Listed | None:
     for pause in pauses(LOOKS):
-        new = (row for row in list_submissions(api) if row.ref not in before)
+        new = (row for row in list_submissions(kaggle) if row.ref not in before)
         if found := find(new, path, message):
             return found
         time.sleep(pause)
     return None
 
 
-def wait(api: Any, sent: Listed, seconds: float, tell: Callable[[str], None]) -> Listed:
+def wait(kaggle: Connection, sent: Listed, seconds: float, tell: Callable[[str], None]) -> Listed:
     """Ask for the status of `sent` until it has one, or for so many seconds; its newest state."""
     end = time.monotonic() + seconds
     for pause in pauses():
@@ -126,7 +131,7 @@ def wait(api: Any, sent: Listed, seconds: float, tell: Callable[[str], None]) ->
         tell(f"{sent.file}: {sent.status}")
         time.sleep(pause)
         try:
-            rows = list_submissions(api)
+            rows = list_submissions(kaggle)
         except BoardError as error:  # it has arrived; a broken connection now loses nothing
             tell(str(error))
             continue

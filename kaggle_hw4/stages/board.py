@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.competition import destination
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.workspace import Workspace, shipped
 
 
@@ -24,4 +26,5 @@ def synchronise(workspace: Workspace) -> list[dict[str, Any]]:
     from kaggle_hw4.kaggle.sync import record
     from kaggle_hw4.kaggle.upload import list_submissions
 
-    return record(Ledger(workspace.submissions), list_submissions(connect()), "synced from Kaggle")
+    kaggle = connect(destination(edition_of_workspace(workspace)).slug)
+    return record(Ledger(workspace.submissions), list_submissions(kaggle), "synced from Kaggle")

@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from kaggle_hw4.artifact import commit, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
@@ -68,7 +69,7 @@ def _ensemble(
         check_corpus(corpus, done)
         found = _blend(corpus, members, method, counts)
         made = _write(ledger, corpus, found, {"label": label, "asked": asked, "inputs": inputs})
-    promise = forecast(ledger.entries(), made.get("cv"))
+    promise = forecast(ledger.entries(), made.get("cv"), edition_of_workspace(workspace))
     return {**made, "new": new, "left_out": left_out, "forecast": promise}
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.competition import NO_EDITION, destination
 from kaggle_hw4.errors import BoardError, DataError, UsageError
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.ledger import Entry, Ledger
     from kaggle_hw4.kaggle.listing import Listed
 
-SUBMIT_PAGE = "https://www.kaggle.com/competitions/ml2022spring-hw4/submissions"
+KAGGLE_REFUSES = f"{NO_EDITION}: Kaggle will refuse its ids"
 DESTINATIONS = ("kaggle", "web", "local")
 WAIT = 600.0  # seconds for a score
 
@@ -35,7 +37,9 @@ def submit(
     ledger, entry, result = _checked(workspace, version)
     result["to"] = to
     if to == "web":
-        return result | {"page": SUBMIT_PAGE}  # only a recorded score is evidence of an upload
+        edition = edition_of_workspace(workspace)
+        # Nothing goes to the ledger: only a recorded score is evidence of an upload.
+        return result | {"page": edition.submit_page if edition else None}
     if truth is None:
         return result
     from kaggle_hw4.kaggle.leaderboard import score_locally
@@ -61,11 +65,13 @@ def _checked(workspace: Workspace, version: str | None) -> "tuple[Ledger, Entry,
         problems = ["its rows have changed since hw4 wrote it"]
     if problems:
         raise DataError(f"{path} is not fit to be sent", "make it anew: hw4 ensemble", problems)
+    edition = edition_of_workspace(workspace)
     result = {
         "version": entry.version,
         "path": str(path),
+        "edition": edition.year if edition else None,
         "warnings": _warnings(ledger, entry.version),
-        "forecast": forecast(ledger.entries(), (entry.created or {}).get("cv")),
+        "forecast": forecast(ledger.entries(), (entry.created or {}).get("cv"), edition),
     }
     return ledger, entry, result
 
@@ -101,10 +107,13 @@ def send(
     path = Path(result["path"])
     created = entry.created or {"version": entry.version, "sha256": sha256_file(path)}
     message = sync.message_of(created)
-    api = connect()
-    allowed = upload.quota(api)
+    edition = edition_of_workspace(workspace)
+    if edition is None:
+        result["warnings"] = [*result["warnings"], KAGGLE_REFUSES]
+    kaggle = connect(destination(edition).slug)
+    allowed = upload.quota(kaggle)
     result |= {"to": "kaggle", "message": message, "quota": vars(allowed)}
-    before = upload.list_submissions(api)
+    before = upload.list_submissions(kaggle)
     # One that the board could not score may be sent again.
     listed = upload.find((row for row in before if row.status != "error"), path, message)
     if listed is None:
@@ -112,9 +121,9 @@ def send(
         if not ask(result):
             return result | {"status": "not sent"}
         tell(f"{path.name}: sending")
-        listed = upload.send(api, path, message, before)
+        listed = upload.send(kaggle, path, message, before)
     sync.record(ledger, [listed], "by hw4 submit")
-    listed = upload.wait(api, listed, seconds, tell)
+    listed = upload.wait(kaggle, listed, seconds, tell)
     sync.record(ledger, [listed], "by hw4 submit")
     if listed.status == "error":
         reason = listed.error or "no reason given"
