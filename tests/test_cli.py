@@ -170,10 +170,10 @@ def test_an_edited_submission_is_refused_and_made_anew(
     names = {line.split(",")[1] for line in lines[1:]} | {"id00000"}
     path.write_text("\n".join([*lines[:-1], f"{lines[-1].split(',')[0]},{min(names)}"]) + "\n")
     assert run("submit", "--to", "web") == 4
-    assert "make it anew: hw4 ensemble" in capsys.readouterr().err
+    assert "make it again: hw4 ensemble" in capsys.readouterr().err
     assert run("ensemble", workspace / "runs") == 0
     assert run("submit", "--to", "web") == 0
-    assert "Boss_V2 is fit to be sent" in capsys.readouterr().out
+    assert "Boss_V2 is valid" in capsys.readouterr().out
 
 
 def test_a_dry_run_checks_and_sends_nothing(
@@ -186,9 +186,9 @@ def test_a_dry_run_checks_and_sends_nothing(
     capsys.readouterr()
     assert run("submit", "--to", "local") == 0
     shown = capsys.readouterr()
-    assert shown.out == "Vote_V1 is fit to be sent; nothing was\n"
+    assert shown.out == "Vote_V1 is valid; nothing was sent\n"
     assert "from validation by utterance and the gaps of 5 public solutions" in shown.err
-    assert [e["event"] for e in Ledger(workspace / "submissions").events()] == ["created"]
+    assert [e.event for e in Ledger(workspace / "submissions").events()] == ["created"]
 
 
 def test_validation_by_both_kinds_comes_from_the_same_runs(

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.cli import main
+from kaggle_hw4.cli.submissions import submitted
 from kaggle_hw4.competition import DEFAULT, EDITIONS, edition_of
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.kaggle.submissions import write_submission
 from kaggle_hw4.stages.edition import MANIFESTS, edition_of_workspace
+from kaggle_hw4.stages.submit import submit
 from kaggle_hw4.workspace import Workspace
 from tests.kaggle_board import declare_edition
 
@@ -87,3 +90,19 @@ def test_showing_the_board_needs_no_torch(packed: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_submission_of_no_edition_has_no_page_to_be_uploaded_at(
+    corpus: Corpus, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = [corpus.ids[row] for row in corpus.test]
+    write_submission(tmp_path / "submissions", "Boss", ids, [corpus.speakers[0]] * len(ids))
+    outcome = submit(Workspace(tmp_path), "Boss_V1", "web")
+    assert (outcome.page, outcome.board, outcome.forecast) == (None, None, None)
+    assert submitted(outcome) == (
+        "Boss_V1 is valid; this corpus is no edition of the competition, "
+        "so there is no page to upload it"
+    )
+    declare_edition(packed)
+    page = submit(Workspace(tmp_path), "Boss_V1", "web").page
+    assert page == "https://www.kaggle.com/competitions/ml2022spring-hw4/submissions"

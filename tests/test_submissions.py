@@ -10,6 +10,7 @@ import pytest
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.kaggle.events import Created
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import check_submission, read_submission, write_submission
 
@@ -29,12 +30,12 @@ def check(folder: Path, content: str | bytes) -> list[str]:
 
 
 def test_a_submission_is_written_to_the_byte(tmp_path: Path) -> None:
-    made = write_submission(tmp_path / "submissions", "Strong+Boss", IDS, SPEAKERS)
-    assert made.path == tmp_path / "submissions" / "output_Strong+Boss_V1.csv"
-    assert made.path.read_bytes() == GOOD.encode()
-    assert (made.version, made.sha256) == ("Strong+Boss_V1", sha256_file(made.path))
-    assert read_submission(made.path) == list(zip(IDS, SPEAKERS, strict=True))
-    assert check_submission(made.path, IDS, set(SPEAKERS)) == []
+    written = write_submission(tmp_path / "submissions", "Strong+Boss", IDS, SPEAKERS)
+    assert written.path == tmp_path / "submissions" / "output_Strong+Boss_V1.csv"
+    assert written.path.read_bytes() == GOOD.encode()
+    assert (written.version, written.sha256) == ("Strong+Boss_V1", sha256_file(written.path))
+    assert read_submission(written.path) == list(zip(IDS, SPEAKERS, strict=True))
+    assert check_submission(written.path, IDS, set(SPEAKERS)) == []
 
 
 def test_versions_count_up_for_each_label(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_versions_count_up_for_each_label(tmp_path: Path) -> None:
 
 def test_a_version_is_never_reused_even_after_its_file_is_gone(tmp_path: Path) -> None:
     for _ in range(2):
-        Ledger(tmp_path).append({"event": "created", "version": write(tmp_path)})
+        Ledger(tmp_path).append(Created(version=write(tmp_path)))
     for path in tmp_path.glob("output_*"):
         path.unlink()
     assert write(tmp_path) == "Boss_V3"

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.kaggle.events import Created
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.listing import Listed
 from kaggle_hw4.kaggle.sync import message_of, record
@@ -12,13 +13,13 @@ ROW = Listed("output_Boss_V1.csv", 0.78, 0.77, ref="7", date="2030-01-01T00:00:0
 
 def ours(folder: Path) -> Ledger:
     ledger = Ledger(folder)
-    ledger.append({"event": "created", "version": "Boss_V1", "sha256": "ab" * 32})
+    ledger.append(Created(version="Boss_V1", sha256="ab" * 32))
     return ledger
 
 
 def news(ledger: Ledger, *rows: Listed) -> list[tuple[str, Any, bool]]:
-    found = record(ledger, rows, "test")
-    return [(line["version"], line["news"], line["adopted"]) for line in found]
+    lines = record(ledger, rows, "test")
+    return [(line.version, list(line.news), line.adopted) for line in lines]
 
 
 def changed(**more: Any) -> Listed:
@@ -52,7 +53,7 @@ def test_a_private_score_that_comes_later_is_added(tmp_path: Path) -> None:
     ledger = ours(tmp_path)
     news(ledger, changed(private=None))
     assert news(ledger, ROW) == [("Boss_V1", ["scored"], False)]
-    assert ledger.entries()[0].scores["kaggle"]["private"] == 0.77
+    assert ledger.entries()[0].score("private") == 0.77
 
 
 def test_an_import_without_references_can_be_repeated(tmp_path: Path) -> None:
@@ -67,4 +68,4 @@ def test_a_failure_is_kept_once_with_its_reason(tmp_path: Path) -> None:
     failed = changed(public=None, private=None, status="error", error="no such id")
     assert news(ledger, failed) == [("Boss_V1", ["submitted", "failed"], False)]
     assert news(ledger, failed) == [("Boss_V1", [], False)]
-    assert ledger.entries()[0].failed["reason"] == "no such id"
+    assert ledger.entries()[0].failed.reason == "no such id"

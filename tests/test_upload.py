@@ -12,6 +12,7 @@ import pytest
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import write_submission
 from kaggle_hw4.kaggle.upload import until_midnight
@@ -36,15 +37,14 @@ def ledger(corpus: Corpus, tmp_path: Path) -> Ledger:
     """A workspace with a corpus of 2022's competition and one submission, Boss_V1."""
     shutil.copytree(corpus.folder, tmp_path / "packed")
     declare_edition(tmp_path / "packed")
-    return made(corpus, Ledger(tmp_path / "submissions"))
+    return with_submission(corpus, Ledger(tmp_path / "submissions"))
 
 
-def made(corpus: Corpus, ledger: Ledger, **more: Any) -> Ledger:
+def with_submission(corpus: Corpus, ledger: Ledger) -> Ledger:
     ids = [corpus.ids[row] for row in corpus.test]
     file = write_submission(ledger.folder, "Boss", ids, [corpus.speakers[0]] * len(ids))
-    cv = [{"kind": "session", "accuracy": 0.81234}]
-    event = {"event": "created", "version": file.version, "sha256": file.sha256, "cv": cv}
-    ledger.append(event | {"label": "Boss"} | more)
+    cv = [Validation(kind="session", accuracy=0.81234)]
+    ledger.append(Created(version=file.version, label="Boss", sha256=file.sha256, cv=cv))
     return ledger
 
 
@@ -81,7 +81,7 @@ def send(hw4: Command, *more: str) -> tuple[int, Any, str]:
 
 
 def events(ledger: Ledger) -> list[str]:
-    return [event["event"] for event in ledger.events()]
+    return [event.event for event in ledger.events()]
 
 
 def test_a_submission_is_sent_to_the_byte_waited_for_and_recorded(
@@ -97,7 +97,7 @@ def test_a_submission_is_sent_to_the_byte_waited_for_and_recorded(
     ]
     assert board.submissions[0]["description"].startswith("Boss_V1 · session 0.8123 · ")
     assert events(ledger) == ["created", "submitted", "scored"]
-    assert ledger.entries()[0].scores["kaggle"]["private"] == 0.78275
+    assert ledger.entries()[0].score("private") == 0.78275
 
 
 def test_what_is_there_already_is_not_sent_again(
@@ -144,7 +144,7 @@ def test_the_boards_own_words_about_an_error_are_told_and_kept(
     code, _, said = send(hw4)
     assert code == 5
     assert "Kaggle could not score output_Boss_V1.csv (ID column has nulls)" in said
-    assert ledger.entries()[0].failed["reason"] == "ID column has nulls"
+    assert ledger.entries()[0].failed.reason == "ID column has nulls"
     board.verdicts = [SCORED]
     assert send(hw4)[0] == 0, "what failed may be sent again"
     assert len(board.uploads) == 2
@@ -264,7 +264,7 @@ def test_a_spoiled_submission_never_reaches_the_network(
     path.write_text(path.read_text().replace(",id", ",di"))
     code, _, said = send(hw4)
     assert code == 4
-    assert "is not fit to be sent" in said
+    assert "output_Boss_V1.csv is not valid" in said
     assert not board.uploads
 
 
@@ -273,7 +273,7 @@ def test_one_that_equals_an_earlier_one_is_warned_of(
 ) -> None:
     board.verdicts = [SCORED, SCORED]
     assert send(hw4)[0] == 0
-    made(corpus, ledger)
+    with_submission(corpus, ledger)
     code, value, said = hw4("submit", "Boss_V2", "--yes", "--json")
     assert code == 0
     assert value["warnings"] == [
@@ -317,7 +317,7 @@ def test_sync_adopts_strangers_page_by_page_and_only_once(
     code, news, _ = hw4("leaderboard", "sync", "--json")
     assert code == 0
     assert len({line["version"] for line in news if line["adopted"]}) == 130
-    assert next(e["message"] for e in ledger.events() if e["version"] == "mine") == 'no. 0,\n"new"'
+    assert next(e.message for e in ledger.events() if e.version == "mine") == 'no. 0,\n"new"'
     before = ledger.events()
     _, news, _ = hw4("leaderboard", "sync", "--json")
     assert not any(line["news"] for line in news)

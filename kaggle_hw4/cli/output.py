@@ -2,8 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -12,10 +14,27 @@ if TYPE_CHECKING:
 SHOWN = 50  # problems of a dataset that are listed
 
 
+def plain(value: Any) -> Any:
+    """`value` as JSON has it: dataclasses and models become objects, their fields in order."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "model_dump"):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields} | {
+            name: plain(extra) for name, extra in (value.model_extra or {}).items()
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return value.tolist()
+    return str(value) if isinstance(value, Path) else value
+
+
 def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -> None:
     """Print `value` as JSON, or what `render` returns (a text, a table) and the next command."""
     if as_json:
-        sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
 
