@@ -16,8 +16,8 @@ import torch
 from kaggle_hw4.data.corpus import Corpus, open_corpus
 from kaggle_hw4.data.folds import find_folds
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.kaggle.submissions import read_submission
 from kaggle_hw4.metrics import paired
 from kaggle_hw4.models.build import build_model
@@ -41,10 +41,10 @@ def main(workspace: Path, truth: Path, runs: list[Path]) -> None:
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for run in map(Run, runs):
         manifest = run.manifest()
-        folds = find_folds(workspace / "folds", corpus, manifest["folds"]["name"])
+        folds = find_folds(workspace / "folds", corpus, manifest.folds.name)
         model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
-        load_weights(model, run.folder / "ema.safetensors")
-        store, out = FrameStore(corpus, torch.device("cpu")), folds.validation(manifest["fold"])
+        read_weights(run.folder / "ema.safetensors", model)
+        store, out = FrameStore(corpus, torch.device("cpu")), folds.validation(manifest.fold)
         for name, rows, y in (
             ("out of fold", out, corpus.labels[out]),
             ("unseen", corpus.test, labels),

@@ -13,7 +13,9 @@ import numpy as np
 
 from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
-from kaggle_hw4.runs import Logits, Run, find_runs
+from kaggle_hw4.inference.predict import WHOLE
+from kaggle_hw4.metrics import Evaluation
+from kaggle_hw4.runs import Device, FoldTable, Logits, Manifest, Prediction, Run, find_runs
 
 MEMBERS, BAD, FOLDS = 20, 3, 5
 ROWS, TESTS, CLASSES = 56_666, 8_000, 600
@@ -54,10 +56,25 @@ def write_run(folder: Path, y: np.ndarray, member: int, fold: int) -> None:
             "test", Logits(tuple(f"t{i}" for i in range(TESTS)), test)
         ),
     }
-    table = {"name": "session5", "by": "session", "count": FOLDS, "hash": "f"}
+    nowhere, nothing = Device(device="cpu", precision="float32", threads=1), Evaluation(0, 0, 0)
     run.write_manifest(
-        {"variant": f"m{member}", "fold": fold, "seed": 0, "recipe": "r", "corpus": "c"}
-        | {"folds": table, "seconds": 1.0, "validation": {}, "sha256": sha256}
+        Manifest(
+            variant=f"m{member}",
+            fold=fold,
+            seed=0,
+            recipe="r",
+            corpus="c",
+            folds=FoldTable(name="session5", by="session", count=FOLDS, hash="f"),
+            parameters=0,
+            steps=0,
+            seconds=1.0,
+            best_while_training=0.0,
+            training=nowhere,
+            prediction=Prediction(config=WHOLE, device=nowhere),
+            validation=nothing,
+            sha256=sha256,
+            made_by={},
+        )
     )
 
 

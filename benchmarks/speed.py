@@ -58,7 +58,7 @@ def bench_variant(variant: str, store: FrameStore) -> list[tuple[str, float, str
 
     def steps(count: int) -> None:
         for _ in range(count):
-            train_step(state, batches)
+            train_step(state, batches.at(state.step), recipe)
         state.since_report.tolist()  # waits for the device
 
     steps(1)  # warm

@@ -6,6 +6,7 @@ the most, and a validation by session promises less than the test set keeps. The
 many. So every speaker counts the same in every fold (docs/LOG.md, 2026-11-25).
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,25 @@ def balanced_weights(speaker: Array, fold: Array | None = None) -> Floats:
     return np.asarray(1 / counts[cell])
 
 
-def evaluate(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> dict[str, float]:
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model gets right of one set, every speaker counting the same."""
+
+    accuracy: float
+    loss: float  # cross-entropy, nat
+    n: int  # utterances
+
+
+def evaluate(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Evaluation:
     """Accuracy and cross-entropy (nat) of plain logits (n, C) of one fold: no margin, no smoothing;
     every speaker of `labels` (n,) counts the same.
     """
     weights, own = balanced_weights(labels), (np.arange(len(labels)), labels)
-    return {
-        "accuracy": float(np.average(logits.argmax(1) == labels, weights=weights)),
-        "loss": float(np.average(-log_softmax(logits, axis=1)[own], weights=weights)),
-        "n": len(labels),
-    }
+    return Evaluation(
+        accuracy=float(np.average(logits.argmax(1) == labels, weights=weights)),
+        loss=float(np.average(-log_softmax(logits, axis=1)[own], weights=weights)),
+        n=len(labels),
+    )
 
 
 def accuracy(right: Array, speaker: Array, fold: Array | None = None) -> dict[str, float]:

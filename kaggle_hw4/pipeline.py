@@ -1,12 +1,12 @@
 """A pipeline file: the stages from a dataset to a scored submission, run where they are missing."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.kaggle.submissions import LABEL
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.settings import Count, Positive, Section, read_toml, validate
@@ -108,16 +108,23 @@ def run_pipeline(
     workspace: Workspace, plan: Pipeline, folds: "Folds", device: str, monitor: "Monitor", say: Say
 ) -> dict[str, Any]:
     """Folds → runs → submission → score. Returns the submission with its score."""
+    from kaggle_hw4.execution.local import InProcess
     from kaggle_hw4.kaggle.submissions import path_of
 
     runs = []
-    for part in plan.train:
-        chosen = None if part.folds == "all" else part.folds
-        what = train.Training(part.variant, part.settings, folds.name, chosen, part.seeds)
-        for report in train.train(workspace, what, device, monitor):
-            runs.append(Path(report["folder"]))
-            found = report["validation"]
-            say("train", f"{report['run']}: {found['accuracy']:.4f} of {found['n']} utterances")
+    for section in plan.train:
+        spec = RunSpec(
+            str(workspace.root),
+            section.variant,
+            tuple(section.settings),
+            folds.name,
+            device=device,
+        )
+        chosen = None if section.folds == "all" else section.folds
+        for finished in train.train(spec, InProcess(monitor), chosen, section.seeds):
+            runs.append(finished.run.folder)
+            accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
+            say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
     made = ensemble.ensemble(workspace, runs, plan.ensemble.label)
     say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
     path = workspace.shown(path_of(workspace.submissions, made["version"]))

@@ -1,24 +1,26 @@
 """A run: one variant trained on one fold from one seed. Reader and writer of its folder.
 
     runs/<variant>-<hash>/fold<k>-seed<s>/
-        recipe.toml          what was asked for
-        metrics.jsonl        one line a report: loss, accuracy, validation, rate
-        checkpoint.pt        all that a resumed training needs
-        best.safetensors     the averaged weights where validation was highest
-        ema.safetensors the averaged weights at the end
-        oof.safetensors      logits of the validation utterances
-        seen_session.safetensors    of those held out of the sessions trained on (folds by session)
-        test.safetensors     logits of the test utterances
-        run.json             what made it; written last: its presence means done
+        recipe.toml               what was asked for
+        metrics.jsonl             a line every few steps: loss, accuracy, validation, rate
+        checkpoint.pt             all that a resumed training needs
+        best.safetensors          the EMA weights where validation was highest
+        ema.safetensors           the EMA weights at the end
+        oof.safetensors           logits of the validation utterances (out of fold)
+        seen_session.safetensors  of those held out of the sessions trained on (folds by session)
+        test.safetensors          logits of the test utterances
+        worker.log                what its process printed, where it had one of its own
+        run.json                  what made it; written last: its presence means done
 
 <hash> covers the recipe, the fold table and the corpus: other inputs, another folder.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +28,13 @@ import safetensors
 import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field
 
-from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, write_json, write_text
+from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, write_text
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.metrics import Evaluation
+from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
+
+FORMAT = 2
+FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,13 @@ class Logits:
     values: npt.NDArray[np.float32]
 
 
-class Table(BaseModel):
+class Record(BaseModel):
+    """Frozen and complete: a field too many or too few is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FoldTable(Record):
     """The fold table that a run was trained on."""
 
     name: str
@@ -48,21 +60,41 @@ class Table(BaseModel):
     hash: str
 
 
-class Manifest(BaseModel):
-    """run.json; what is not named here is kept as it is."""
+class Device(Record):
+    """Where a model ran: the bits depend on it."""
 
-    model_config = ConfigDict(extra="allow")
+    device: str
+    precision: str
+    threads: int
 
+
+class Prediction(Record):
+    """How the logits were made, and where."""
+
+    config: PredictionConfig
+    device: Device
+
+
+class Manifest(Record):
+    """run.json. `seen_session` is there only where the folds are by session."""
+
+    format: Literal[2] = 2
     variant: str
     fold: Annotated[int, Field(ge=0)]
     seed: int
-    recipe: str
-    corpus: str
-    folds: Table
+    recipe: str  # hash
+    corpus: str  # hash
+    folds: FoldTable
+    parameters: int
+    steps: int
     seconds: float
-    validation: dict[str, int | float]
-    seen_session: dict[str, int | float] | None = None  # where the folds are not by session
-    sha256: dict[str, str]
+    best_while_training: float  # validation accuracy
+    training: Device
+    prediction: Prediction
+    validation: Evaluation
+    seen_session: Evaluation | None = None
+    sha256: dict[str, str]  # by the file's name
+    made_by: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,25 @@ class Run:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     @property
+    def variant(self) -> str:
+        return self.folder.parent.name.rpartition("-")[0]
+
+    @property
+    def fold(self) -> int:
+        return self._numbers[0]
+
+    @property
+    def seed(self) -> int:
+        return self._numbers[1]
+
+    @property
+    def _numbers(self) -> tuple[int, int]:
+        match = FOLDER.fullmatch(self.folder.name)
+        if match is None:
+            raise DataError(f"{self.folder} is not named as a run: fold<k>-seed<s>")
+        return int(match[1]), int(match[2])
+
+    @property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
 
@@ -97,15 +148,43 @@ class Run:
     def remedy(self) -> str:
         return f"delete {self.folder} and train it again"
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         path = self.folder / "run.json"
-        return read_model(Manifest, path, "the manifest of a run", self.remedy).model_dump()
+        return read_model(Manifest, path, "the manifest of a run", self.remedy)
 
     def recipe(self) -> Recipe:
         return read_recipe(self.folder / "recipe.toml")
 
     def write_recipe(self, recipe: Recipe) -> None:
         write_text(self.folder / "recipe.toml", recipe.to_toml())
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        write_text(self.folder / "run.json", manifest.model_dump_json(indent=1) + "\n")
+
+    def log(self, line: Mapping[str, float]) -> None:
+        """Append a line to metrics.jsonl."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def logged(self) -> Iterator[dict[str, float]]:
+        """The whole lines of metrics.jsonl; one that is still being written is left out."""
+        if self.metrics.is_file():
+            for line in self.metrics.read_bytes().splitlines(keepends=True):
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
+
+    def cut_log(self, step: int) -> None:
+        """Drop the lines that a killed training wrote after its last checkpoint, at `step`."""
+        if not self.metrics.is_file():
+            return
+        kept = []
+        for line in self.metrics.read_text(errors="replace").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except (ValueError, TypeError, KeyError):  # torn by the kill
+                break
+        write_text(self.metrics, "".join(kept))
 
     def write_logits(self, name: str, logits: Logits) -> str:
         """Write `<name>.safetensors` and return its sha256, which belongs in the manifest: the
@@ -116,21 +195,30 @@ class Run:
         data = safetensors.numpy.save({"logits": logits.values}, metadata=ids)
         return write_bytes(self.folder / f"{name}.safetensors", data)
 
-    def write_manifest(self, manifest: dict[str, Any]) -> None:
-        write_json(self.folder / "run.json", manifest)
-
     def read_logits(self, name: str) -> Logits:
         """The logits of `<name>.safetensors`, checked against the manifest."""
+        with safetensors.safe_open(self._verified(name), "np") as file:
+            return Logits(_ids(file), file.get_tensor("logits"))
+
+    def read_ids(self, name: str) -> tuple[str, ...]:
+        """The utterances of `<name>.safetensors`, without their logits."""
+        with safetensors.safe_open(self._verified(name), "np") as file:
+            return _ids(file)
+
+    def _verified(self, name: str) -> Path:
         path = self.folder / f"{name}.safetensors"
-        verify(path, self.manifest()["sha256"].get(path.name, ""), f"`hw4 predict {self.folder}`")
-        with safetensors.safe_open(path, "np") as file:
-            ids = json.loads((file.metadata() or {})["ids"])
-            return Logits(tuple(ids), file.get_tensor("logits"))
+        verify(path, self.manifest().sha256.get(path.name, ""), f"`hw4 predict {self.folder}`")
+        return path
+
+
+def _ids(file: safetensors.safe_open) -> tuple[str, ...]:
+    metadata: dict[str, str] = file.metadata() or {}  # type: ignore[no-untyped-call]
+    return tuple(json.loads(metadata["ids"]))
 
 
 def find_runs(paths: Iterable[Path]) -> list[Run]:
     """Every run below the given folders, a run's own folder included; finished or not."""
-    found: dict[Path, Run] = {}
+    runs: dict[Path, Run] = {}
     for path in paths:
         if not path.is_dir():
             raise UsageError(f"{path} is no folder of runs", "`hw4 train` makes them in runs/")
@@ -138,8 +226,8 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
             for name in ("recipe.toml", "run.json"):
                 for file in sorted(path.glob(depth + name)):
                     folder = file.parent.resolve()
-                    found.setdefault(folder, Run(folder))
-    return list(found.values())
+                    runs.setdefault(folder, Run(folder))
+    return list(runs.values())
 
 
 def finished(runs: Iterable[Run]) -> list[Run]:
@@ -147,8 +235,6 @@ def finished(runs: Iterable[Run]) -> list[Run]:
     runs = list(runs)
     done = [run for run in runs if run.done]
     if not done:
-        waiting = f"{len(runs)} unfinished there" if runs else "none there"
-        raise DataError(
-            f"no finished run found ({waiting})", "`hw4 train --variant boss` makes one"
-        )
+        unfinished = f"{len(runs)} unfinished" if runs else "none at all"
+        raise DataError(f"there is no finished run ({unfinished})", "`hw4 train` makes one")
     return done

@@ -1,4 +1,4 @@
-"""Stopping in good order: a signal is noted, the step is finished, the checkpoint written."""
+"""Graceful shutdown: a signal is noted, the step is finished, the checkpoint written."""
 
 import signal
 import threading
@@ -8,30 +8,31 @@ from types import FrameType
 
 from kaggle_hw4.errors import Hw4Error, Interrupted, Stopped
 
-GO_ON = "the same command goes on from here"
+RESUME = "the same command resumes it"
 
 
-class Stop:
+class StopRequest:
     """The signal that asked for a stop, if one has."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def error(self, name: str, step: int) -> Hw4Error:
+    def error(self, what: str) -> Hw4Error:
+        """The error that says what was stopped."""
         kind = Interrupted if self.signal == signal.SIGINT else Stopped
-        return kind(f"{name}: stopped after step {step}, checkpoint written", GO_ON)
+        return kind(what, RESUME)
 
 
 @contextmanager
-def listen() -> Iterator[Stop]:
+def graceful_shutdown() -> Iterator[StopRequest]:
     """Note SIGINT and SIGTERM within the block; a second one of them acts as it always does."""
-    stop = Stop()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield request
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
-        stop.signal = number
+        request.signal = number
         signal.signal(number, before[number])
 
     signals = (int(signal.SIGINT), int(signal.SIGTERM))
@@ -39,7 +40,7 @@ def listen() -> Iterator[Stop]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield stop
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

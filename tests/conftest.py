@@ -3,7 +3,7 @@
 import csv
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,10 +11,12 @@ import torch
 
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds
+from kaggle_hw4.inference.predict import WHOLE
+from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import Recipe, read_recipe
-from kaggle_hw4.runs import Run
+from kaggle_hw4.runs import Device, FoldTable, Manifest, Prediction, Run
 from kaggle_hw4.synth.corpus import write_corpus
-from kaggle_hw4.training.loop import Job, train
+from kaggle_hw4.training.loop import train
 from kaggle_hw4.workspace import shipped
 from tests.kaggle_board import board
 
@@ -44,6 +46,14 @@ def tiny(variant: str, *settings: str) -> Recipe:
     return read_recipe(path, [*SHAPES.get(variant, TINY), *settings])
 
 
+def tiny_of(encoder: str, *settings: str) -> Recipe:
+    """A tiny recipe of one network with that encoder, out of the variants that are shipped."""
+    variant = {"transformer": "medium", "ecapa": "champion"}.get(encoder, "boss")
+    sections = tiny(variant, *settings).sections()
+    networks = [config for config in sections["networks"] if config["encoder"] == encoder]
+    return Recipe.model_validate(sections | {"networks": networks})
+
+
 class Silent:
     """A monitor that only remembers."""
 
@@ -57,17 +67,48 @@ class Silent:
         self.reports.append((step, figures))
 
 
+class Job(NamedTuple):
+    """What `train` is called with, before the device."""
+
+    run: Run
+    recipe: Recipe
+    corpus: Corpus
+    folds: Folds
+
+
 def job(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: Any) -> Job:
     fold, seed, variant = which.get("fold", 0), which.get("seed", 0), which.get("variant", "boss")
     run = Run.of(runs, variant, recipe, [corpus.hash, folds.hash], fold, seed)
-    return Job(variant, recipe, corpus, folds, fold, seed, run)
+    return Job(run, recipe, corpus, folds)
 
 
 def trained(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: Any) -> Run:
     """The finished run of a recipe."""
-    made = job(recipe, corpus, folds, runs, **which)
-    train(made, torch.device("cpu"), Silent())
-    return made.run
+    parts = job(recipe, corpus, folds, runs, **which)
+    train(*parts, torch.device("cpu"), Silent())
+    return parts.run
+
+
+def manifest_of(sha256: dict[str, str]) -> Manifest:
+    """The manifest of a run that was never trained."""
+    cpu = Device(device="cpu", precision="float32", threads=1)
+    return Manifest(
+        variant="boss",
+        fold=0,
+        seed=0,
+        recipe="r",
+        corpus="c",
+        folds=FoldTable(name="session2", by="session", count=2, hash="f"),
+        parameters=1,
+        steps=4,
+        seconds=1.0,
+        best_while_training=0.5,
+        training=cpu,
+        prediction=Prediction(config=WHOLE, device=cpu),
+        validation=Evaluation(0.5, 1.0, 2),
+        sha256=sha256,
+        made_by={},
+    )
 
 
 def column(path: Path, name: str) -> dict[str, str]:

@@ -35,6 +35,6 @@ def test_cuda_predicts_what_the_cpu_predicts(corpus: Corpus, variant: str) -> No
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cuda_trains_to_the_end(corpus: Corpus, folds: Folds, tmp_path: Path, variant: str) -> None:
     made = job(tiny(variant), corpus, folds, tmp_path)
-    manifest = train(made, torch.device("cuda"), Silent())
-    assert manifest["device"] == "cuda"
+    manifest = train(*made, torch.device("cuda"), Silent())
+    assert manifest.training.device == "cuda"
     assert np.isfinite(made.run.read_logits("test").values).all()

@@ -91,7 +91,7 @@ def test_predicting_again_gives_the_logits_of_the_weights_asked_for(
     run = trained(recipe, corpus, folds, tmp_path)
     ema = run.read_logits("test").values
     best = WHOLE.model_copy(update={"weights": "best"})
-    assert predict_run(run, corpus, folds, best, CPU)["predict"]["weights"] == "best"
+    assert predict_run(run, corpus, folds, best, CPU).prediction.config.weights == "best"
     assert not np.array_equal(run.read_logits("test").values, ema)
     predict_run(run, corpus, folds, WHOLE, CPU)
     assert np.array_equal(run.read_logits("test").values, ema)

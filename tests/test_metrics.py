@@ -18,9 +18,9 @@ def test_every_speaker_counts_the_same_in_every_fold() -> None:
 def test_logits_are_judged_by_the_mean_over_speakers() -> None:
     logits = np.log(np.array([[0.5, 0.5], [0.8, 0.2], [0.25, 0.75]], np.float32))
     found = evaluate(logits, np.array([1, 1, 0]))
-    assert found["accuracy"] == 0
-    assert found["loss"] == pytest.approx(-(np.log(0.5 * 0.2) / 2 + np.log(0.25)) / 2)
-    assert evaluate(logits, np.array([0, 0, 1]))["accuracy"] == 1
+    assert found.accuracy == 0
+    assert found.loss == pytest.approx(-(np.log(0.5 * 0.2) / 2 + np.log(0.25)) / 2)
+    assert evaluate(logits, np.array([0, 0, 1])).accuracy == 1
 
 
 def test_speakers_known_as_a_whole_are_less_evidence() -> None:

@@ -73,7 +73,7 @@ def test_utterance_folds_promise_more_than_unseen_sessions_give(
     promised, given = {}, {}
     for by in ("utterance", "session"):
         run = trained(recipe, real, make_folds(real, by, 2), tmp_path / by)
-        promised[by] = run.manifest()["validation"]["accuracy"]
+        promised[by] = run.manifest().validation.accuracy
         given[by] = unseen_accuracy(run, speech, real)
     assert promised["utterance"] - given["utterance"] > 0.1
     assert abs(promised["session"] - given["session"]) < 0.1

@@ -9,7 +9,7 @@ import pytest
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.runs import Logits, Run, find_runs, finished
-from tests.conftest import tiny
+from tests.conftest import manifest_of, tiny
 
 
 def make(folder: Path, done: bool = True) -> Run:
@@ -19,11 +19,7 @@ def make(folder: Path, done: bool = True) -> Run:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     sha256 = run.write_logits("oof", Logits(("a.pt", "b.pt"), values))
     if done:
-        folds = {"name": "session2", "by": "session", "count": 2, "hash": "f"}
-        run.write_manifest(
-            {"variant": "boss", "fold": 0, "seed": 0, "recipe": "r", "corpus": "c", "folds": folds}
-            | {"seconds": 1.0, "validation": {}, "sha256": {"oof.safetensors": sha256}}
-        )
+        run.write_manifest(manifest_of({"oof.safetensors": sha256}))
     return run
 
 
@@ -68,7 +64,7 @@ def test_a_finished_run_without_its_recipe_is_still_found(tmp_path: Path) -> Non
 def test_only_a_manifest_makes_a_run_finished(tmp_path: Path) -> None:
     runs = [make(tmp_path / "a"), make(tmp_path / "b", done=False)]
     assert finished(runs) == runs[:1]
-    with pytest.raises(DataError, match="1 unfinished there"):
+    with pytest.raises(DataError, match="1 unfinished"):
         finished(runs[1:])
 
 

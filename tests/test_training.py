@@ -22,17 +22,18 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError, Interrupted, RecipeError, Stopped, UsageError
-from kaggle_hw4.inference.logits import load_weights
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.recipe import LossConfig
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.loop import start, train
 from kaggle_hw4.training.loss import apply_margin, batch_loss, margin_at, margin_losses
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
-from tests.conftest import TINY, VARIANTS, Silent, job, tiny, trained
+from tests.conftest import TINY, VARIANTS, Silent, job, tiny, tiny_of, trained
 
 CPU = torch.device("cpu")
 ARTIFACTS = ("best", "ema", "oof", "test")
@@ -47,11 +48,11 @@ def log(run: Run) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("encoder", ENCODERS)
 def test_the_same_seed_gives_the_same_bits(
-    corpus: Corpus, folds: Folds, tmp_path: Path, variant: str
+    corpus: Corpus, folds: Folds, tmp_path: Path, encoder: str
 ) -> None:
-    recipe = tiny(variant)
+    recipe = tiny_of(encoder)
     once, again, other = (
         trained(recipe, corpus, folds, tmp_path / name, seed=seed)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -73,26 +74,27 @@ class SignalAt(Silent):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGTERM, Stopped), (signal.SIGINT, Interrupted)]
 )
-def test_a_stopped_run_goes_on_to_the_same_bits(
-    corpus: Corpus, folds: Folds, tmp_path: Path, number: int, error: type[Exception]
+def test_a_stopped_run_resumes_to_the_same_bits(
+    corpus: Corpus, folds: Folds, tmp_path: Path, encoder: str, number: int, error: type[Exception]
 ) -> None:
-    recipe = tiny("boss", "schedule.steps=6")
+    recipe = tiny_of(encoder, "networks.dropout=0.1", "schedule.steps=6")
     whole = trained(recipe, corpus, folds, tmp_path / "whole")
     stopped = job(recipe, corpus, folds, tmp_path / "stopped")
-    with pytest.raises(error, match="the same command goes on"):
-        train(stopped, CPU, SignalAt(2, number))
+    with pytest.raises(error, match="the same command resumes it"):
+        train(*stopped, CPU, SignalAt(2, number))
     assert not stopped.run.done
     monitor = Silent()
-    train(stopped, CPU, monitor)
+    train(*stopped, CPU, monitor)
     assert monitor.done == 2
     assert bits(stopped.run) == bits(whole)
     assert log(stopped.run) == log(whole)
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(
+def test_a_killed_run_resumes_to_the_same_bits(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     settings = (*TINY, "schedule.steps=120", "schedule.validate_every=20")
@@ -138,7 +140,7 @@ def test_validation_is_whole_and_of_its_fold_alone(
         run = trained(tiny("boss"), corpus, folds, tmp_path, fold=fold)
         expected = [corpus.ids[row] for row in folds.validation(fold)]
         assert list(run.read_logits("oof").ids) == expected
-        assert run.manifest()["validation"]["n"] == len(expected)
+        assert run.manifest().validation.n == len(expected)
         assert list(run.read_logits("test").ids) == [corpus.ids[row] for row in corpus.test]
 
 
@@ -146,7 +148,7 @@ def test_no_margin_in_validation_or_test(corpus: Corpus, folds: Folds, tmp_path:
     recipe = tiny("boss", "loss.margin=0.9", "loss.margin_warmup_steps=0")
     run = trained(recipe, corpus, folds, tmp_path)
     model = build_model(recipe, len(corpus.speakers))
-    load_weights(model, run.folder / "ema.safetensors")
+    read_weights(run.folder / "ema.safetensors", model)
     rows = folds.validation(0)
     plain = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
     labels = corpus.labels[rows]
@@ -167,15 +169,15 @@ def test_best_is_a_copy_and_not_what_was_last(corpus: Corpus, folds: Folds, tmp_
     recipe = tiny("strong", *settings)
     made = job(recipe, corpus, folds, tmp_path)
     monitor = Silent()
-    manifest = train(made, CPU, monitor)
+    manifest = train(*made, CPU, monitor)
     seen = [f["validation_accuracy"] for _, f in monitor.reports if "validation_accuracy" in f]
     assert max(seen) > seen[-1], "this recipe must get worse for the test to say anything"
     model = build_model(recipe, len(corpus.speakers))
-    load_weights(model, made.run.folder / "best.safetensors")
+    read_weights(made.run.folder / "best.safetensors", model)
     rows = folds.validation(0)
     logits = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
-    assert evaluate(logits, corpus.labels[rows])["accuracy"] == max(seen)
-    assert manifest["best_while_training"] == max(seen)
+    assert evaluate(logits, corpus.labels[rows]).accuracy == max(seen)
+    assert manifest.best_while_training == max(seen)
     assert bits(made.run)["best"] != bits(made.run)["ema"]
 
 
@@ -292,7 +294,7 @@ def test_a_damaged_checkpoint_is_named(corpus: Corpus, folds: Folds, tmp_path: P
     trained(tiny("simple"), corpus, folds, tmp_path)
     data = bytearray(made.run.checkpoint.read_bytes())
     model = build_model(made.recipe, 4)
-    load_weights(model, made.run.folder / "ema.safetensors")
+    read_weights(made.run.folder / "ema.safetensors", model)
     data[data.index(model.networks[0].encoder.stem.weight.detach().numpy().tobytes())] ^= 1
     made.run.checkpoint.write_bytes(data)
     state = State.start(model, make_optimizer(model, made.recipe.optimizer), CPU)
@@ -308,7 +310,7 @@ def test_lost_best_weights_are_told_at_the_end(
     (made.run.folder / "run.json").unlink()
     (made.run.folder / "best.safetensors").write_bytes(b"junk")
     with pytest.raises(DataError, match=r"best\.safetensors has changed.*train it again"):
-        train(made, CPU, Silent())
+        train(*made, CPU, Silent())
 
 
 def test_a_step_that_needs_too_much_memory_is_told(
@@ -324,10 +326,10 @@ def test_lines_after_the_checkpoint_are_dropped(
 ) -> None:
     made = job(tiny("simple"), corpus, folds, tmp_path)
     with pytest.raises(Stopped):
-        train(made, CPU, SignalAt(2, signal.SIGTERM))
+        train(*made, CPU, SignalAt(2, signal.SIGTERM))
     with made.run.metrics.open("a") as file:
         file.write('{"step": 3, "loss": 1.0}\n{"step": 4, "lo')
-    start(made, CPU)
+    start(*made[:3], CPU)
     assert [line["step"] for line in log(made.run)] == [2]
 
 
@@ -343,9 +345,9 @@ def test_two_processes_do_not_train_one_run(corpus: Corpus, folds: Folds, tmp_pa
     class Second(Silent):
         def begin(self, name: str, done: int, total: int) -> None:
             with pytest.raises(UsageError, match="being trained by another process"):
-                train(made, CPU, Silent())
+                train(*made, CPU, Silent())
             self.tried = True
 
     second = Second()
-    train(made, CPU, second)
+    train(*made, CPU, second)
     assert second.tried

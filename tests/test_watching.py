@@ -33,7 +33,7 @@ def test_the_table_shows_the_best_the_counts_and_the_running_ones(
     study = optuna.create_study(direction="maximize")
     study.tell(study.ask(), 0.75)
     study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
-    running = Running(study.ask(), worker=None, curve={30: 0.2, 60: 0.4})  # type: ignore[arg-type]
+    running = Running(study.ask(), handle=None, folder=tmp_path, curve={30: 0.2, 60: 0.4})  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=120)
     console.print(Watching(lambda *_: None).picture(plan, study, [running]))
     text = console.file.getvalue()  # type: ignore[attr-defined]

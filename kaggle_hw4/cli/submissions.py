@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, points, say, show, table, waiting
+from kaggle_hw4.cli.output import percent, points, say, show, table
 from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import waiting
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,22 +1,27 @@
 """hw4 split, train, predict."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import bars, live, percent, show, table
+from kaggle_hw4.cli.output import percent, plain, show, table
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.stages.train import FinishedRun
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (split, train, predict):
-        app.command()(command)
+    app.command("split")(split_command)
+    app.command("train")(train_command)
+    app.command("predict")(predict_command)
 
 
-def split(
+def split_command(
     folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
     by: Annotated[str, typer.Option(help="session (unseen ones) or utterance.")] = "session",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
@@ -54,7 +59,7 @@ def split(
     )
 
 
-def train(
+def train_command(
     variant: Annotated[str, typer.Option(help="A name in pipelines/variants, or a .toml file.")],
     fold: Annotated[
         list[int] | None, typer.Option(min=0, help="One fold; may be repeated.")
@@ -75,13 +80,15 @@ def train(
 
     Example: hw4 train --variant boss --fold 0 --seed 0 -s networks.d_model=128
     """
-    from kaggle_hw4.stages import train as stage
+    from kaggle_hw4.execution.local import InProcess
+    from kaggle_hw4.execution.spec import RunSpec
+    from kaggle_hw4.stages.train import train
 
-    chosen = _folds(fold or [], folds)
-    what = stage.Training(variant, settings or [], split, chosen, seed or [0])
+    root = str(Workspace.at(workspace).root)
+    spec = RunSpec(root, variant, tuple(settings or ()), split, device=device)
     with live() as monitor:
-        reports = stage.train(Workspace.at(workspace), what, device, monitor)
-    _show_runs(reports, as_json)
+        runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
+    _show_runs(runs, as_json)
 
 
 def _folds(single: list[int], many: str | None) -> list[int] | None:
@@ -95,7 +102,7 @@ def _folds(single: list[int], many: str | None) -> list[int] | None:
     return sorted({*single, *listed}) or [0]
 
 
-def predict(
+def predict_command(
     runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
     settings: Annotated[
         list[str] | None,
@@ -111,25 +118,29 @@ def predict(
 
     Example: hw4 predict runs/* -s predict.segments=5 -s 'predict.frames=[200,300]'
     """
-    from kaggle_hw4.stages import predict as stage
+    from kaggle_hw4.stages.predict import predict
 
-    reports = stage.predict(Workspace.at(workspace), runs, settings or [], device)
-    _show_runs(reports, as_json)
+    _show_runs(predict(Workspace.at(workspace), runs, settings or [], device), as_json)
 
 
-def _show_runs(reports: list[dict[str, Any]], as_json: bool) -> None:
+def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
     rows = [
         (
-            report["run"],
-            report["folds"]["name"],
-            percent(report["validation"]["accuracy"]),
-            f"{report['validation']['n']:,}",
-            f"{report['validation']['loss']:.3f}",
-            percent(report["seen_session"]["accuracy"]) if report["seen_session"] else "",
-            f"{report['seconds']:.0f} s",
+            each.run.name,
+            each.manifest.folds.name,
+            percent(each.manifest.validation.accuracy),
+            f"{each.manifest.validation.n:,}",
+            f"{each.manifest.validation.loss:.3f}",
+            percent(each.manifest.seen_session.accuracy) if each.manifest.seen_session else "",
+            f"{each.manifest.seconds:.0f} s",
         )
-        for report in reports
+        for each in runs
     ]
-    # heard: utterances held out of the sessions trained on; accuracy: whole sessions, by session.
-    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "heard>", "trained>")
-    show(reports, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")
+    # By session, accuracy is that of whole held-out sessions; seen-session accuracy is that of
+    # utterances held out of the sessions trained on.
+    columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "seen-session>", "trained>")
+    value = [
+        {"run": each.run.name, "folder": str(each.run.folder), **plain(each.manifest)}
+        for each in runs
+    ]
+    show(value, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")

@@ -51,6 +51,12 @@ class Folds:
         columns = [c.tolist() for c in (self.fold, self.session, self.holdout, self.purged)]
         return sha256_json([self.by, self.corpus, *columns])[:16]
 
+    def check(self, fold: int) -> None:
+        """UsageError unless there is such a fold."""
+        if not 0 <= fold < self.count:
+            last = self.count - 1
+            raise UsageError(f"no fold {fold}: {self.name} has 0 to {last}", parameter="fold")
+
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
         """The rows that the fold is judged by: of unheard sessions where it is by session."""
         return np.flatnonzero(self.fold == fold)

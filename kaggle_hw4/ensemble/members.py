@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.runs import Run
+from kaggle_hw4.runs import Manifest, Run
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def find_members(runs: Iterable[Run]) -> list[Member]:
     check_one_corpus(manifests)
     groups: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
     for run, manifest in manifests.items():
-        groups[manifest["variant"], run.folder.parent.name, manifest["seed"]].append(run)
+        groups[manifest.variant, run.folder.parent.name, manifest.seed].append(run)
     ordered = sorted(groups.items(), key=lambda item: (_rung(item[0][0]), item[0]))
     return [_load(f"{key[1]}-seed{key[2]}", group, manifests) for key, group in ordered]
 
@@ -103,14 +103,14 @@ def _rung(variant: str) -> int:
     return LADDER.index(variant) if variant in LADDER else len(LADDER)
 
 
-def _table(manifest: dict[str, Any]) -> str:
-    return f"{manifest['folds']['name']} ({manifest['folds']['hash']})"
+def _table(manifest: Manifest) -> str:
+    return f"{manifest.folds.name} ({manifest.folds.hash})"
 
 
-def check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
+def check_one_corpus(manifests: Mapping[Run, Manifest]) -> None:
     """DataError unless all runs come from one corpus and one fold table."""
     for what, key, remedy in (
-        ("corpora", lambda m: m["corpus"], "name those of one"),
+        ("corpora", lambda m: m.corpus, "name those of one"),
         ("fold tables", _table, "choose one with --split"),
     ):
         found = defaultdict(set)
@@ -124,35 +124,34 @@ def check_one_corpus(manifests: Mapping[Run, dict[str, Any]]) -> None:
             )
 
 
-def _load(name: str, runs: list[Run], manifests: Mapping[Run, dict[str, Any]]) -> Member:
-    runs = sorted(runs, key=lambda run: int(manifests[run]["fold"]))
-    oof_ids = [run.read_logits("oof").ids for run in runs]
-    test_ids = [run.read_logits("test").ids for run in runs]
+def _load(name: str, runs: list[Run], manifests: Mapping[Run, Manifest]) -> Member:
+    runs = sorted(runs, key=lambda run: manifests[run].fold)
+    oof_ids = [run.read_ids("oof") for run in runs]
+    test_ids = [run.read_ids("test") for run in runs]
     for run, ids in zip(runs, test_ids, strict=True):
         if ids != test_ids[0]:
             raise DataError(f"{run.name}: its test utterances are not those of {runs[0].name}")
     seen_session_ids = [
-        run.read_logits("seen_session").ids if manifests[run]["seen_session"] else ()
-        for run in runs
+        run.read_ids("seen_session") if manifests[run].seen_session else () for run in runs
     ]
     first = manifests[runs[0]]
-    folds = [int(manifests[run]["fold"]) for run in runs]
+    folds = [manifests[run].fold for run in runs]
     twice = [fold for fold, times in Counter(folds).items() if times > 1]
     if twice:
         raise DataError(f"{name}: fold {twice[0]} stands there twice", "leave the copies out")
     return Member(
         name=name,
-        variant=first["variant"],
-        recipe=first["recipe"],
-        seed=first["seed"],
+        variant=first.variant,
+        recipe=first.recipe,
+        seed=first.seed,
         folds=tuple(folds),
-        by=first["folds"]["by"],
+        by=first.folds.by,
         ids=tuple(name for ids in oof_ids for name in ids),
         fold=np.repeat(folds, [len(ids) for ids in oof_ids]),
         seen_session_ids=tuple(seen_session_ids),
         test_ids=test_ids[0],
         inputs={
-            f"{run.name}/{file}": manifests[run]["sha256"][file]
+            f"{run.name}/{file}": manifests[run].sha256[file]
             for run in runs
             for file in ("oof.safetensors", "test.safetensors")
         },

@@ -1,83 +1,77 @@
 """The logits that a run leaves behind: of its validation fold (OOF) and of the test set."""
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import safetensors
-import safetensors.torch
 import torch
 
-from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.artifact import verify
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.device import describe_device
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.predict import predict_logits
-from kaggle_hw4.metrics import evaluate
+from kaggle_hw4.inference.weights import read_weights
+from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.recipe import PredictionConfig
-from kaggle_hw4.runs import Logits, Run
+from kaggle_hw4.runs import Device, Logits, Manifest, Prediction, Run
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a manifest says of the logits beside it."""
+
+    prediction: Prediction
+    validation: Evaluation
+    seen_session: Evaluation | None
+    sha256: dict[str, str]
 
 
 def write_predictions(
-    run: Run,
-    model: SpeakerClassifier,
-    store: FrameStore,
-    folds: Folds,
-    fold: int,
-    plan: PredictionConfig,
-) -> dict[str, Any]:
-    """Write the OOF, the heard and the test logits of `run`; return what its manifest says."""
+    run: Run, model: SpeakerClassifier, store: FrameStore, folds: Folds, config: PredictionConfig
+) -> Written:
+    """Write the OOF, the seen-session and the test logits of `run`."""
     corpus = store.corpus
     sets = {
-        "oof": folds.validation(fold),
-        "seen_session": folds.seen_session(fold),
+        "oof": folds.validation(run.fold),
+        "seen_session": folds.seen_session(run.fold),
         "test": corpus.test,
     }
-    sha256, evaluated = {}, {}
+    sha256, evaluations = {}, {}
     for name, rows in sets.items():
         if not len(rows):
             continue
-        values = predict_logits(model, store, rows, plan)
+        values = predict_logits(model, store, rows, config)
         logits = Logits(tuple(corpus.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
-        evaluated[name] = evaluate(values, corpus.labels[rows])
-    return {
-        "predict": plan.model_dump() | describe_device(store.device),
-        "validation": evaluated["oof"],
-        "seen_session": evaluated.get("seen_session"),
-        "sha256": sha256,
-    }
-
-
-def load_weights(model: SpeakerClassifier, path: Path) -> None:
-    try:
-        model.load_state_dict(safetensors.torch.load_file(path))
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        raise DataError(f"{path}: not the weights of this recipe ({error})") from None
+        evaluations[name] = evaluate(values, corpus.labels[rows])
+    prediction = Prediction(
+        config=config, device=Device.model_validate(describe_device(store.device))
+    )
+    return Written(prediction, evaluations["oof"], evaluations.get("seen_session"), sha256)
 
 
 def predict_run(
-    run: Run, corpus: Corpus, folds: Folds, plan: PredictionConfig, device: torch.device
-) -> dict[str, Any]:
-    """Predict a finished run anew under `plan`; its logits are replaced, its manifest says so."""
-    manifest = run.manifest()
-    for key, found, here in (
-        ("recipe", manifest["recipe"], run.recipe().hash),
-        ("corpus", manifest["corpus"], corpus.hash),
-        ("fold table", manifest["folds"]["hash"], folds.hash),
+    run: Run, corpus: Corpus, folds: Folds, config: PredictionConfig, device: torch.device
+) -> Manifest:
+    """Predict a finished run anew; its logits are replaced, its manifest says so."""
+    manifest, recipe = run.manifest(), run.recipe()
+    for what, then, now in (
+        ("recipe", manifest.recipe, recipe.hash),
+        ("corpus", manifest.corpus, corpus.hash),
+        ("fold table", manifest.folds.hash, folds.hash),
     ):
-        if found != here:
-            raise DataError(f"{run.name} was trained on {key} {found}, here is {here}")
-    weights = run.folder / f"{plan.weights}.safetensors"
-    if not weights.is_file() or sha256_file(weights) != manifest["sha256"][weights.name]:
-        raise DataError(f"{weights} is missing or has changed", run.remedy)
-    model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
-    load_weights(model, weights)
-    store, fold = FrameStore(corpus, device), int(manifest["fold"])
-    said = write_predictions(run, model.to(device), store, folds, fold, plan)
-    manifest["sha256"] |= said.pop("sha256")
-    run.write_manifest(manifest | said)
-    return run.manifest()
+        if then != now:
+            raise DataError(f"{run.name} was trained on {what} {then}, not on {now}")
+    weights = run.folder / f"{config.weights}.safetensors"
+    verify(weights, manifest.sha256[weights.name], run.remedy)
+    model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
+    read_weights(weights, model)
+    store = FrameStore(corpus, device)
+    written = write_predictions(run, model.to(device), store, folds, config)
+    update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
+    manifest = manifest.model_copy(update=update)
+    run.write_manifest(manifest)
+    return manifest

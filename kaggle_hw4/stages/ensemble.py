@@ -80,7 +80,7 @@ def _ensemble(
 
 
 def _table(run: "Run") -> str:
-    return str(run.manifest()["folds"]["name"])
+    return run.manifest().folds.name
 
 
 def _made_already(ledger: "Ledger", what: dict[str, Any]) -> "Created | None":
@@ -167,7 +167,7 @@ def read_counts(path: Path, corpus: "Corpus") -> list[int]:
 
 def check_corpus(corpus: "Corpus", runs: Iterable["Run"]) -> None:
     for run in runs:
-        if run.manifest()["corpus"] != corpus.hash:
+        if run.manifest().corpus != corpus.hash:
             raise DataError(
                 f"{run.name} was trained on another corpus than {corpus.folder} holds",
                 "use the workspace that it was trained in",

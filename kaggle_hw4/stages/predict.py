@@ -1,19 +1,21 @@
-"""From finished runs to their logits, under another plan of averaging."""
+"""From finished runs to their logits, averaged in another way."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.stages.split import corpus_of
-from kaggle_hw4.stages.train import report_of
+from kaggle_hw4.stages.train import FinishedRun
 from kaggle_hw4.workspace import Workspace
 
 
 def predict(
-    workspace: Workspace, paths: Iterable[Path], settings: Sequence[str], device: str
-) -> list[dict[str, Any]]:
-    """Predict finished runs anew, each by its own recipe's plan with `settings` laid over it."""
+    workspace: Workspace,
+    paths: Iterable[Path],
+    settings: Sequence[str] = (),
+    device: str = "auto",
+) -> list[FinishedRun]:
+    """Predict finished runs anew, each as its own recipe says with `settings` laid over it."""
     from kaggle_hw4.data.folds import find_folds
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.inference.logits import predict_run
@@ -22,12 +24,12 @@ def predict(
 
     for setting in settings:
         if not setting.startswith("predict."):
-            raise UsageError(f"-s {setting}: only predict.* can change after the training")
+            raise UsageError(f"{setting}: after the training only predict.* can change")
     corpus = corpus_of(workspace)
-    reports = []
+    predicted = []
     for run in finished(find_runs(paths)):
-        plan = read_recipe(run.folder / "recipe.toml", settings).predict
-        folds = find_folds(workspace.folds, corpus, run.manifest()["folds"]["name"])
-        manifest = predict_run(run, corpus, folds, plan, choose_device(device))
-        reports.append(report_of(run, manifest))
-    return reports
+        config = read_recipe(run.folder / "recipe.toml", settings).predict
+        folds = find_folds(workspace.folds, corpus, run.manifest().folds.name)
+        manifest = predict_run(run, corpus, folds, config, choose_device(device))
+        predicted.append(FinishedRun(run, manifest))
+    return predicted

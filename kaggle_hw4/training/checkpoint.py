@@ -1,4 +1,4 @@
-"""All that a training needs to go on as if it had never stopped. Reader and writer."""
+"""All that a training needs to resume as if it had never stopped. Reader and writer."""
 
 import io
 import zipfile
@@ -35,12 +35,14 @@ class State:
         return cls(model, ema, optimizer, torch.zeros(2, device=device))
 
 
+FORMAT = 2
 MODULES = ("model", "ema", "optimizer")
 PLAIN = ("step", "best", "best_sha256", "seconds", "steps_since_report")
 
 
 def save_checkpoint(path: Path, state: State) -> None:
-    values = {name: getattr(state, name).state_dict() for name in MODULES}
+    values = {"format": FORMAT}
+    values |= {name: getattr(state, name).state_dict() for name in MODULES}
     values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
     buffer = io.BytesIO()
     torch.save(values, buffer)
@@ -57,6 +59,8 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
         # To the CPU: load_state_dict moves what belongs on the device, and AdamW's counts of
         # steps do not.
         values = torch.load(path, map_location="cpu", weights_only=True)
+        if values.get("format") != FORMAT:
+            raise ValueError(f"another version of hw4 wrote it, format {values.get('format')}")
         for name in MODULES:
             getattr(state, name).load_state_dict(values[name])
         for name in PLAIN:
@@ -65,4 +69,4 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
     except Exception as error:  # spoiled bytes make the unpickler raise nearly anything
         raise DataError(
             f"{path}: not a checkpoint of this run ({error})", "delete it to train from the start"
-        ) from None
+        ) from error

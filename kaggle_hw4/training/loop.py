@@ -1,30 +1,28 @@
 """The training of one variant on one fold from one seed, top to bottom."""
 
-import json
 import math
 import time
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import filelock
 import numpy as np
-import safetensors.torch
 import torch
 
-from kaggle_hw4.artifact import provenance, verify, write_bytes, write_text
-from kaggle_hw4.data.batches import Batches
+from kaggle_hw4.artifact import provenance, verify
+from kaggle_hw4.data.batches import Batch, Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
 from kaggle_hw4.device import autocast, describe_device, enough_memory
 from kaggle_hw4.errors import RecipeError, UsageError
-from kaggle_hw4.inference.logits import load_weights, write_predictions
+from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.weights import read_weights, write_weights
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.runs import Run
-from kaggle_hw4.signals import listen
+from kaggle_hw4.runs import Device, FoldTable, Manifest, Run
+from kaggle_hw4.signals import graceful_shutdown
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.loss import batch_loss
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
@@ -34,192 +32,171 @@ CHECKPOINT_EVERY = 60.0  # seconds
 
 
 class Monitor(Protocol):
-    """Who is told how a training goes."""
+    """Shows how a training progresses."""
 
     def begin(self, name: str, done: int, total: int) -> None: ...
     def report(self, step: int, figures: dict[str, float]) -> None: ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """What to train, on what; `run` is where it goes."""
-
-    variant: str
-    recipe: Recipe
-    corpus: Corpus
-    folds: Folds
-    fold: int
-    seed: int
-    run: Run
-
-
-def train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
-    """Train `job`, or what is left of it, and return the manifest of its run.
+def train(
+    run: Run, recipe: Recipe, corpus: Corpus, folds: Folds, device: torch.device, monitor: Monitor
+) -> Manifest:
+    """Train `run`, or what is left of it, and return its manifest.
 
     Raises Stopped or Interrupted, with a checkpoint on the disk, when a signal asks for it.
     """
-    if job.run.done:
-        return job.run.manifest()
-    job.run.folder.mkdir(parents=True, exist_ok=True)
+    if run.done:
+        return run.manifest()
+    run.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(job.run.folder / ".lock", timeout=0):
-            return _train(job, device, monitor)
-    except filelock.Timeout:
-        raise UsageError(f"{job.run.name} is being trained by another process") from None
+        with filelock.FileLock(run.folder / ".lock", timeout=0):
+            return _train(run, recipe, corpus, folds, device, monitor)
+    except filelock.Timeout as error:
+        raise UsageError(f"{run.name} is being trained by another process") from error
 
 
-def _train(job: Job, device: torch.device, monitor: Monitor) -> dict[str, Any]:
-    recipe, run, schedule = job.recipe, job.run, job.recipe.schedule
-    store = FrameStore(job.corpus, device)
-    rows, validation = job.folds.training(job.fold), job.folds.validation(job.fold)
-    batches = Batches(store, rows, job.folds.session, recipe, job.seed)
-    state = start(job, device)
+def _train(
+    run: Run, recipe: Recipe, corpus: Corpus, folds: Folds, device: torch.device, monitor: Monitor
+) -> Manifest:
+    # The data, and a fresh state or the checkpoint's.
+    store = FrameStore(corpus, device)
+    batches = Batches(store, folds.training(run.fold), folds.session, recipe, run.seed)
+    state = start(run, recipe, corpus, device)
     run.write_recipe(recipe)
-    monitor.begin(run.name, state.step, schedule.steps)
+    steps, every = recipe.schedule.steps, recipe.schedule.validate_every
+    monitor.begin(run.name, state.step, steps)
     clock = saved = time.monotonic()
 
-    with listen() as stop:
-        while state.step < schedule.steps:
+    with graceful_shutdown() as request:
+        while state.step < steps:
+            # A step; all that is random in it is a function of (seed, step).
             with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
-                train_step(state, batches)
-            last = state.step == schedule.steps
-            validated = state.step % schedule.validate_every == 0 or last
+                seed_step(run.seed, state.step)
+                batch = batches.at(state.step)
+                train_step(state, batch, recipe)
+
+            # Validation, and a line of figures.
+            last = state.step == steps
+            validated = state.step % every == 0 or last
             if validated or state.step % REPORT_EVERY == 0:
-                figures = _figures(job, state)
+                figures = _figures(run, recipe, state)
                 if validated:
-                    figures |= validate(state, store, validation, run)
+                    figures |= validate(state, store, folds.validation(run.fold), run)
                 state.seconds, clock = _lap(state.seconds, clock)
-                _log(run, {"step": state.step, **figures, "seconds": round(state.seconds, 3)})
+                run.log({"step": state.step, **figures, "seconds": round(state.seconds, 3)})
                 monitor.report(state.step, figures)
-            if stop.signal or validated or time.monotonic() - saved > CHECKPOINT_EVERY:
+
+            # A checkpoint, and the end where a signal asked for it.
+            if request.signal or validated or time.monotonic() - saved > CHECKPOINT_EVERY:
                 state.seconds, clock = _lap(state.seconds, clock)
                 save_checkpoint(run.checkpoint, state)
                 saved = time.monotonic()
-            if stop.signal and not last:
-                raise stop.error(run.name, state.step)
+            if request.signal and not last:
+                where = f"stopped after step {state.step}, checkpoint written"
+                raise request.error(f"{run.name}: {where}")
 
-    return finish(job, state, store)
+    return finish(run, recipe, state, store, folds)
 
 
-def start(job: Job, device: torch.device) -> State:
+def start(run: Run, recipe: Recipe, corpus: Corpus, device: torch.device) -> State:
     """A fresh state, or the one that the run's checkpoint holds."""
-    torch.manual_seed(job.seed)
+    torch.manual_seed(run.seed)
     # Drawn on the CPU, so that a seed means the same weights on every device.
-    model = build_model(job.recipe, len(job.corpus.speakers), job.corpus.n_mels).to(device)
-    state = State.start(model, make_optimizer(model, job.recipe.optimizer), device)
-    if job.run.checkpoint.is_file():
-        load_checkpoint(job.run.checkpoint, state, device)
-    _cut_log(job.run, state.step)
+    model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(device)
+    state = State.start(model, make_optimizer(model, recipe.optimizer), device)
+    if run.checkpoint.is_file():
+        load_checkpoint(run.checkpoint, state, device)
+    run.cut_log(state.step)
     return state
 
 
-def train_step(state: State, batches: Batches) -> None:
-    """One step; all that is random in it is a function of (seed, step)."""
-    step, recipe = state.step, batches.recipe
-    seeds = np.random.SeedSequence([batches.seed, DROPOUT, step])
-    torch.manual_seed(int(seeds.generate_state(1)[0]))  # for dropout, and the grain of noise
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(step, recipe.optimizer, recipe.schedule)
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch's own generators, which draw the dropout and the fine structure of noise."""
+    seeds = np.random.SeedSequence([seed, DROPOUT, step])
+    torch.manual_seed(int(seeds.generate_state(1)[0]))
 
-    batch = batches.at(step)
+
+def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
+    """Forward, backward, AdamW and the EMA of the weights on one batch."""
+    # Forward: every network's own logits and loss.
     state.model.train()
-    with autocast(batches.store.device):
+    with autocast(batch.features.device):
         logits = state.model(batch.features, batch.mask)  # (networks, B, C)
-    losses = torch.stack([batch_loss(own, batch, recipe, step) for own in logits])
+    losses = torch.stack([batch_loss(own, batch, recipe, state.step) for own in logits])
+
+    # Backward; each network's gradient is clipped by itself.
     state.optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()  # type: ignore[no-untyped-call]
     if recipe.optimizer.clip_norm:
         for network in state.model.networks:
             torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
-    state.optimizer.step()
-    update_ema(state.ema, state.model, recipe.optimizer.ema_decay, step)
 
+    # The weights, and their moving average.
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(state.step, recipe.optimizer, recipe.schedule)
+    state.optimizer.step()
+    update_ema(state.ema, state.model, recipe.optimizer.ema_decay, state.step)
+
+    # Figures are summed on the device: nothing waits for it until a report is due.
     state.step += 1
-    # Summed on the device: nothing waits for it until a report is due.
     right = (logits.argmax(-1) == batch.labels).float().mean()
     state.since_report += torch.stack([losses.detach().mean(), right])
     state.steps_since_report += 1
 
 
 def validate(state: State, store: FrameStore, rows: IntArray, run: Run) -> dict[str, float]:
-    """Accuracy of the averaged weights on whole validation utterances; the best ones are kept."""
+    """Accuracy of the EMA weights on whole validation utterances; the best ones are kept."""
     logits = predict_logits(state.ema, store, rows, WHOLE)
-    found = evaluate(logits, store.corpus.labels[rows])
-    if found["accuracy"] > state.best:
-        state.best = found["accuracy"]
-        state.best_sha256 = _write_weights(run, "best", state)
-    return {"validation_accuracy": found["accuracy"], "validation_loss": found["loss"]}
+    validation = evaluate(logits, store.corpus.labels[rows])
+    if validation.accuracy > state.best:
+        state.best = validation.accuracy
+        state.best_sha256 = write_weights(run.folder / "best.safetensors", state.ema)
+    return {"validation_accuracy": validation.accuracy, "validation_loss": validation.loss}
 
 
-def finish(job: Job, state: State, store: FrameStore) -> dict[str, Any]:
-    """Write the averaged weights, the logits and, last of all, the manifest."""
-    run, plan = job.run, job.recipe.predict
+def finish(run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Folds) -> Manifest:
+    """Write the EMA weights, the logits and, last of all, the manifest."""
     verify(run.folder / "best.safetensors", state.best_sha256, run.remedy)
-    ema_sha256 = _write_weights(run, "ema", state)
-    load_weights(state.ema, run.folder / f"{plan.weights}.safetensors")
-    said = write_predictions(run, state.ema, store, job.folds, job.fold, plan)
-    weights = {
-        "best.safetensors": state.best_sha256,
-        "ema.safetensors": ema_sha256,
-    }
-    manifest = {
-        "variant": job.variant,
-        "fold": job.fold,
-        "seed": job.seed,
-        "recipe": job.recipe.hash,
-        "corpus": job.corpus.hash,
-        "folds": {k: getattr(job.folds, k) for k in ("name", "by", "count", "hash")},
-        "parameters": count_parameters(state.model),
-        "steps": state.step,
-        "seconds": round(state.seconds, 1),
-        "best_while_training": state.best,
-        **describe_device(store.device),
-        **said,
-        "sha256": said["sha256"] | weights,
-        "made_by": provenance(),
-    }
+    ema_sha256 = write_weights(run.folder / "ema.safetensors", state.ema)
+    read_weights(run.folder / f"{recipe.predict.weights}.safetensors", state.ema)
+    written = write_predictions(run, state.ema, store, folds, recipe.predict)
+    weights = {"best.safetensors": state.best_sha256, "ema.safetensors": ema_sha256}
+    manifest = Manifest(
+        variant=run.variant,
+        fold=run.fold,
+        seed=run.seed,
+        recipe=recipe.hash,
+        corpus=store.corpus.hash,
+        folds=FoldTable(name=folds.name, by=folds.by, count=folds.count, hash=folds.hash),
+        parameters=count_parameters(state.model),
+        steps=state.step,
+        seconds=round(state.seconds, 1),
+        best_while_training=state.best,
+        training=Device.model_validate(describe_device(store.device)),
+        prediction=written.prediction,
+        validation=written.validation,
+        seen_session=written.seen_session,
+        sha256=written.sha256 | weights,
+        made_by=provenance(),
+    )
     run.write_manifest(manifest)
     return manifest
 
 
-def _write_weights(run: Run, name: str, state: State) -> str:
-    tensors = {k: v.cpu().contiguous() for k, v in state.ema.state_dict().items()}
-    return write_bytes(run.folder / f"{name}.safetensors", safetensors.torch.save(tensors))
-
-
-def _figures(job: Job, state: State) -> dict[str, float]:
+def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
     """Means since the last report, which they begin anew."""
     loss, accuracy = (state.since_report / state.steps_since_report).tolist()
     if not math.isfinite(loss):
         raise RecipeError(
-            f"{job.run.name}: the loss is {loss} at step {state.step}: the training diverged",
+            f"{run.name}: the loss is {loss} at step {state.step}: the training diverged",
             "lower optimizer.learning_rate, or set optimizer.clip_norm = 1.0",
         )
     state.since_report = torch.zeros_like(state.since_report)
     state.steps_since_report = 0
-    rate = learning_rate(state.step, job.recipe.optimizer, job.recipe.schedule)
+    rate = learning_rate(state.step, recipe.optimizer, recipe.schedule)
     return {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
 
 
 def _lap(seconds: float, since: float) -> tuple[float, float]:
     now = time.monotonic()
     return seconds + now - since, now
-
-
-def _log(run: Run, line: dict[str, Any]) -> None:
-    with run.metrics.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _cut_log(run: Run, step: int) -> None:
-    """Drop the lines that a killed training wrote after its last checkpoint."""
-    if not run.metrics.is_file():
-        return
-    kept = []
-    for line in run.metrics.read_text(errors="replace").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, TypeError, KeyError):  # torn by the kill
-            break
-    write_text(run.metrics, "".join(kept))

@@ -1,10 +1,12 @@
 """The coordinator: owns the study, asks for trials, watches their workers, prunes, tells."""
 
+import shutil
 import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import optuna
@@ -15,19 +17,16 @@ from kaggle_hw4.artifact import write_text
 from kaggle_hw4.errors import (
     DataError,
     Hw4Error,
-    Interrupted,
     RecipeError,
-    Stopped,
     StorageError,
     UsageError,
 )
-from kaggle_hw4.signals import listen
+from kaggle_hw4.execution.executor import POLL, Handle, stop_all
+from kaggle_hw4.signals import graceful_shutdown
 from kaggle_hw4.tuning import study as bookkeeping
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.storage import AWAY, Storage, reason
-from kaggle_hw4.tuning.worker import Worker, end_workers
 
-POLL = 0.3  # seconds between two looks at the workers
 PATIENCE = 600.0  # seconds to wait for a server that went away
 
 
@@ -36,7 +35,8 @@ class Running:
     """A trial under way. `verdict` is what is to be told, once there is something to tell."""
 
     trial: optuna.Trial
-    worker: Worker
+    handle: Handle
+    folder: Path  # of its recipe and its run
     curve: dict[int, float] = field(default_factory=dict)
     verdict: tuple[TrialState, float | None] | None = None
 
@@ -55,6 +55,7 @@ class Coordinator:
     def __init__(self, plan: Plan, storage: Storage, study: optuna.Study, watcher: Watcher) -> None:
         self.plan, self.storage, self.study, self.watcher = plan, storage, study, watcher
         self.pruner = bookkeeping.make_pruner(plan.base.schedule)
+        self.executor = plan.executor
         self.running: list[Running] = []
         self.away_since: float | None = None
         self.broken = False  # the storage: nothing more is written to it
@@ -64,17 +65,17 @@ class Coordinator:
         stays away, DataError when the disk is full or the variant itself does not train. What was
         running then goes on with the same command.
         """
-        with listen() as stop:
+        with graceful_shutdown() as request:
             try:
                 while not self.attempt():
-                    if stop.signal:
-                        raise stopped(stop.signal, f"study {self.plan.name}")
+                    if request.signal:
+                        raise request.error(f"study {self.plan.name} stopped")
                     time.sleep(POLL)
             except Hw4Error:
                 self.put_back()
                 raise
             finally:
-                end_workers(one.worker for one in self.running)
+                stop_all(one.handle for one in self.running)
 
     def attempt(self) -> bool:
         """One tick; a server that is away is waited for, and said to be, once."""
@@ -141,15 +142,16 @@ class Coordinator:
         first = [*bookkeeping.history(frozen), trial.number][0]
         folder = plan.folder / "trials" / str(first)
         write_text(folder / f"{plan.variant}.toml", recipe.to_toml())
-        job = plan.job(folder / f"{plan.variant}.toml", plan.fold, plan.seeds[0], folder / "runs")
-        worker = Worker(job, folder, plan.threads)
-        self.running.append(Running(trial, worker, dict(frozen.intermediate_values)))
+        path = folder / f"{plan.variant}.toml"
+        handle = self.executor.submit(plan.spec(path, plan.fold, plan.seeds[0], folder / "runs"))
+        curve = dict(frozen.intermediate_values)
+        self.running.append(Running(trial, handle, folder, curve))
         return True
 
     def harvest(self, one: Running) -> None:
         """Pass on what a worker has reported; tell its trial when it has ended or should."""
         try:
-            ended = one.worker.process.poll() is not None  # looked at before its last reports
+            ended = one.handle.poll()  # looked at before its last reports
             if one.verdict is None:
                 self.listen_to(one)
             if one.verdict is None and ended:
@@ -160,14 +162,14 @@ class Coordinator:
             self.study.tell(one.trial, value, state, skip_if_finished=True)
         except UpdateFinishedTrialError:
             # Told already, before the server went away, or failed by another coordinator.
-            one.worker.stop(signal.SIGKILL)
-        one.worker.close()
+            one.handle.stop(signal.SIGKILL)
+        one.handle.collect()
         self.running.remove(one)
         if one.verdict and one.verdict[0] != TrialState.FAIL:  # others may go on, or be looked into
-            one.worker.remove()
+            shutil.rmtree(one.folder, ignore_errors=True)
 
     def listen_to(self, one: Running) -> None:
-        for line in one.worker.reports():
+        for line in one.handle.run.logged():
             value, step = self.plan.objective.of_report(line), int(line["step"])
             if value is None or step in one.curve:
                 continue
@@ -175,16 +177,16 @@ class Coordinator:
             one.curve[step] = value
             more = step < self.plan.base.schedule.steps
             if more and bookkeeping.prune(self.study, self.pruner, one.trial.number):
-                one.worker.stop(signal.SIGKILL)
+                one.handle.stop(signal.SIGKILL)
                 one.verdict = TrialState.PRUNED, None
                 return
 
     def judge(self, one: Running) -> tuple[TrialState, float | None]:
         """What a worker that has ended has to say: a value, or a failure of its trial's own."""
-        code = one.worker.process.returncode
-        if code == 0:
-            return TrialState.COMPLETE, self.plan.objective.of_run(one.worker.manifest())
-        why = one.worker.complaint()
+        outcome = one.handle.collect()
+        if outcome.manifest:
+            return TrialState.COMPLETE, self.plan.objective.of_run(outcome.manifest)
+        code, why = outcome.code, outcome.reason
         if code in (UsageError.exit_code, DataError.exit_code):  # others would fail as well
             raise DataError(f"trial {one.trial.number}: {why}", "the same command then goes on")
         self.note_failure(one.trial, why, final=code == RecipeError.exit_code)
@@ -196,14 +198,9 @@ class Coordinator:
 
     def put_back(self) -> None:
         """Let the trials wait again, to go on from their checkpoints: to stop is no failure."""
-        end_workers(one.worker for one in self.running)
+        stop_all(one.handle for one in self.running)
         if self.broken:
             return
         with suppress(*AWAY, UpdateFinishedTrialError), self.storage.turn():
             for one in self.running:
                 self.storage.backend.set_trial_state_values(one.trial._trial_id, TrialState.WAITING)
-
-
-def stopped(number: int, what: str) -> Hw4Error:
-    kind = Interrupted if number == signal.SIGINT else Stopped
-    return kind(f"{what} stopped", "the same command goes on")

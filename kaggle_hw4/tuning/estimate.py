@@ -33,7 +33,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
     The variant's own values and some draws of the space are measured one at a time: what several
     workers take from each other comes on top.
     """
-    torch.set_num_threads(plan.threads)
+    torch.set_num_threads(plan.executor.threads)
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
         draws = [plan.space.suggest(study.ask(), plan.base) for _ in range(DRAWS)]
@@ -68,18 +68,18 @@ def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
     rows, validated = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
     batches = Batches(store, rows, plan.folds.session, recipe, seed=0)
-    train_step(state, batches)
+    train_step(state, batches.at(0), recipe)
     begin = time.perf_counter()
-    for _ in range(STEPS):
-        train_step(state, batches)
+    for step in range(1, STEPS + 1):
+        train_step(state, batches.at(step), recipe)
     float(state.since_report.sum())  # waits for the device
-    step = (time.perf_counter() - begin) / STEPS
+    seconds_of_step = (time.perf_counter() - begin) / STEPS
     seen_session = validated[:TIMED]
     begin = time.perf_counter()
     predict_logits(state.ema, store, seen_session, WHOLE)
     seconds = time.perf_counter() - begin
     lengths = plan.corpus.lengths
-    return step, seconds * float(lengths[validated].sum() / lengths[seen_session].sum())
+    return seconds_of_step, seconds * float(lengths[validated].sum() / lengths[seen_session].sum())
 
 
 def start_seconds() -> float:

@@ -6,23 +6,20 @@ by how much.
 """
 
 import statistics
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 
 from kaggle_hw4.artifact import commit, write_text
-from kaggle_hw4.errors import DataError, RecipeError
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.execution.executor import Outcome, run_all
+from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.signals import listen
-from kaggle_hw4.tuning.coordinator import POLL, Watcher, stopped
+from kaggle_hw4.tuning.coordinator import Watcher
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.storage import RETRIES
 from kaggle_hw4.tuning.study import DEFAULT, ROLE, best_trials
-from kaggle_hw4.tuning.worker import Worker, end_workers
 
 Scores = dict[tuple[int, int], float]  # by fold and seed
 
@@ -67,73 +64,33 @@ def retrain(plan: Plan, candidates: Iterable[Candidate], watcher: Watcher) -> di
     The runs are the workspace's own: what is done already is left alone, and an ensemble finds
     them. A candidate that diverges on some fold is left out. Raises Stopped or Interrupted.
     """
-    finals = Finals(plan, candidates, watcher)
-    with listen() as stop:
-        try:
-            while not finals.step():
-                if stop.signal:
-                    raise stopped(stop.signal, "the finals")
-                time.sleep(POLL)
-        finally:
-            end_workers(finals.running)
-    return finals.whole()
+    candidate_of = {spec: each for each in candidates for spec in specs_of(plan, each)}
+    scores: dict[int, Scores] = {each.trial: {} for each in candidate_of.values()}
+    done = 0
 
-
-@dataclass(frozen=True)
-class Task:
-    """One run of the finals; `deaths` are the workers that it has cost."""
-
-    candidate: Candidate
-    fold: int
-    seed: int
-    deaths: int = 0
-
-
-class Finals:
-    def __init__(self, plan: Plan, candidates: Iterable[Candidate], watcher: Watcher) -> None:
-        self.plan, self.watcher = plan, watcher
-        folds = range(plan.folds.count)
-        self.waiting = [Task(*task) for task in product(candidates, folds, plan.seeds)]
-        self.total = len(self.waiting)
-        self.scores: dict[int, Scores] = {task.candidate.trial: {} for task in self.waiting}
-        self.running: dict[Worker, Task] = {}
-
-    def step(self) -> bool:
-        """Start and collect what there is; True when all is done."""
-        while self.waiting and len(self.running) < self.plan.jobs:
-            task = self.waiting.pop(0)
-            self.running[self.start(task)] = task
-        for worker in [w for w in self.running if w.process.poll() is not None]:
-            self.collect(worker, self.running.pop(worker))
-        left = len(self.waiting) + len(self.running)
-        self.watcher.finals(self.total - left, self.total)
-        return not left
-
-    def start(self, task: Task) -> Worker:
-        one = task.candidate
-        folder = self.plan.folder / "finals" / str(one.trial)
-        recipe = folder / f"{one.variant}.toml"
-        write_text(recipe, one.recipe.to_toml())
-        job = self.plan.job(recipe, task.fold, task.seed, self.plan.workspace.runs)
-        return Worker(job, folder / f"fold{task.fold}-seed{task.seed}", self.plan.threads)
-
-    def collect(self, worker: Worker, task: Task) -> None:
-        worker.close()
-        code, name = worker.process.returncode, f"trial {task.candidate.trial}, fold {task.fold}"
-        if code == 0:
-            value = self.plan.objective.of_run(worker.manifest())
-            self.scores[task.candidate.trial][task.fold, task.seed] = value
-        elif code == RecipeError.exit_code:
-            self.watcher.say(f"{name}: {worker.complaint()}")
-        elif code < 0 and task.deaths < RETRIES:
-            self.waiting.append(replace(task, deaths=task.deaths + 1))
+    def report(spec: RunSpec, outcome: Outcome) -> None:
+        nonlocal done
+        done += 1
+        watcher.finals(done, len(candidate_of))
+        trial = candidate_of[spec].trial
+        if outcome.manifest:
+            value = plan.objective.of_run(outcome.manifest)
+            scores[trial][spec.fold, spec.seed] = value
         else:
-            raise DataError(f"{name}: {worker.complaint()}", "the same command then goes on")
+            watcher.say(f"trial {trial}, fold {spec.fold}: {outcome.reason}")
 
-    def whole(self) -> dict[int, Scores]:
-        """The scores of the candidates that have all of them."""
-        runs = self.plan.folds.count * len(self.plan.seeds)
-        return {trial: found for trial, found in self.scores.items() if len(found) == runs}
+    watcher.finals(done, len(candidate_of))
+    run_all(plan.executor, candidate_of, report)
+    runs = plan.folds.count * len(plan.seeds)
+    return {trial: values for trial, values in scores.items() if len(values) == runs}
+
+
+def specs_of(plan: Plan, candidate: Candidate) -> list[RunSpec]:
+    """The runs of a candidate, whose recipe is written to a file of its own."""
+    recipe = plan.folder / "finals" / str(candidate.trial) / f"{candidate.variant}.toml"
+    write_text(recipe, candidate.recipe.to_toml())
+    spec = plan.spec(recipe, 0, 0, plan.workspace.runs)
+    return spec.over(range(plan.folds.count), plan.seeds)
 
 
 def name_winner(

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, find_folds
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.runs import Manifest
 
 
 @dataclass(frozen=True)
@@ -16,15 +17,15 @@ class Objective:
 
     name: str
     by: str
-    figure: str
+    figure: Literal["accuracy", "loss"]
     direction: Literal["maximize", "minimize"]
 
-    def of_report(self, line: Mapping[str, Any]) -> float | None:
+    def of_report(self, line: Mapping[str, float]) -> float | None:
         """The figure in a line of metrics.jsonl, where it validated."""
         return line.get(f"validation_{self.figure}")
 
-    def of_run(self, manifest: Mapping[str, Any]) -> float:
-        return float(manifest["validation"][self.figure])
+    def of_run(self, manifest: Manifest) -> float:
+        return float(getattr(manifest.validation, self.figure))
 
     @property
     def sign(self) -> int:

@@ -1,6 +1,5 @@
 """What to tune, on what, and how much of it."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import Any
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.execution.local import Subprocesses
+from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.tuning.objective import Objective, find_objective, find_table
 from kaggle_hw4.tuning.space import Space, read_space
-from kaggle_hw4.tuning.worker import Job
 from kaggle_hw4.workspace import Workspace
 
 
@@ -44,11 +43,9 @@ class Plan:
         return self.workspace.root / "pipelines" / "variants" / f"{self.variant}_tuned.toml"
 
     @property
-    def threads(self) -> int:
-        """Of each worker: what there is, shared out."""
-        mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
-        there = int(os.environ.get("OMP_NUM_THREADS") or len(mine) or os.cpu_count() or 1)
-        return max(1, there // self.jobs)
+    def executor(self) -> Subprocesses:
+        """What trains the trials and the finals."""
+        return Subprocesses(self.jobs)
 
     def made_of(self) -> dict[str, Any]:
         return {
@@ -62,9 +59,17 @@ class Plan:
             "seed": self.seeds[0],
         }
 
-    def job(self, recipe: Path, fold: int, seed: int, runs: Path) -> Job:
-        split, root = self.folds.name, str(self.workspace.root)
-        return Job(root, str(recipe), split, fold, seed, str(runs), self.device)
+    def spec(self, recipe: Path, fold: int, seed: int, runs: Path) -> RunSpec:
+        """The run of a recipe file; it goes below `runs`."""
+        return RunSpec(
+            workspace=str(self.workspace.root),
+            variant=str(recipe),
+            split=self.folds.name,
+            fold=fold,
+            seed=seed,
+            device=self.device,
+            runs=str(runs),
+        )
 
 
 def make_plan(
@@ -88,6 +93,5 @@ def make_plan(
     plan = Plan(
         workspace, path.stem, base, searched, goal, corpus, folds, name or path.stem, **rest
     )
-    if not 0 <= plan.fold < folds.count:
-        raise UsageError(f"--fold {plan.fold}: {folds.name} has folds 0 to {folds.count - 1}")
+    folds.check(plan.fold)
     return plan

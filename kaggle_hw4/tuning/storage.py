@@ -31,8 +31,8 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from kaggle_hw4.errors import DataError, StorageError, UsageError
+from kaggle_hw4.execution.executor import RETRIES
 
-RETRIES = 2
 MISSED = 3  # signs of life, after which a trial counts as dead
 JOURNAL = "journal.log"
 AWAY = (SQLAlchemyError, optuna.exceptions.StorageInternalError)

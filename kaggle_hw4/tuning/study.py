@@ -10,9 +10,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.recipe import ScheduleConfig
 from kaggle_hw4.tuning.objective import Objective
-from kaggle_hw4.tuning.storage import RETRIES, Storage, retry
+from kaggle_hw4.tuning.storage import Storage, retry
 
 IDENTITY = "made_of"
 FINALS = "finals"

@@ -1,0 +1,1 @@
+"""One description of a run (`spec`), one way to train it (`worker`), and executors."""

@@ -1,0 +1,114 @@
+"""Executors of this machine: in this process, or each run in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kaggle_hw4.execution.executor import Outcome
+from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.execution.worker import execute, prepare
+from kaggle_hw4.runs import Manifest, Run
+
+if TYPE_CHECKING:
+    from kaggle_hw4.training.loop import Monitor
+
+PATIENCE = 60.0  # seconds for a process to finish its step after it was asked to stop
+LOG = "worker.log"  # what a process prints, in its run's folder
+
+
+class InProcess:
+    """One run after the other in this process, shown by a monitor; its errors are raised."""
+
+    jobs = 1
+
+    def __init__(self, monitor: "Monitor") -> None:
+        self.monitor = monitor
+
+    def submit(self, spec: RunSpec) -> "Finished":
+        return Finished(spec, prepare(spec).run, execute(spec, self.monitor))
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A run that has ended already."""
+
+    spec: RunSpec
+    run: Run
+    manifest: Manifest
+
+    def poll(self) -> bool:
+        return True
+
+    def stop(self, number: int = signal.SIGTERM) -> None: ...
+
+    def collect(self) -> Outcome:
+        return Outcome(self.manifest)
+
+
+class Subprocesses:
+    """Each run in a process of its own, of so many threads: a crash, or a kill for memory, ends
+    that one and nothing else.
+    """
+
+    def __init__(self, jobs: int = 1, threads: int | None = None) -> None:
+        self.jobs = jobs
+        self.threads = threads or share_of_threads(jobs)
+
+    def submit(self, spec: RunSpec) -> "Process":
+        return Process(spec, prepare(spec).run, self.threads)
+
+
+class Process:
+    """The process of a run, as its executor sees it."""
+
+    def __init__(self, spec: RunSpec, run: Run, threads: int) -> None:
+        self.spec, self.run = spec, run
+        run.folder.mkdir(parents=True, exist_ok=True)
+        count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        with (run.folder / LOG).open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kaggle_hw4.execution.worker", spec.to_json()],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | count,
+                start_new_session=True,  # Ctrl-C in the terminal is for whoever started it
+            )
+
+    def poll(self) -> bool:
+        return self.process.poll() is not None
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def collect(self) -> Outcome:
+        """Wait for the end, and kill it if that takes longer than a step may."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
+        code = self.process.returncode
+        return Outcome(self.run.manifest()) if code == 0 else Outcome(None, code, self._reason())
+
+    def _reason(self) -> str:
+        """Why the process ended as it did, in one line."""
+        code = self.process.returncode
+        if code < 0:
+            memory = " (out of memory?)" if -code == signal.SIGKILL else ""
+            return f"killed by {signal.Signals(-code).name}{memory}"
+        lines = (self.run.folder / LOG).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"ended with exit code {code}"
+
+
+def share_of_threads(jobs: int) -> int:
+    """Threads of each of `jobs` processes: what the machine has, shared out."""
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    total = int(os.environ.get("OMP_NUM_THREADS") or len(mine) or os.cpu_count() or 1)
+    return max(1, total // jobs)

@@ -1,0 +1,112 @@
+"""How a RunSpec becomes a finished run; also as a process of its own.
+
+`python -m kaggle_hw4.execution.worker SPEC` trains the run that the JSON describes. Its result is
+the run's folder; its last line on stderr says why it failed, its exit code how. Its stdin is its
+lifeline: when that closes, whoever started it is gone, and it stops with a checkpoint.
+"""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from kaggle_hw4.errors import DataError, Hw4Error
+from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.data.corpus import Corpus
+    from kaggle_hw4.data.folds import Folds
+    from kaggle_hw4.recipe import Recipe
+    from kaggle_hw4.runs import Manifest, Run
+    from kaggle_hw4.training.loop import Monitor
+
+PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a spec names, found and checked."""
+
+    run: "Run"
+    recipe: "Recipe"
+    corpus: "Corpus"
+    folds: "Folds"
+
+
+def prepare(spec: RunSpec) -> Prepared:
+    """Find what `spec` names; RecipeError, DataError or UsageError where it is not there."""
+    from kaggle_hw4.data.corpus import open_corpus
+    from kaggle_hw4.data.folds import find_folds
+    from kaggle_hw4.recipe import read_recipe
+    from kaggle_hw4.runs import Run
+
+    workspace = Workspace(Path(spec.workspace))
+    path = workspace.variant(spec.variant)
+    recipe = read_recipe(path, spec.settings)
+    corpus = open_corpus(workspace.corpus)
+    folds = find_folds(workspace.folds, corpus, spec.split)
+    folds.check(spec.fold)
+    runs = Path(spec.runs) if spec.runs else workspace.runs
+    inputs = [corpus.hash, folds.hash]
+    run = Run.of(runs, path.stem, recipe, inputs, spec.fold, spec.seed)
+    return Prepared(run, recipe, corpus, folds)
+
+
+def execute(spec: RunSpec, monitor: "Monitor") -> "Manifest":
+    """Train the run of `spec`, or what is left of it; return its manifest."""
+    from kaggle_hw4.device import choose_device
+    from kaggle_hw4.training.loop import train
+
+    ready = prepare(spec)
+    device = choose_device(spec.device)
+    return train(ready.run, ready.recipe, ready.corpus, ready.folds, device, monitor)
+
+
+class Silent:
+    """The monitor of a training that is watched through its files."""
+
+    def begin(self, name: str, done: int, total: int) -> None: ...
+    def report(self, step: int, figures: dict[str, float]) -> None: ...
+
+
+def main(spec: RunSpec) -> int:
+    """Train, and return the exit code."""
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    try:
+        _wait_for_orphans(prepare(spec).run.folder)
+        execute(spec, Silent())
+    except Hw4Error as error:
+        return _complain(str(error), error.exit_code)
+    except OSError as error:
+        place = error.filename or spec.runs or spec.workspace
+        return _complain(f"{place}: {error.strerror or error}", DataError.exit_code)
+    return 0
+
+
+def _complain(text: str, code: int) -> int:
+    with suppress(OSError):  # on a full disk the code alone must do
+        sys.stderr.write(f"{text}\n")
+    return code
+
+
+def _wait_for_orphans(folder: Path) -> None:
+    """Wait for the worker of a killed parent, which is still finishing its step."""
+    if (folder / ".lock").exists():
+        with suppress(filelock.Timeout), filelock.FileLock(folder / ".lock", timeout=PATIENCE):
+            pass
+
+
+def _stop_with_parent() -> None:
+    os.read(0, 1)  # nothing is ever written: it returns when the other end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunSpec.from_json(sys.argv[1])))

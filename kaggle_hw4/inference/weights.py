@@ -1,0 +1,24 @@
+"""The weights of a run, as safetensors: reader and writer."""
+
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+
+from kaggle_hw4.artifact import write_bytes
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.models.classifier import SpeakerClassifier
+
+
+def write_weights(path: Path, model: SpeakerClassifier) -> str:
+    """Write the model's weights and buffers to `path`; return the file's sha256."""
+    tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    return write_bytes(path, safetensors.torch.save(tensors))
+
+
+def read_weights(path: Path, model: SpeakerClassifier) -> None:
+    """Fill `model` from `path`; DataError where they are not the weights of its recipe."""
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path}: not the weights of this recipe ({error})") from error
