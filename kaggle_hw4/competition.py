@@ -1,6 +1,6 @@
 """Every fact about Kaggle's side: the editions of the competition, their boards, the features.
 
-Where a fact comes from is said beside it. Scores of two editions are not comparable: each had a
+The source of a fact is given beside it. Scores of two editions are not comparable: each had a
 test set of its own, drawn in its own way.
 """
 
@@ -44,7 +44,7 @@ class Edition:
 
     @property
     def board_rows(self) -> int:
-        """How many rows the public board scores, and the private one: half of the test set."""
+        """How many rows each of the public and the private board scores: half of the test set."""
         return self.test_utterances // 2
 
 
@@ -113,5 +113,5 @@ def edition_named(year: int | None) -> Edition | None:
 
 
 def destination(edition: Edition | None) -> Edition:
-    """The competition whose board scores a submission: the default one for a corpus of none."""
+    """The competition whose board scores a submission: the default one where the corpus is none."""
     return edition or DEFAULT

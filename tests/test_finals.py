@@ -62,7 +62,7 @@ def test_two_files_make_a_difference_paired_and_sharper(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "blind"), [(0, True), (40, True), (400, False)])
-def test_the_board_is_blind_to_a_few_rows(rows: int, blind: bool) -> None:
+def test_the_board_cannot_show_a_difference_in_a_few_rows(rows: int, blind: bool) -> None:
     assert indistinguishable(rows) == blind
 
 
@@ -72,7 +72,7 @@ def test_the_finals_are_the_best_and_among_equals_another_model(tmp_path: Path) 
     assert "another kind of model" in proposal.why[1]
 
 
-def test_private_scores_have_no_say(tmp_path: Path) -> None:
+def test_private_scores_do_not_change_the_choice(tmp_path: Path) -> None:
     ledger = past(tmp_path)
     before = choose(tmp_path, ledger.entries(), DEFAULT).finals
     ledger.append(Scored(version="Midium_V3.1", board="kaggle", private=0.99))
@@ -80,7 +80,7 @@ def test_private_scores_have_no_say(tmp_path: Path) -> None:
     assert [f.version for f in after] == [f.version for f in before]
 
 
-def test_a_lucky_best_is_drawn_towards_the_others(tmp_path: Path) -> None:
+def test_a_lucky_best_score_is_shrunk_towards_the_others(tmp_path: Path) -> None:
     proposal = choose(tmp_path, board(tmp_path, A_V1=0.80, B_V1=0.79, C_V1=0.79).entries(), DEFAULT)
     first = proposal.finals[0]
     assert 0.79 < first.expected < 0.80
@@ -105,7 +105,7 @@ def test_the_better_of_two_is_worth_more_than_either() -> None:
     assert best_of_two(0.9, 0.5, 0.0) == 0.9
 
 
-def test_one_submission_is_chosen_and_none_is_told(tmp_path: Path) -> None:
+def test_one_submission_is_chosen_and_none_is_an_error(tmp_path: Path) -> None:
     assert len(choose(tmp_path, board(tmp_path, A_V1=0.8).entries(), DEFAULT).finals) == 1
     with pytest.raises(UsageError, match="no submission has a public score"):
         choose(tmp_path, [], DEFAULT)

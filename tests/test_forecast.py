@@ -1,4 +1,4 @@
-"""What validation has been worth, and what it promises."""
+"""How validation has tracked the board, and the score to expect."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def validated(cv: float, kind: str = "session") -> list[Validation]:
 EVEN = [(0.80 + 0.01 * n, 0.75 + 0.01 * n) for n in range(6)]
 
 
-def test_an_even_gap_is_found_for_each_half(tmp_path: Path) -> None:
+def test_a_constant_gap_is_measured_for_each_half(tmp_path: Path) -> None:
     public, private, *_ = tracking(entries(tmp_path, EVEN))
     assert (public.kind, public.half, public.n) == ("session", "public", 6)
     assert public.gap.value == pytest.approx(0.05)
@@ -35,7 +35,7 @@ def test_an_even_gap_is_found_for_each_half(tmp_path: Path) -> None:
     assert public.spearman.value == pytest.approx(1)
 
 
-def test_few_pairs_are_called_few(tmp_path: Path) -> None:
+def test_too_few_pairs_have_no_gap_and_no_correlation(tmp_path: Path) -> None:
     rows = tracking(entries(tmp_path, EVEN[:4]))
     assert [(t.n, t.gap, t.spearman) for t in rows[:2]] == [(4, None, None)] * 2
     assert [t.n for t in rows[2:]] == [0, 0], "none by utterance"
@@ -48,7 +48,7 @@ def test_a_rank_correlation_has_a_wide_interval_when_few() -> None:
     assert spearman([(0.5, 0.4)] * 5) is None
 
 
-def test_a_forecast_takes_ones_own_gap_and_no_false_precision(tmp_path: Path) -> None:
+def test_a_forecast_uses_ones_own_gap_and_is_no_sharper_than_the_board(tmp_path: Path) -> None:
     expected = forecast(entries(tmp_path, EVEN), validated(0.90), DEFAULT)
     assert expected.public == pytest.approx(0.85)
     assert expected.high - expected.low > 4 * 0.0054, "the board's own noise at the least"
@@ -57,7 +57,7 @@ def test_a_forecast_takes_ones_own_gap_and_no_false_precision(tmp_path: Path) ->
     assert 0 < expected.chance < 0.5, "0.85 is below Boss's 0.865"
 
 
-def test_without_a_history_public_solutions_speak_for_the_utterances_only(tmp_path: Path) -> None:
+def test_without_a_history_only_validation_by_utterance_has_a_forecast(tmp_path: Path) -> None:
     expected = forecast([], validated(0.94, "utterance"), DEFAULT)
     assert "5 public solutions" in expected.based_on
     assert 0.8 < expected.public < 0.9
@@ -65,7 +65,7 @@ def test_without_a_history_public_solutions_speak_for_the_utterances_only(tmp_pa
     assert forecast([], [], DEFAULT) is None
 
 
-def test_forecasts_cover_what_comes_nineteen_times_in_twenty(tmp_path: Path) -> None:
+def test_forecast_intervals_have_their_coverage(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     covered = 0
     for n in range(60):

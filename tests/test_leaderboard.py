@@ -37,7 +37,7 @@ def test_halves_are_exact_and_do_not_depend_on_the_order() -> None:
     assert halves(IDS[::-1]) == (public, private)
 
 
-def test_halves_are_the_same_for_ever() -> None:
+def test_the_halves_of_given_ids_never_change() -> None:
     assert halves("abcd") == (["d", "c"], ["b", "a"])
 
 
@@ -74,7 +74,7 @@ def test_answers_to_another_test_set_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [None, "", "a,b\n1,2\n", "Id,Category\n", "Id,Category\nx,a\nx,a\n"]
 )
-def test_a_truth_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_truth_file_is_named(tmp_path: Path, content: str | None) -> None:
     truth = tmp_path / "truth.csv"
     if content is not None:
         truth.write_text(content)
@@ -124,7 +124,7 @@ def test_a_version_is_found_by_its_name_and_by_its_file(tmp_path: Path, name: st
     assert resolve(Ledger(tmp_path), name).version == "Boss_V1"
 
 
-def test_without_a_name_the_latest_one_made_is_meant(tmp_path: Path) -> None:
+def test_without_a_name_the_latest_created_is_meant(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for version in ("Boss_V1", "Strong_V1"):
         ledger.append(Created(version=version))

@@ -51,7 +51,7 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b"\0" * 64, b"{", b"[1]", b"\xff\xfe", b'{"event": 1}', b"7"])
-def test_a_line_that_is_no_event_is_passed_over(tmp_path: Path, torn: bytes) -> None:
+def test_a_line_that_is_no_event_is_skipped(tmp_path: Path, torn: bytes) -> None:
     ledger = Ledger(tmp_path)
     ledger.append(created("Boss_V1"))
     with ledger.path.open("ab") as file:
@@ -135,12 +135,12 @@ def test_a_score_is_a_fraction(tmp_path: Path, score: Any) -> None:
         lambda: Submitted(version="Boss_V1", to="grandma"),
     ],
 )
-def test_events_without_sense_are_refused(tmp_path: Path, event: Callable[[], Event]) -> None:
+def test_invalid_events_are_refused(tmp_path: Path, event: Callable[[], Event]) -> None:
     with pytest.raises(UsageError):
         Ledger(tmp_path).append(event())
 
 
-def test_an_event_of_a_kind_without_meaning_is_not_written(tmp_path: Path) -> None:
+def test_an_event_of_an_unknown_kind_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an event of the ledger"):
         Ledger(tmp_path).append(Event(event="praised", version="Boss_V1"))
     assert not Ledger(tmp_path).path.exists()

@@ -1,4 +1,4 @@
-"""Submissions get a version nobody else has, and every wrong row is named."""
+"""Every submission has a version of its own, and every wrong row is named."""
 
 import subprocess
 import sys
@@ -123,7 +123,7 @@ def test_each_problem_is_named_with_its_row(
     assert all("\n" not in line for line in problems)
 
 
-def test_rows_out_of_order_are_told_from_missing_ones(tmp_path: Path) -> None:
+def test_rows_out_of_order_are_not_called_missing(tmp_path: Path) -> None:
     header, *rows = GOOD.splitlines()
     problems = check(tmp_path, "\n".join([header, *rows[::-1]]))
     assert problems[0] == f"row 2: found Id '{IDS[7]}', expected '{IDS[0]}'"
@@ -131,13 +131,13 @@ def test_rows_out_of_order_are_told_from_missing_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [GOOD.encode("utf-16"), b"", b'Id,Category\n"a', b"\x00\xff"])
-def test_files_that_are_no_tables_are_told_in_words(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_tables_are_explained(tmp_path: Path, content: bytes) -> None:
     assert check(tmp_path, content)
     with pytest.raises(DataError):
         read_submission(tmp_path / "output_Boss_V1.csv")
 
 
-def test_a_file_from_windows_is_as_good(tmp_path: Path) -> None:
+def test_a_file_with_windows_line_ends_is_valid(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD.replace("\n", "\r\n")) == []
 
 

@@ -103,14 +103,14 @@ def show_command(workspace: Root = None, as_json: AsJson = False) -> None:
     from kaggle_hw4.stages.board import read_board
 
     board = read_board(Workspace.at(workspace))
-    then = (
-        "hw4 leaderboard choose"
-        if board.neighbours
-        else ""
-        if board.submissions
-        else "hw4 ensemble runs/*"
-    )
-    show(board, as_json, lambda: _board(board), then)
+    show(board, as_json, lambda: _board(board), _after(board))
+
+
+def _after(board: "Board") -> str:
+    """The next command: with nothing submitted to make a submission, with two to choose."""
+    if board.neighbours:
+        return "hw4 leaderboard choose"
+    return "" if board.submissions else "hw4 ensemble runs/*"
 
 
 def _board(board: "Board") -> Any:
@@ -137,7 +137,7 @@ def _without_baselines(board: "Board") -> str:
 
 
 def standings(rows: "Sequence[Row]", baselines: Mapping[str, float]) -> list[Any]:
-    """Kaggle's board with its baselines, and below it what has no place there."""
+    """Kaggle's board with its baselines, and below it the scores of other boards."""
     kaggle = [row for row in rows if row.board == "kaggle"]
     others = [row for row in rows if row.board != "kaggle"]
     lines = [(row.public or 0.0, _line(row)) for row in kaggle] + [
@@ -195,10 +195,10 @@ def _tracked(tracking: "Tracking") -> str:
     name, n = f"validation by {tracking.kind} and the {tracking.half} score", tracking.n
     gap, rank = tracking.gap, tracking.spearman
     if gap is None:
-        return f"{name}: {n} submissions have both, too few to say how they go together"
+        return f"{name}: {n} submissions have both, too few for a correlation"
     order = f"{rank.value:+.2f} ({rank.low:+.2f} to {rank.high:+.2f})" if rank else "none, all tie"
     return (
-        f"{name}: {points(gap.value)} points too much ({points(gap.low)} to "
+        f"{name}: an overestimate of {points(gap.value)} points ({points(gap.low)} to "
         f"{points(gap.high)}), Spearman {order}, n = {n}"
     )
 
@@ -207,8 +207,8 @@ def _tracked(tracking: "Tracking") -> str:
 def choose_command(workspace: Root = None, as_json: AsJson = False) -> None:
     """Propose the two submissions to select as final.
 
-    From public scores and validation alone; private scores, where they are out, only serve to say
-    afterwards what the choice was worth.
+    From public scores and validation alone; private scores, where they are known, only serve
+    to say afterwards what the choice was worth.
 
     Example: hw4 leaderboard choose
     """
@@ -236,7 +236,7 @@ def _finals(finals: "Finals") -> Any:
 
 
 def _hindsight(finals: "Finals") -> list[str]:
-    """What the choice would have been worth, once the private scores are out."""
+    """What the choice would have been worth, once the private scores are known."""
     known = {c.version: c.private for c in finals.candidates if c.private is not None}
     chosen = [known[final.version] for final in finals.finals if final.version in known]
     if not chosen or len(known) < len(finals.candidates):

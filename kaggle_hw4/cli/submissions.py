@@ -186,15 +186,16 @@ def submit_command(
     if truth is not None and to != "local":
         raise UsageError("--truth is for --to local: Kaggle has a truth of its own")
     if to == "kaggle":
-        with waiting() as tell:
-            outcome = send(place, version, lambda known: _ask(known, yes), tell, wait)
+        with waiting() as status:
+            outcome = send(place, version, lambda known: _ask(known, yes), status, wait)
     else:
         outcome = submit(place, version, to, truth)
-        _say_before(outcome)
+        _say_known(outcome)
     show(outcome, as_json, lambda: submitted(outcome), after(outcome))
 
 
-def _say_before(outcome: "Outcome") -> None:
+def _say_known(outcome: "Outcome") -> None:
+    """Warnings and forecast, on stderr."""
     for warning in outcome.warnings:
         say(f"warning: {warning}")
     say(forecast_line(outcome.forecast, outcome.edition is not None))
@@ -202,7 +203,7 @@ def _say_before(outcome: "Outcome") -> None:
 
 def _ask(outcome: "Outcome", yes: bool) -> bool:
     """Show what would be sent and the quota; ask on the terminal unless `yes` is given."""
-    _say_before(outcome)
+    _say_known(outcome)
     if quota := outcome.quota:
         say(f"quota: {quota.today} sent today, {quota.left} left")
     if yes:

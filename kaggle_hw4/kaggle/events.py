@@ -6,7 +6,7 @@
     failed     version, board, reason: the board could not score it
 
 Every event has `at`, its time in UTC, and `format`, the version of this layout. Unknown fields, and
-events of unknown kinds, are kept as they are.
+events of unknown kinds, are kept as they are; a line without a format is read as format 1.
 """
 
 import json
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kaggle_hw4.errors import DataError, UsageError
 
 FORMAT = 1
-DESTINATIONS = ("local", "web", "kaggle")
+DESTINATIONS = ("kaggle", "web", "local")
 BOARDS = ("kaggle", "local")
 
 Half = Literal["public", "private"]
@@ -158,7 +158,7 @@ def parse(line: bytes, path: Path) -> Event | None:
 
 
 def _check_scores(values: Mapping[str, Any]) -> None:
-    """Only scores come from a person's hand."""
+    """In words for the user: a score may have been typed by hand."""
     version, board = values.get("version"), values.get("board")
     if board not in BOARDS:
         raise UsageError(f"no board {board!r}", f"the boards are {', '.join(BOARDS)}")

@@ -1,6 +1,6 @@
 """How validation has tracked the board so far, and what it says of a submission not yet sent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,41 +102,49 @@ def gap(pairs: Pairs) -> Estimate:
 def forecast(
     entries: Sequence[Entry], cv: Iterable[Validation], edition: Edition | None
 ) -> Forecast | None:
-    """The public score to expect of a submission with this validation, and the chance to pass.
+    """The public score to expect of a submission with this validation, and the chance of the goal.
 
     From the gaps of one's own scored submissions, by session before by utterance; with fewer than
     three of those, from the edition's public solutions, which all validated by utterance. None:
     nothing to go by, or the corpus is no edition of the competition.
     """
-    if edition is None:
+    source = None if edition is None else _source(entries, accuracies(cv), edition)
+    if edition is None or source is None:
         return None
-    known = accuracies(cv)
-    goal = next_goal(entries, edition)
+    return _predicted(source, edition, next_goal(entries, edition))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The validation to be turned into a score, and the pairs whose gaps say how."""
+
+    kind: str
+    own: bool
+    based_on: str
+    cv: float
+    pairs: Pairs
+
+
+def _source(
+    entries: Sequence[Entry], known: Mapping[str, float], edition: Edition
+) -> _Source | None:
     for kind in (kind for kind in KINDS if kind in known):
         pairs = pairs_of(entries, kind, "public")
         if len(pairs) >= OWN:
             based_on = f"the gaps of your {len(pairs)} scored submissions"
-            return _forecast((kind, True, based_on), known[kind], pairs, edition, goal)
-    published = edition.known_results
-    if "utterance" in known and published:
+            return _Source(kind, True, based_on, known[kind], pairs)
+    if "utterance" in known and (published := edition.known_results):
         based_on = f"the gaps of {len(published)} public solutions"
-        source = ("utterance", False, based_on)
-        return _forecast(source, known["utterance"], published, edition, goal)
+        return _Source("utterance", False, based_on, known["utterance"], published)
     return None
 
 
-def _forecast(
-    source: tuple[str, bool, str],
-    cv: float,
-    pairs: Pairs,
-    edition: Edition,
-    goal: tuple[str, float],
-) -> Forecast:
-    """Student's prediction interval for one more gap, after the gaps of `pairs`."""
+def _predicted(source: _Source, edition: Edition, goal: tuple[str, float]) -> Forecast:
+    """Student's prediction interval for one more gap, after those of the source's pairs."""
     from scipy.stats import t
 
-    gaps = np.array([a - b for a, b in pairs])
-    value = float(np.clip(cv - gaps.mean(), 0.0, 1.0))
+    gaps = np.array([cv - score for cv, score in source.pairs])
+    value = float(np.clip(source.cv - gaps.mean(), 0.0, 1.0))
     # However even the gaps, no forecast is sharper than the board itself.
     spread = max(float(gaps.std(ddof=1)), standard_error(value, edition.board_rows))
     scale = spread * np.sqrt(1 + 1 / len(gaps))
@@ -144,7 +152,9 @@ def _forecast(
     half_width = float(t.ppf(0.975, freedom) * scale)
     name, score = goal
     return Forecast(
-        *source,
+        kind=source.kind,
+        own=source.own,
+        based_on=source.based_on,
         public=value,
         low=max(value - half_width, 0.0),
         high=min(value + half_width, 1.0),

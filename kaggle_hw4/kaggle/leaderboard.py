@@ -91,7 +91,7 @@ def passed(accuracy: float, edition: Edition | None) -> tuple[str, ...]:
 
 
 def table(entries: Iterable[Entry], edition: Edition | None) -> list[Row]:
-    """A row per version and board, best public score first, versions sent nowhere last.
+    """A row per version and board, best public score first, versions that were not sent last.
 
     Kaggle's board comes first. The local one is on another corpus: neither Kaggle's scores nor
     its baselines can be compared with it.
@@ -144,7 +144,7 @@ def _disagreements(answers: Collection[str], truth: Collection[str]) -> list[str
 
 
 def _boards(entry: Entry) -> list[str | None]:
-    """Where the version has a score, or waits for one; [None] when it was sent nowhere."""
+    """Where the version has a score, or waits for one; [None] when it was not sent."""
     sent = {"local" if event.to == "local" else "kaggle" for event in entry.submissions}
     return [board for board in BOARDS if board in sent or board in entry.scores] or [None]
 

@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def cv(self) -> Sequence[Validation]:
-        """The accuracies out of fold of the models that it was blended from."""
+        """Its validations: accuracies on out-of-fold utterances."""
         return self.created.cv if self.created else ()
 
     def score(self, half: Half) -> float | None:
@@ -53,7 +53,7 @@ class Entry:
         return self.scores["kaggle"].score(half) if "kaggle" in self.scores else None
 
     def after(self, event: Event) -> "Entry":
-        """The entry with one more event; kinds of events that we do not know change nothing."""
+        """The entry with one more event; unknown kinds of events change nothing."""
         match event:
             case Created():
                 return replace(self, created=self.created or event)

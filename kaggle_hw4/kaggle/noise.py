@@ -14,7 +14,7 @@ from kaggle_hw4.kaggle.submissions import path_of, read_submission
 
 # Of the rows that two submissions answer differently, a better one seldom wins more than two in
 # three of those that either has right.
-WON = 2 / 3
+SHARE_WON = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Difference:
     low: float
     high: float
     halves: tuple[Half, ...]  # of the board that both have a score on
-    paired: bool  # both files are here, so that their common rows could be left out
+    paired: bool  # computed from both files: rows that they answer alike do not count
     clear: bool  # more than noise
 
 
@@ -57,10 +57,11 @@ def differing(folder: Path, version: str, other: str) -> Differing | None:
 def indistinguishable(rows: int) -> bool:
     """Whether a score on half of the test set can hardly show a difference in `rows` of all rows.
 
-    d rows that differ there move the score by at most (2·WON - 1)·d, by noise alone by 1.96·√d.
+    d rows that differ there move the score by at most (2·SHARE_WON - 1)·d; noise alone moves it by
+    1.96·√d.
     """
     d = rows / 2
-    return (2 * WON - 1) * d < 1.96 * math.sqrt(d) or rows == 0
+    return (2 * SHARE_WON - 1) * d < 1.96 * math.sqrt(d) or rows == 0
 
 
 def difference(
@@ -68,8 +69,8 @@ def difference(
 ) -> Difference | None:
     """How far `better` is above `worse` on all halves that both have, with its 95 % interval.
 
-    Paired where both files are there. Otherwise as if the two had nothing in common, which makes
-    the interval too wide rather than too narrow. None without a common half.
+    Paired where both files exist. Otherwise the two are taken as independent, which makes the
+    interval too wide rather than too narrow. None without a common half.
     """
     pairs = {half: (better.score(half), worse.score(half)) for half in HALVES}
     both = [(half, a, b) for half, (a, b) in pairs.items() if a is not None and b is not None]

@@ -125,18 +125,18 @@ def _find_new(
     return None
 
 
-def wait(kaggle: Connection, sent: Listed, seconds: float, tell: Callable[[str], None]) -> Listed:
+def wait(kaggle: Connection, sent: Listed, seconds: float, notify: Callable[[str], None]) -> Listed:
     """Ask for the status of `sent` until it has one, or for so many seconds; its newest state."""
     end = time.monotonic() + seconds
     for pause in pauses():
         if sent.status != "pending" or time.monotonic() + pause > end:
             break
-        tell(f"{sent.file}: {sent.status}")
+        notify(f"{sent.file}: {sent.status}")
         time.sleep(pause)
         try:
             rows = list_submissions(kaggle)
         except BoardError as error:  # it has arrived; a broken connection now loses nothing
-            tell(str(error))
+            notify(str(error))
             continue
         sent = next((row for row in rows if row.ref == sent.ref), sent)
     return sent

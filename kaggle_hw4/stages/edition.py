@@ -8,7 +8,7 @@ from kaggle_hw4.errors import DataError
 from kaggle_hw4.workspace import Workspace
 
 MANIFESTS = ("corpus.json", "packed.json")
-REMEDY = "pack the dataset again: `hw4 data pack DATASET --replace`"
+REMEDY = "pack the dataset again: `hw4 data pack`"
 
 
 def edition_of_workspace(workspace: Workspace) -> Edition | None:

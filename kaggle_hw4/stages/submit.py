@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.competition import NO_EDITION, Edition, destination
 from kaggle_hw4.errors import BoardError, DataError, UsageError
+from kaggle_hw4.kaggle.events import DESTINATIONS
 from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.upload import Quota
 
 KAGGLE_REFUSES = f"{NO_EDITION}: Kaggle will refuse its ids"
-DESTINATIONS = ("kaggle", "web", "local")
 WAIT = 600.0  # seconds for a score
 
 
@@ -77,7 +77,7 @@ class Checked:
 
 
 Ask = Callable[[Outcome], bool]  # shown what would be sent and the quota: send it?
-Tell = Callable[[str], None]  # shows what is being waited for
+Notify = Callable[[str], None]  # shows what is being waited for
 
 
 def check(workspace: Workspace, version: str | None) -> Checked:
@@ -101,7 +101,7 @@ def check(workspace: Workspace, version: str | None) -> Checked:
 def submit(
     workspace: Workspace, version: str | None, to: str, truth: Path | None = None
 ) -> Outcome:
-    """Check a submission, then score it on `truth`, say where to upload it, or leave it at that.
+    """Check a submission, then score it on `truth` or name the page to upload it; else only check.
 
     Nothing is sent to Kaggle: that is `send`. Raises UsageError for another destination, DataError
     for a submission or a truth file that is not valid.
@@ -171,7 +171,7 @@ def _warnings(ledger: "Ledger", version: str) -> list[str]:
 
 
 def send(
-    workspace: Workspace, version: str | None, ask: Ask, tell: Tell, seconds: float = WAIT
+    workspace: Workspace, version: str | None, ask: Ask, notify: Notify, seconds: float = WAIT
 ) -> Outcome:
     """Upload a submission to Kaggle, unless it is there already, and wait for its score.
 
@@ -181,15 +181,15 @@ def send(
     from kaggle_hw4.kaggle import sync, upload
     from kaggle_hw4.kaggle.client import connect
 
-    # What is known here: the checks, and the message that marks the file in Kaggle's list.
+    # Check the file, and compose the message that marks it in Kaggle's list.
     checked = check(workspace, version)
     path, ledger, message = checked.path, checked.ledger, _message(checked)
     outcome = checked.outcome("kaggle")
     if checked.edition is None:
         outcome = replace(outcome, warnings=(*outcome.warnings, KAGGLE_REFUSES))
 
-    # What is known there: the quota, and whether the file has been sent before. One that the
-    # board could not score may be sent again.
+    # Ask Kaggle for the quota, and whether the file has been sent before. One that the board
+    # could not score may be sent again.
     kaggle = connect(destination(checked.edition).slug)
     quota = upload.quota(kaggle)
     outcome = replace(outcome, message=message, quota=quota)
@@ -201,10 +201,10 @@ def send(
         quota.check()
         if not ask(outcome):
             return replace(outcome, status="not sent")
-        tell(f"{path.name}: sending")
+        notify(f"{path.name}: sending")
         listed = upload.send(kaggle, path, message, before)
     sync.record(ledger, [listed], "by hw4 submit")
-    listed = upload.wait(kaggle, listed, seconds, tell)
+    listed = upload.wait(kaggle, listed, seconds, notify)
     sync.record(ledger, [listed], "by hw4 submit")
     return _with_state(outcome, listed)
 
