@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.cli import main
-from kaggle_hw4.cli.submissions import submitted
+from kaggle_hw4.cli.submissions import after, submitted
 from kaggle_hw4.competition import DEFAULT, EDITIONS, edition_of
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.errors import DataError
@@ -103,6 +103,7 @@ def test_a_submission_of_no_edition_has_no_page_to_be_uploaded_at(
         "Boss_V1 is valid; this corpus is no edition of the competition, "
         "so there is no page to upload it"
     )
+    assert not after(outcome)
     declare_edition(packed)
     page = submit(Workspace(tmp_path), "Boss_V1", "web").page
     assert page == "https://www.kaggle.com/competitions/ml2022spring-hw4/submissions"

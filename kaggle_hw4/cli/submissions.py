@@ -233,11 +233,11 @@ def submitted(outcome: "Outcome") -> str:
 
 
 def after(outcome: "Outcome") -> str:
-    """The next command."""
+    """The next command; none where Kaggle would refuse the submission."""
     if outcome.page:
         return f"hw4 leaderboard record {outcome.version} --public SCORE"
     if outcome.status == "pending":
         return "hw4 leaderboard sync"
-    if outcome.status == "not sent" or outcome.board is None:
-        return f"hw4 submit {outcome.version}"
+    if outcome.board is None:
+        return f"hw4 submit {outcome.version}" if outcome.edition else ""
     return "hw4 leaderboard show"
