@@ -102,8 +102,8 @@ def _table(path: Path, what: str) -> list[list[str]]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: the {what} is missing") from error
     except UnicodeDecodeError as error:
-        what_byte = f"byte {error.start} is not UTF-8, expected plain UTF-8"
-        raise DataError(f"{path}: {what_byte}") from error
+        problem = f"byte {error.start} is not UTF-8, expected plain UTF-8"
+        raise DataError(f"{path}: {problem}") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: the {what} cannot be read ({error})") from error
 
@@ -118,7 +118,9 @@ def _header_problems(header: list[str]) -> list[str]:
 
 def _shape_problems(body: list[list[str]]) -> list[str]:
     wrong = [(n, ",".join(row)) for n, row in enumerate(body, start=2) if len(row) != 2]
-    return _some([f"row {n}: found {row!r}, expected an Id and a Category" for n, row in wrong])
+    return _first_few(
+        [f"row {n}: found {row!r}, expected an Id and a Category" for n, row in wrong]
+    )
 
 
 def _id_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
@@ -135,12 +137,12 @@ def _id_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
         for number, name in enumerate(test_ids, start=2)
         if name not in seen
     ]
-    return _some(unknown) + _some(again) + _some(missing)
+    return _first_few(unknown) + _first_few(again) + _first_few(missing)
 
 
 def _order_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
     pairs = zip(rows, test_ids, strict=True)
-    return _some(
+    return _first_few(
         [
             f"row {n}: found Id {name!r}, expected {expected!r}"
             for (n, name, _), expected in pairs
@@ -152,10 +154,10 @@ def _order_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
 def _label_problems(rows: list[Row], speakers: set[str]) -> list[str]:
     wrong = [(n, label) for n, _, label in rows if label not in speakers]
     expected = f"expected one of the {len(speakers)} speakers"
-    return _some([f"row {n}: found Category {label!r}, {expected}" for n, label in wrong])
+    return _first_few([f"row {n}: found Category {label!r}, {expected}" for n, label in wrong])
 
 
-def _some(problems: list[str]) -> list[str]:
+def _first_few(problems: list[str]) -> list[str]:
     """The first few of a kind, and how many more there are."""
     more = len(problems) - SHOWN
     return problems if more <= 0 else [*problems[:SHOWN], f"… and {more} more rows like that"]
