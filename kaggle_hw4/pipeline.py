@@ -132,13 +132,8 @@ def run_pipeline(
     return made | {"path": path, "folds": plan.split.folds, "score": score}
 
 
-def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any]:
-    from kaggle_hw4.kaggle.leaderboard import resolve
-    from kaggle_hw4.kaggle.ledger import Ledger
-
-    entry = resolve(Ledger(workspace.submissions), version)
-    board = "local" if submit.to == "local" else "kaggle"
-    if board in entry.scores:
-        return {"version": version, "to": submit.to, **entry.scores[board]}
+def _submit(workspace: Workspace, submit: Submit, version: str) -> submit_stage.Outcome:
+    if outcome := submit_stage.known_outcome(workspace, version, submit.to):
+        return outcome
     truth = workspace.root / submit.truth if submit.truth else None
     return submit_stage.submit(workspace, version, submit.to, truth)

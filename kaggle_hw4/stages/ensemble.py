@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from kaggle_hw4.artifact import commit, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.ensemble.blend import Blend
     from kaggle_hw4.ensemble.members import Member
+    from kaggle_hw4.kaggle.events import Created
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.runs import Run
 
@@ -68,23 +70,29 @@ def _ensemble(
         check_corpus(corpus, done)
         found = _blend(corpus, members, method, counts)
         made = _write(ledger, corpus, found, {"label": label, "asked": asked, "inputs": inputs})
-    promise = forecast(ledger.entries(), made.get("cv"))
-    return {**made, "new": new, "left_out": left_out, "forecast": promise}
+    promise = forecast(ledger.entries(), made.cv, edition_of_workspace(workspace))
+    return {
+        **made.model_dump(exclude_unset=True),
+        "new": new,
+        "left_out": left_out,
+        "forecast": promise,
+    }
 
 
 def _table(run: "Run") -> str:
     return run.manifest().folds.name
 
 
-def _made_already(ledger: "Ledger", what: dict[str, Any]) -> dict[str, Any] | None:
+def _made_already(ledger: "Ledger", what: dict[str, Any]) -> "Created | None":
     """The creation of a submission from just these logits whose file is still as it was."""
     from kaggle_hw4.kaggle.submissions import path_of
 
     for entry in ledger.entries():
-        made, path = entry.created or {}, path_of(ledger.folder, entry.version)
-        same = all(made.get(key) == value for key, value in what.items())
-        if same and path.is_file() and sha256_file(path) == made.get("sha256"):
-            return made
+        created, path = entry.created, path_of(ledger.folder, entry.version)
+        if created is None or any(getattr(created, key) != what[key] for key in what):
+            continue
+        if path.is_file() and sha256_file(path) == created.sha256:
+            return created
     return None
 
 
@@ -110,16 +118,16 @@ def _blend(
 
 def _write(
     ledger: "Ledger", corpus: "Corpus", found: dict[str, Any], what: dict[str, Any]
-) -> dict[str, Any]:
+) -> "Created":
     """Write the submission and tell the ledger."""
+    from kaggle_hw4.kaggle.events import Created
     from kaggle_hw4.kaggle.submissions import write_submission
 
     names = [corpus.speakers[i] for i in found.pop("test_labels")]
     ids = [corpus.ids[row] for row in corpus.test]
     written = write_submission(ledger.folder, what["label"], ids, names)
-    event = {"event": "created", "version": written.version, "label": what["label"]}
     details = {"sha256": written.sha256, "rows": len(names), **found, "commit": commit()}
-    return ledger.append(event | details | what)
+    return ledger.append(Created(version=written.version, **details, **what))
 
 
 def truth_of(corpus: "Corpus") -> dict[str, int]:
