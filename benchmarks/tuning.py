@@ -1,7 +1,7 @@
 """The cost of a search: trainings until it is within 1 % of a known optimum.
 
 Learning curves are simulated, so that a trial costs microseconds: a point of six parameters ends at
-1 - a weighted square distance from the optimum, and approaches that end at a speed of its own, so
+1 - a weighted square distance from the optimum, and approaches that value at its own speed, so
 that curves cross, with noise on every validation. The budget counts steps, in whole trainings;
 pruned ones count with the share that was trained.
 

@@ -103,12 +103,12 @@ def test_a_trial_without_a_heartbeat_is_retried_by_another_coordinator(server: S
 
 
 def test_one_coordinator_at_a_time_holds_a_lock(server: Server) -> None:
-    with open_storage(Path(), server.url) as one, open_storage(Path(), server.url) as other:
-        with one.lock(), other.backend.engine.connect() as connection:  # type: ignore[attr-defined]
+    with open_storage(Path(), server.url) as first, open_storage(Path(), server.url) as second:
+        with first.lock(), second.backend.engine.connect() as connection:  # type: ignore[attr-defined]
             free = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(4, 2022)")
             assert connection.scalar(free) is False
-        with one.finals_lock() as first, other.finals_lock() as second:
-            assert (first, second) == (True, False)
+        with first.finals_lock() as locked, second.finals_lock() as locked_twice:
+            assert (locked, locked_twice) == (True, False)
 
 
 @pytest.mark.slow

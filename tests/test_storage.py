@@ -9,19 +9,22 @@ import pytest
 from optuna.trial import TrialState
 
 from kaggle_hw4.errors import DataError, StorageError, UsageError
-from kaggle_hw4.tuning.storage import JOURNAL, RETRIES, open_storage, repair
-from kaggle_hw4.tuning.study import active_trials, count, retry_crashed, retry_history
+from kaggle_hw4.execution.executor import RETRIES
+from kaggle_hw4.tuning.journal import JOURNAL, repair
+from kaggle_hw4.tuning.retry import retry_history
+from kaggle_hw4.tuning.storage import open_storage
+from kaggle_hw4.tuning.study import active_trials, count, retry_crashed
 
 
 def journal(folder: Path, trials: int = 3) -> Path:
     """A journal of a study with one finished trial and others left RUNNING."""
     with open_storage(folder, None) as storage:
         study = optuna.create_study(storage=storage.backend, study_name="s")
-        asked = [study.ask() for _ in range(trials)]
-        asked[0].suggest_float("x", 0.0, 1.0)
-        study.tell(asked[0], 0.5)
-        asked[1].suggest_float("x", 0.0, 1.0)
-        asked[1].report(0.3, 10)
+        started = [study.ask() for _ in range(trials)]
+        started[0].suggest_float("x", 0.0, 1.0)
+        study.tell(started[0], 0.5)
+        started[1].suggest_float("x", 0.0, 1.0)
+        started[1].report(0.3, 10)
     return folder / JOURNAL
 
 

@@ -18,7 +18,7 @@ from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.tuning.storage import JOURNAL
+from kaggle_hw4.tuning.journal import JOURNAL
 from tests.conftest import TINY
 
 SPACE = """

@@ -71,7 +71,7 @@ def _edges(summary: "StudySummary") -> Iterator[str]:
     for edge in summary.edges:
         yield (
             f"the best {edge.parameter} is the {edge.edge} that the space allows "
-            f"({_cell(edge.value)}): widen it"
+            f"({_cell(edge.value)}): widen the space"
         )
 
 

@@ -79,17 +79,17 @@ def tune_command(
         device=device,
     )
     if dry_run:
-        _estimate(plan, as_json)
+        command = f"hw4 tune --variant {variant} --trials {trials}"
+        _estimate(plan, as_json, command)
     else:
         _tune(plan, storage, heartbeat, as_json)
 
 
-def _estimate(plan: "Plan", as_json: bool) -> None:
+def _estimate(plan: "Plan", as_json: bool, command: str) -> None:
     from kaggle_hw4.cli.study import render_cost
     from kaggle_hw4.tuning.estimate import estimate
 
     cost = estimate(plan)
-    command = f"hw4 tune --variant {plan.variant} --trials {plan.trials}"
     show(cost, as_json, lambda: render_cost(cost, plan.trials, plan.jobs), command)
 
 

@@ -23,9 +23,19 @@ from kaggle_hw4.errors import (
 )
 from kaggle_hw4.execution.executor import POLL, Handle, stop_all
 from kaggle_hw4.signals import RESUME, graceful_shutdown
-from kaggle_hw4.tuning import study as bookkeeping
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.storage import CONNECTION_ERRORS, Storage, reason
+from kaggle_hw4.tuning.retry import retry_history
+from kaggle_hw4.tuning.server import CONNECTION_ERRORS, reason
+from kaggle_hw4.tuning.storage import Storage
+from kaggle_hw4.tuning.study import (
+    FAILURE,
+    PERMANENT,
+    ask,
+    count,
+    make_pruner,
+    prune,
+    retry_crashed,
+)
 
 PATIENCE = 600.0  # seconds to wait for a server that is unreachable
 ONCE_SOLVED = "once that is solved the same command resumes the study"
@@ -68,7 +78,7 @@ class Coordinator:
         self, plan: Plan, storage: Storage, study: optuna.Study, monitor: StudyMonitor
     ) -> None:
         self.plan, self.storage, self.study, self.monitor = plan, storage, study, monitor
-        self.pruner = bookkeeping.make_pruner(plan.base.schedule)
+        self.pruner = make_pruner(plan.base.schedule)
         self.executor = plan.executor
         self.running: list[RunningTrial] = []
         self.unreachable_since: float | None = None  # the server
@@ -134,16 +144,16 @@ class Coordinator:
         if len(self.running) < self.plan.jobs:
             with self.storage.lock():
                 self.storage.fail_stale(self.study)
-                bookkeeping.retry_crashed(self.study)
+                retry_crashed(self.study)
                 while len(self.running) < self.plan.jobs and self.launch():
                     pass
         # Show the progress.
         self.monitor.show(self.plan, self.study, self.running)
-        return not self.running and bookkeeping.count(self.study).finished >= self.plan.trials
+        return not self.running and count(self.study).finished >= self.plan.trials
 
     def launch(self) -> bool:
         """Ask for a trial and start its run; False when no more is needed."""
-        trial = bookkeeping.ask(self.study, self.plan.trials, self.plan.seeds[0])
+        trial = ask(self.study, self.plan.trials, self.plan.seeds[0])
         if trial is None:
             return False
         self.storage.heartbeat([trial._trial_id])
@@ -155,7 +165,7 @@ class Coordinator:
             return True
         frozen = self.study.get_trials(deepcopy=False)[trial.number]
         # The retry of a crashed trial resumes from that one's checkpoint, in the same folder.
-        first = [*bookkeeping.retry_history(frozen), trial.number][0]
+        first = [*retry_history(frozen), trial.number][0]
         folder = self.plan.folder / "trials" / str(first)
         path = folder / f"{self.plan.variant}.toml"
         write_text(path, recipe.to_toml())
@@ -194,7 +204,7 @@ class Coordinator:
             running.trial.report(value, step)
             running.curve[step] = value
             unfinished = step < self.plan.base.schedule.steps
-            if unfinished and bookkeeping.prune(self.study, self.pruner, running.trial.number):
+            if unfinished and prune(self.study, self.pruner, running.trial.number):
                 running.kill()
                 running.outcome = TrialOutcome(TrialState.PRUNED)
                 return
@@ -213,9 +223,9 @@ class Coordinator:
         self.note_failure(running.trial, run.reason, permanent=permanent)
         return TrialOutcome(TrialState.FAIL)
 
-    def note_failure(self, trial: optuna.Trial, reason: str, *, permanent: bool) -> None:
-        trial.set_user_attr(bookkeeping.FAILURE, reason)
-        trial.set_user_attr(bookkeeping.PERMANENT, permanent)
+    def note_failure(self, trial: optuna.Trial, why: str, *, permanent: bool) -> None:
+        trial.set_user_attr(FAILURE, why)
+        trial.set_user_attr(PERMANENT, permanent)
 
     def requeue(self) -> None:
         """Stop the runs with a checkpoint and let their trials wait: a stop is not a failure."""

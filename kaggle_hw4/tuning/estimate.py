@@ -113,8 +113,8 @@ def startup_seconds() -> float:
 def trained_share(first: int, steps: int) -> float:
     """The share of all training steps that Hyperband leaves, averaged over its brackets.
 
-    `first` is the first rung, `steps` the last. A bracket begins to prune at a rung of its own, and
-    keeps one trial of REDUCTION_FACTOR at each.
+    `first` is the first rung, `steps` the last. Each bracket starts to prune at another rung; at
+    every rung, one trial in REDUCTION_FACTOR is kept.
     """
     rungs = [first]
     while rungs[-1] * REDUCTION_FACTOR <= steps:

@@ -19,7 +19,7 @@ class Standing(Record):
 
     The leads are over the baseline, positive where the candidate is better: `search_lead` on the
     fold and seed of the search, `final_lead` on the `pairs` of fold and seed that the search did
-    not use (None without any). What it falls short of `search_lead` is selection bias.
+    not use (None without any). The difference of the two is selection bias.
     """
 
     trial: int

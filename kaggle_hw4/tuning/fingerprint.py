@@ -1,7 +1,7 @@
-"""What a study depends on, kept in its user attributes: a study with another is another study."""
+"""What the trials of a study have in common, kept in its user attributes: all must share it."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 
@@ -48,7 +48,7 @@ def attach_fingerprint(study: optuna.Study, fingerprint: Fingerprint) -> None:
         )
 
 
-def differences(stored: Any, current: Any, path: str = "") -> Iterator[str]:
+def differences(stored: object, current: object, path: str = "") -> Iterator[str]:
     """Every leaf in which two JSON values differ, as `path is a in the study and b now`."""
     if isinstance(stored, list) and isinstance(current, list):
         stored, current = dict(enumerate(stored)), dict(enumerate(current))
@@ -60,14 +60,14 @@ def differences(stored: Any, current: Any, path: str = "") -> Iterator[str]:
         yield f"{path} is {_short(stored)} in the study and {_short(current)} now"
 
 
-def _stored(study: optuna.Study) -> dict[str, Any]:
+def _stored(study: optuna.Study) -> dict[str, object]:
     values = study.user_attrs.get(KEY)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"the study {study.study_name} was made by another version of hw4", REMEDY)
     return values
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if value is None:
         return "not set"
     return "set" if isinstance(value, Mapping | list) else str(value)

@@ -34,7 +34,7 @@ class Parameter(Section):
     when: dict[str, list[Scalar]] = Field(default_factory=dict)
     otherwise: Scalar | None = None
 
-    def active(self, params: Mapping[str, Any]) -> bool:
+    def active(self, params: Params) -> bool:
         """Whether the condition `when` holds for the parameters drawn so far."""
         return all(params.get(name) in values for name, values in self.when.items())
 
@@ -121,7 +121,7 @@ class Space:
                 params[name] = value
         return params
 
-    def edges(self, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def edges(self, params: Params) -> Iterator[tuple[str, str]]:
         """Which values of `params` are the `largest` or `smallest` allowed (within 2 % of it).
 
         A lower edge at 0, or at a count of 1, is natural: no space could be wider there.
@@ -180,7 +180,7 @@ def _with_step(
 
 
 def _check_range(parameter: AnyParameter, where: str) -> None:
-    """RecipeError for a range that is none."""
+    """RecipeError for an invalid range."""
     if isinstance(parameter, Categorical):
         return
     if parameter.low >= parameter.high:
@@ -203,7 +203,7 @@ def _values(name: str, where: str, earlier: Mapping[str, AnyParameter], base: Re
     return [int(value) for value in values]
 
 
-def _tables(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _tables(values: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """Every table that describes a parameter, with the key that it describes."""
     for key, value in values.items():
         name = f"{path}.{key}" if path else key

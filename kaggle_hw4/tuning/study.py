@@ -13,8 +13,9 @@ from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.recipe import ScheduleConfig
 from kaggle_hw4.tuning.fingerprint import Fingerprint, attach_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES, Objective
+from kaggle_hw4.tuning.retry import retry, retry_history
 from kaggle_hw4.tuning.space import Params
-from kaggle_hw4.tuning.storage import Storage, retry
+from kaggle_hw4.tuning.storage import Storage
 
 # User attributes of a trial.
 FAILURE = "failure"  # why it failed
@@ -87,11 +88,6 @@ class TrialCounts:
     running: int
     waiting: int
     retried: int
-
-
-def retry_history(trial: FrozenTrial) -> list[int]:
-    """The numbers of the crashed trials that this one retries, the first one first."""
-    return list(trial.system_attrs.get("retry_history", []))
 
 
 def active_trials(study: optuna.Study) -> list[FrozenTrial]:
