@@ -78,7 +78,7 @@ class Coordinator:
         self, plan: Plan, storage: Storage, study: optuna.Study, monitor: StudyMonitor
     ) -> None:
         self.plan, self.storage, self.study, self.monitor = plan, storage, study, monitor
-        self.pruner = make_pruner(plan.base.schedule)
+        self.pruner = make_pruner(plan.baseline.schedule)
         self.executor = plan.executor
         self.running: list[RunningTrial] = []
         self.unreachable_since: float | None = None  # the server
@@ -158,7 +158,7 @@ class Coordinator:
             return False
         self.storage.heartbeat([trial._trial_id])
         try:
-            recipe = self.plan.space.suggest(trial, self.plan.base)
+            recipe = self.plan.space.suggest(trial, self.plan.baseline)
         except RecipeError as error:
             self.note_failure(trial, str(error), permanent=True)
             self.study.tell(trial, state=TrialState.FAIL)
@@ -203,7 +203,7 @@ class Coordinator:
                 continue
             running.trial.report(value, step)
             running.curve[step] = value
-            unfinished = step < self.plan.base.schedule.steps
+            unfinished = step < self.plan.baseline.schedule.steps
             if unfinished and prune(self.study, self.pruner, running.trial.number):
                 running.kill()
                 running.outcome = TrialOutcome(TrialState.PRUNED)

@@ -54,12 +54,15 @@ def estimate(plan: Plan) -> CostEstimate:
     # Measure.
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
-        recipes = [plan.base, *(plan.space.suggest(study.ask(), plan.base) for _ in range(DRAWS))]
+        recipes = [
+            plan.baseline,
+            *(plan.space.suggest(study.ask(), plan.baseline) for _ in range(DRAWS)),
+        ]
     store = FrameStore(plan.corpus, choose_device(plan.device))
     costs = np.array([measure(plan, store, recipe) for recipe in recipes])
     startup, (step, validation) = startup_seconds(), costs.mean(0).tolist()
     # Extrapolate to a trial, then to all of them and to the finals.
-    schedule = plan.base.schedule
+    schedule = plan.baseline.schedule
     validations = -(-schedule.steps // schedule.validate_every)
     training = schedule.steps * step + validations * validation
     share = trained_share(min_steps(schedule), schedule.steps)

@@ -44,7 +44,7 @@ def find_candidates(plan: Plan, study: optuna.Study) -> list[Candidate]:
         Candidate(
             trial.number,
             plan.variant if trial in baselines else f"{plan.variant}_tuned",
-            plan.space.suggest(optuna.trial.FixedTrial(trial.params), plan.base),  # type: ignore[arg-type]
+            plan.space.suggest(optuna.trial.FixedTrial(trial.params), plan.baseline),  # type: ignore[arg-type]
             float(trial.value or 0.0),
         )
         for trial in [*best, *(trial for trial in baselines if trial not in best)]

@@ -33,7 +33,7 @@ class Effort(TypedDict, total=False):
 class Plan:
     workspace: Workspace
     variant: str
-    base: Recipe  # the baseline: the variant as it is
+    baseline: Recipe  # the variant as it is
     space: Space
     objective: Objective
     corpus: Corpus
@@ -64,7 +64,7 @@ class Plan:
         folds = self.folds
         return Fingerprint(
             variant=self.variant,
-            recipe=self.base.sections(),
+            recipe=self.baseline.sections(),
             space=dict(self.space.parameters),
             corpus=self.corpus.hash,
             folds=FoldTable(name=folds.name, by=folds.by, count=folds.count, hash=folds.hash),
@@ -103,12 +103,12 @@ def make_plan(
     called as the variant is. Raises UsageError, RecipeError or DataError where a part is missing.
     """
     path = workspace.variant(variant)
-    base = read_recipe(path, settings)
+    baseline = read_recipe(path, settings)
     target = find_objective(objective)
-    searched = read_space(workspace.space(space or path.stem), base)
+    searched = read_space(workspace.space(space or path.stem), baseline)
     corpus = corpus_of(workspace)
     folds = find_fold_table(target, workspace.folds, corpus, split)
     study = name or path.stem
-    plan = Plan(workspace, path.stem, base, searched, target, corpus, folds, study, **effort)
+    plan = Plan(workspace, path.stem, baseline, searched, target, corpus, folds, study, **effort)
     folds.check(plan.fold)
     return plan

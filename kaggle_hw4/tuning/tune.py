@@ -25,7 +25,7 @@ def tune(plan: Plan, url: str | None, heartbeat: int, monitor: StudyMonitor) -> 
         # Open the study; its first trials are the baseline and an earlier winner.
         with storage.lock():
             study = open_study(storage, plan.name, plan.fingerprint())
-            enqueue(study, BASELINE, plan.space.locate(plan.base))
+            enqueue(study, BASELINE, plan.space.locate(plan.baseline))
             enqueue_earlier_best(plan, study, monitor)
         # Search.
         Coordinator(plan, storage, study, monitor).search()
