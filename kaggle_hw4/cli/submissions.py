@@ -7,107 +7,139 @@ from typing import Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, points, say, show, table, waiting
+from kaggle_hw4.cli.output import percent, plain, points, say, show, table, waiting
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.workspace import Workspace
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (ensemble, compare, submit):
-        app.command()(command)
+    app.command("ensemble")(ensemble_command)
+    app.command("compare")(compare_command)
+    app.command()(submit)
 
 
-def ensemble(
+def ensemble_command(
     runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
-    label: Annotated[str | None, typer.Option(help="Else the variants, as Strong+Boss.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Default: the variants, as in Strong+Boss.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Only runs of this fold table.")] = None,
     method: Annotated[
         str,
         typer.Option(help="auto, uniform, greedy, log-linear, vote or probabilities."),
     ] = "auto",
     counts: Annotated[
-        Path | None, typer.Option(help="speaker,count of the test set, if truly known.")
+        Path | None,
+        typer.Option(help="A table speaker,count of the test set, if exactly known."),
     ] = None,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """Blend runs into a new, versioned submission.
 
-    Each member's logits are calibrated on its own out-of-fold rows, then log-probabilities are
-    averaged; fitted weights are used only where nested folds say that they beat uniform by more
-    than one standard error.
+    Each member's logits are calibrated on its out-of-fold utterances, then log-probabilities are
+    averaged. Fitted weights are used only where cross-fitting over folds shows that they beat
+    uniform weights by more than one standard error.
 
     Example: hw4 ensemble runs/*
     """
-    from kaggle_hw4.stages import ensemble as stage
+    from kaggle_hw4.stages.ensemble import Request, ensemble
 
-    value = stage.ensemble(Workspace.at(workspace), runs, label, split, method, counts)
-    for name, reason in value["left_out"].items():
+    request = Request(label, split, method, counts)
+    result = ensemble(Workspace.at(workspace), runs, request)
+    values = plain(result)
+    values = values.pop("created") | values
+    for name, reason in result.left_out.items():
         say(f"left out: {name} {reason}")
-    if not value["new"]:
-        say(f"{value['version']} was made of just these runs already")
-    show(value, as_json, lambda: _blend(value), f"hw4 submit {value['version']}")
+    if not result.new:
+        say(f"{values['version']} was made from exactly these runs already")
+    show(
+        values,
+        as_json,
+        lambda: _submission(values, result.forecast),
+        f"hw4 submit {values['version']}",
+    )
 
 
-def _blend(value: dict[str, Any]) -> Any:
-    """Members, what was compared, what was chosen, who disagrees with whom, the forecast."""
+def _submission(values: dict[str, Any], forecast: Any) -> Any:
+    """Members and candidates, differences, disagreement, other validations, the forecast."""
     from rich.console import Group
 
-    members, best = value["members"], max(m["oof"]["accuracy"] for m in value["members"])
-    remark = {best: "best single"}
-    singles = [_accuracy(m["oof"], remark.get(m["oof"]["accuracy"], "")) for m in members]
-    rows = [
-        (str(k), m["name"], str(len(m["folds"])), f"{m['temperature']:.2f}", f"{w:.2f}", *found)
-        for k, (m, w, found) in enumerate(zip(members, value["weights"], singles, strict=True), 1)
-    ]
-    if len(members) > 1:
-        for name, found in value["candidates"].items():
-            chosen = "chosen" if name == value["method"] else ""
-            rows.append(("", name, "", "", "", *_accuracy(found, chosen)))
-    cv = value["cv"][0]
+    validation, *others = values["cv"]
+    rows = _member_rows(values)
+    if len(values["members"]) > 1:
+        rows += _candidate_rows(values)
     columns = ("#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", "")
-    title = f"{value['version']}: folds by {cv['kind']}, {cv['n']:,} utterances"
+    title = f"{values['version']}: folds by {validation['kind']}, {validation['n']:,} utterances"
     parts = [table(columns, rows, title)]
-    if len(members) > 1:
-        parts += [_differences(value), _disagreement(value)]
-    parts += [f"{one['kind']}: {percent(one['accuracy'])}" for one in value["cv"][1:]]
-    return Group(*parts, forecast_line(value["forecast"]))
+    if len(values["members"]) > 1:
+        parts += [_differences(values), _disagreement(values)]
+    parts += [f"validation by {other['kind']}: {percent(other['accuracy'])}" for other in others]
+    return Group(*parts, forecast_line(forecast))
 
 
-def _differences(value: dict[str, Any]) -> Any:
-    found = {f"{value['method']} less {k}": v for k, v in value["differences"].items()}
-    return _paired_table("difference", found)
+def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    members = values["members"]
+    best = max(member["oof"]["accuracy"] for member in members)
+    return [
+        (
+            str(number),
+            member["name"],
+            str(len(member["folds"])),
+            f"{member['temperature']:.2f}",
+            f"{weight:.2f}",
+            *_accuracy_cells(member["oof"]),
+            "best single" if member["oof"]["accuracy"] == best else "",
+        )
+        for number, (member, weight) in enumerate(
+            zip(members, values["weights"], strict=True), start=1
+        )
+    ]
 
 
-def _paired_table(heading: str, found: dict[str, dict[str, float]]) -> Any:
+def _candidate_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    remark = {values["method"]: "chosen"}
+    return [
+        ("", name, "", "", "", *_accuracy_cells(accuracy), remark.get(name, ""))
+        for name, accuracy in values["candidates"].items()
+    ]
+
+
+def _differences(values: dict[str, Any]) -> Any:
+    method = values["method"]
+    differences = {f"{method} minus {name}": d for name, d in values["differences"].items()}
+    return _paired_table("difference", differences)
+
+
+def _paired_table(heading: str, differences: dict[str, dict[str, Any]]) -> Any:
     columns = (heading, "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
-    return table(columns, [(name, *_paired(one)) for name, one in found.items()])
+    return table(columns, [(name, *_paired_cells(d)) for name, d in differences.items()])
 
 
-def _disagreement(value: dict[str, Any]) -> Any:
-    """Percent of the rows; members by their number."""
+def _disagreement(values: dict[str, Any]) -> Any:
+    """Percent of the utterances; members by their number."""
     rows = [
         (str(k), *("" if i == k - 1 else f"{100 * share:.0f}" for i, share in enumerate(shares)))
-        for k, shares in enumerate(value["disagreement"], 1)
+        for k, shares in enumerate(values["disagreement"], 1)
     ]
     numbers = (f"{k}>" for k in range(1, len(rows) + 1))
-    return table(("#", *numbers), rows, "Answered differently, % of the utterances")
+    return table(("#", *numbers), rows, "Disagreement of two members, % of the utterances")
 
 
-def _accuracy(found: dict[str, float], remark: str = "") -> tuple[str, ...]:
-    interval = f"{found['low']:.3f}–{found['high']:.3f}"
-    return percent(found["accuracy"]), f"{found['standard_error']:.4f}", interval, remark
+def _accuracy_cells(accuracy: dict[str, Any]) -> tuple[str, str, str]:
+    interval = f"{accuracy['low']:.3f}–{accuracy['high']:.3f}"
+    return percent(accuracy["accuracy"]), f"{accuracy['standard_error']:.4f}", interval
 
 
-def _paired(found: dict[str, float]) -> tuple[str, ...]:
-    interval = f"{points(found['low'])} to {points(found['high'])}"
-    clear = "" if found["low"] > 0 or found["high"] < 0 else "may be noise"
+def _paired_cells(paired: dict[str, Any]) -> tuple[str, ...]:
+    interval = f"{points(paired['low'])} to {points(paired['high'])}"
+    significant = paired["low"] > 0 or paired["high"] < 0
     return (
-        points(found["difference"]),
+        points(paired["difference"]),
         interval,
-        f"{found['won']}, {found['lost']}",
-        f"{found['p']:.2g}",
-        clear,
+        f"{paired['won']}, {paired['lost']}",
+        f"{paired['p']:.2g}",
+        "" if significant else "may be noise",
     )
 
 
@@ -123,31 +155,41 @@ def forecast_line(found: dict[str, Any] | None) -> str:
     )
 
 
-def compare(
-    one: Annotated[Path, typer.Argument(help="A run, or a folder of runs.")],
-    other: Annotated[Path, typer.Argument(help="What it is compared with.")],
+def compare_command(
+    first: Annotated[Path, typer.Argument(help="A run, or a folder of runs.")],
+    second: Annotated[Path, typer.Argument(help="What it is compared with.")],
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether two runs differ by more than noise.
+    """Test whether two runs differ by more than noise.
 
-    On the out-of-fold rows that both have; a folder of several runs is blended uniformly.
+    On the out-of-fold utterances that both predicted; a folder of several runs is blended
+    uniformly.
 
     Example: hw4 compare runs/strong-1a2b3c4d runs/boss-5e6f7a8b
     """
-    from kaggle_hw4.stages import compare as stage
+    from kaggle_hw4.stages.compare import compare
 
-    value = stage.compare(Workspace.at(workspace), one, other)
-    show(value, as_json, lambda: _compared(value), "hw4 ensemble runs/*")
+    place = Workspace.at(workspace)
+    comparison = compare(place, first, second)
+    values = {
+        "runs": [
+            {"path": place.shown(side.path), "members": side.members, **plain(side.accuracy)}
+            for side in (comparison.first, comparison.second)
+        ],
+        "by": comparison.by,
+        "first_less_second": plain(comparison.difference),
+    }
+    show(values, as_json, lambda: _comparison(values), "hw4 ensemble runs/*")
 
 
-def _compared(value: dict[str, Any]) -> Any:
+def _comparison(values: dict[str, Any]) -> Any:
     from rich.console import Group
 
-    rows = [(r["path"], len(r["members"]), *_accuracy(r)) for r in value["runs"]]
-    title = f"Out of fold by {value['by']}, {value['runs'][0]['n']:,} utterances"
-    columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %", "")
-    difference = {"first less second": value["first_less_second"]}
+    rows = [(run["path"], len(run["members"]), *_accuracy_cells(run)) for run in values["runs"]]
+    title = f"Out of fold by {values['by']}, {values['runs'][0]['n']:,} utterances"
+    columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %")
+    difference = {"first minus second": values["first_less_second"]}
     return Group(table(columns, rows, title), _paired_table("", difference))
 
 
