@@ -1,8 +1,8 @@
-"""The ladder, measured: `make ladder`. Peers and ours on one corpus under one budget.
+"""The ladder, measured: `make ladder`. hw4's variants and public solutions under one budget.
 
-Every recipe is shrunk alike to what two CPU cores train in minutes, trained from three seeds, each
-of which holds out another session fold of six, and scored on the corpus's unseen test sessions,
-by truth.csv, after everything is trained. Runs that are done are not made again. Writes
+Every recipe is shrunk by one rule so that two CPU cores train it in minutes, trained from three
+seeds, each of which holds out another session fold of six, and scored on the corpus's unseen test
+sessions, by truth.csv, after all training is finished. Finished runs are not trained again. Writes
 docs/ladder.md, a section for each corpus.
 """
 
@@ -31,24 +31,29 @@ from kaggle_hw4.workspace import Workspace
 
 SEEDS = (0, 1, 2)
 BATCH = 32
-Sets = tuple[Judged, Judged, Judged]  # heard, held out by session, unseen
+Sets = tuple[Judged, Judged, Judged]  # seen-session, session validation, unseen
 
 INTRODUCTION = """# The ladder, measured
 
-Written by `make ladder`; not a Kaggle score. Every recipe is shrunk by one rule (a quarter of the
-width, half of the layers and of long kernels, the same batches; `shrunk` in benchmarks/ladder.py)
-to what two CPU cores train in minutes. Three seeds; seed *i* holds out session fold *i* of 6. Mean
-± standard deviation over the seeds.
+Written by `make ladder`. None of these figures is a Kaggle score. Every recipe is shrunk by one
+rule (a quarter of the width, half of the layers and of long kernels, the same batch size;
+`shrunk` in benchmarks/ladder.py) so that two CPU cores train it in minutes. Three seeds; seed *i*
+holds out session fold *i* of 6. All accuracies are balanced (every speaker has the same weight),
+and are given as mean ± standard deviation over the seeds.
 
-- *heard*: a tenth of the sessions trained on, held out: what a random split promises.
-- *session*: whole guessed sessions, held out, with nothing trained on that is near them. In it and
-  everywhere else every speaker counts the same.
-- *unseen*: the test set's sessions, scored by truth.csv after everything was trained.
-- A step's standard error, and that of session - unseen: seeds and speakers drawn anew together,
-  2,000 times.
-- `boss` and `champion` let an utterance's neighbours in the same set have a say, and are several
-  networks; the rows below them tell what is left without the one, and without either.
-- `peers/sample` is `simple`. Seconds are of one thread, beside other work.
+- *seen-session*: accuracy on a tenth of the utterances of the sessions trained on, held out from
+  the training. This is what a random split estimates.
+- *session*: accuracy on whole guessed sessions that are held out. Utterances that are too near to
+  them are left out of the training as well.
+- *unseen*: accuracy on the test set, whose sessions are all unseen; scored by truth.csv after all
+  the training was finished.
+- The standard errors, of a step of the ladder and of "session minus unseen", are those of a
+  bootstrap: seeds and speakers resampled together, 2,000 times.
+- `boss` and `champion` are ensembles of several networks and use transductive label spreading
+  over the set that is predicted. The rows below them show them without label spreading, and their
+  first network only, without label spreading.
+- `peers/sample` is the same recipe as `simple`. Seconds are those of one thread while other
+  processes were running.
 """
 
 
@@ -63,11 +68,11 @@ def main() -> None:
         if arguments.seconds and len(recipes) > len(LADDER):
             parts += timed(case, results, arguments.seconds, arguments.jobs)
         arguments.out.write_text("\n".join(parts), encoding="utf-8")
-        recipes = LADDER  # on the other corpora: is the ladder still one?
+        recipes = LADDER  # on the other corpora: is the order of the rungs the same?
 
 
 def timed(case: LadderCorpus, results: Sequence[Result], seconds: float, jobs: int) -> list[str]:
-    """All of them in equal time, and the best peer in as much as the champion took."""
+    """All of them in equal time, and the best peer in as much time as champion took."""
     named = {r.name: r for r in recipes_of(results)}
     champion = named["champion"]
     peer = max((named[p] for p in PEERS), key=lambda r: r.mean("session"))
@@ -81,7 +86,7 @@ def timed(case: LadderCorpus, results: Sequence[Result], seconds: float, jobs: i
 
 
 def measure(case: LadderCorpus, steps: dict[str, int], jobs: int) -> list[Result]:
-    """Train what is missing, and judge all of it."""
+    """Train what is missing, and evaluate all of it."""
     train_all(case.place, steps, jobs)
     return collect(case, steps)
 
@@ -105,7 +110,9 @@ def parse() -> argparse.Namespace:
         metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
     )
     parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
-    parser.add_argument("--seconds", type=float, default=0, help="a budget of time as well")
+    parser.add_argument(
+        "--seconds", type=float, default=0, help="a second table, of equal training time"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_args()
 
@@ -114,8 +121,8 @@ def shrunk(recipe: Recipe, steps: int) -> list[str]:
     """The settings that make `recipe` small, by one rule for all.
 
     A quarter of the width, half of the layers and of long kernels, batches of 32, every count of
-    steps in proportion. So short a training wants three times the rate (but post-norm diverges
-    then) and a quarter of the dropout. The sample is small enough to stay as it is.
+    steps in proportion. So short a training needs three times the learning rate (but post-norm
+    diverges then) and a quarter of the dropout. The sample recipe is small enough to stay as it is.
     """
     share = steps / recipe.schedule.steps
     values: dict[str, Any] = {
@@ -161,7 +168,7 @@ def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
 
 
 def collect(case: LadderCorpus, steps: dict[str, int]) -> list[Result]:
-    """A row for every recipe, and for what stands behind the best ones."""
+    """A row for every recipe, and for its ablations: no label spreading, one network only."""
     results = []
     for name, count in steps.items():
         path = case.place.variant(name)
@@ -170,14 +177,16 @@ def collect(case: LadderCorpus, steps: dict[str, int]) -> list[Result]:
         runs = [Run.of(case.place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
         whole = result_of(name, count, runs, [stored(run, case) for run in runs])
         results.append(whole)
-        alone = recipe.predict.model_copy(update={"neighbours": 0})
+        alone = recipe.predict.model_copy(update={"spreading_neighbours": 0})
         networks = sum(config.count for config in recipe.networks)
         if recipe.predict.spreading_neighbours:
             evaluated = [evaluate(run, case, alone, networks) for run in runs]
-            results.append(result_of(f"{name}, each utterance alone", count, runs, evaluated))
+            results.append(result_of(f"{name}, no label spreading", count, runs, evaluated))
         if networks > 1:
             evaluated = [evaluate(run, case, alone, 1) for run in runs]
-            one = result_of(f"{name}, its first network, alone", count, runs, evaluated)
+            one = result_of(
+                f"{name}, first network only, no label spreading", count, runs, evaluated
+            )
             first = build_model(recipe, len(case.corpus.speakers)).networks[0]
             share = {"parameters": count_parameters(first), "seconds": math.nan}
             results.append(dataclasses.replace(one, **share))
@@ -192,7 +201,7 @@ def result_of(name: str, steps: int, runs: Sequence[Run], evaluated: Sequence[Se
 
 
 def stored(run: Run, case: LadderCorpus) -> Sets:
-    """What the run's own logits got right: of the heard, the sessions held out, the unseen."""
+    """What the run's own logits got right: seen-session, session validation, unseen."""
     said = [run.read_logits(name).values.argmax(1) for name in ("seen_session", "oof", "test")]
     return compare(said, run, case)
 

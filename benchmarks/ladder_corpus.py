@@ -1,4 +1,4 @@
-"""A corpus of the ladder, with what only a referee may know: its answers and its true sessions."""
+"""A corpus of the ladder, with what only the evaluation may use: test labels, true sessions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ SPLIT = "session6"
 
 @dataclass(frozen=True)
 class LadderCorpus:
-    """A packed and split corpus in a workspace, with the answers of its test set."""
+    """A packed and split corpus in a workspace, with the labels of its test set."""
 
     name: str
     place: Workspace
@@ -44,8 +44,8 @@ class LadderCorpus:
         corpus = self.corpus
         return (
             f"## {self.name}\n\n{len(corpus.speakers)} speakers, {len(corpus.train):,} training "
-            f"and {len(corpus.test):,} test utterances. Guessed sessions agree with the true ones "
-            f"at an adjusted Rand index of {self.agreement:.2f}, the mean over speakers.\n"
+            f"and {len(corpus.test):,} test utterances. Guessed against true sessions: adjusted "
+            f"Rand index {self.agreement:.2f}, the mean over speakers.\n"
         )
 
 

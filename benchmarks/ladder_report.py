@@ -1,4 +1,4 @@
-"""What the ladder's runs say, as Markdown: the table, its steps and their errors."""
+"""The ladder's results as Markdown: the table, the steps and their standard errors."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ DRAWS = 2000  # of the bootstrap
 
 @dataclass(frozen=True)
 class Judged:
-    """Which utterances (n,) a run got right, and whose (n,) they are; speakers count alike."""
+    """Which utterances (n,) a run got right, and their speakers (n,), who have equal weights."""
 
     right: np.ndarray
     speaker: np.ndarray
@@ -29,7 +29,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Result:
-    """One recipe's runs: what each got right of the three sets."""
+    """One recipe's runs: what each got right in the three sets."""
 
     name: str
     parameters: int
@@ -48,8 +48,8 @@ class Result:
 
 def table(results: Sequence[Result]) -> str:
     lines = [
-        "| recipe | parameters | steps | seconds | heard | session | unseen | session - unseen | "
-        "heard - unseen |",
+        "| recipe | parameters | steps | seconds | seen-session | session | unseen | "
+        "session minus unseen | seen-session minus unseen |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
@@ -67,14 +67,14 @@ def table(results: Sequence[Result]) -> str:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """The steps of the ladder with their errors, the errors' ratios, the rank correlations."""
+    """The steps of the ladder with their standard errors, error ratios, rank correlations."""
     named = {r.name: r for r in results}
     lines = []
     for below, above in itertools.pairwise(LADDER):
         gain, error = step(named[above], named[below])
         lines.append(
             f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
-            f"({gain / error:.1f} of them)"
+            f"({gain / error:.1f} standard errors)"
         )
     if peers := [named[p] for p in PEERS if p in named]:
         best = max(peers, key=lambda r: r.mean("unseen"))
@@ -83,24 +83,27 @@ def summary(results: Sequence[Result]) -> str:
     for kind in ("session", "seen_session"):
         rho = spearmanr([r.mean(kind) for r in whole], [r.mean("unseen") for r in whole])
         lines.append(
-            f"- Spearman({kind}, unseen) over the {len(whole)} recipes: {rho.statistic:.2f}"
+            f"- Spearman({kind.replace('_', '-')}, unseen) over the {len(whole)} recipes: "
+            f"{rho.statistic:.2f}"
         )
     return "\n".join(lines)
 
 
 def recipes_of(results: Sequence[Result]) -> list[Result]:
-    """Those of whole recipes, without what stands behind one."""
+    """The rows of whole recipes, without their ablations."""
     return [r for r in results if "," not in r.name]
 
 
 def over(ours: Result, peer: Result) -> str:
     ratio = (1 - ours.mean("unseen")) / (1 - peer.mean("unseen"))
-    return f"- Error of {ours.name} over the best peer's ({peer.name}): {ratio:.2f}"
+    return (
+        f"- Error rate of {ours.name}, divided by that of the best peer ({peer.name}): {ratio:.2f}"
+    )
 
 
 def step(above: Result, below: Result) -> tuple[float, float]:
     """The step between two recipes on the unseen sessions, and its standard error: seeds and
-    speakers drawn anew, together.
+    speakers resampled together.
     """
     gains = [
         Judged(a.right.astype(float) - b.right, a.speaker)
@@ -110,16 +113,16 @@ def step(above: Result, below: Result) -> tuple[float, float]:
 
 
 def gap_error(result: Result) -> float:
-    """The standard error of what the sessions held out say less what the unseen ones say.
+    """The standard error of session validation minus the accuracy on unseen sessions.
 
-    Nothing ties one set's sentences to the other's: they are drawn anew apart.
+    The two sets have no utterance in common: they are resampled independently.
     """
     session, unseen = redrawn(result.session, seed=0), redrawn(result.unseen, seed=1)
     return float(np.std(session - unseen))
 
 
 def redrawn(seeds: Sequence[Judged], seed: int) -> np.ndarray:
-    """The mean (DRAWS,) of runs, seeds and speakers drawn anew together."""
+    """The means (DRAWS,) over runs, with seeds and speakers resampled together."""
     random = np.random.default_rng(seed)
     speakers = np.unique(np.concatenate([evaluated.speaker for evaluated in seeds]))
     sums, counts = (np.zeros((len(seeds), len(speakers))) for _ in range(2))

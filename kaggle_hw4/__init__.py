@@ -1,3 +1,3 @@
 """hw4: from the official folder of ML2022 Spring HW4 to the top of its leaderboard."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -91,11 +91,11 @@ def fingerprint(test_ids: Iterable[str]) -> str:
 
 def edition_of(test_ids: Collection[str], training_utterances: int) -> Edition | None:
     """The edition whose test set this is, by its names or, where those are unknown, its sizes."""
-    found = fingerprint(test_ids)
+    own = fingerprint(test_ids)
     sizes = (training_utterances, len(test_ids))
     for edition in EDITIONS:
-        own = (edition.training_utterances, edition.test_utterances)
-        if edition.fingerprint == found or (edition.fingerprint is None and own == sizes):
+        known = (edition.training_utterances, edition.test_utterances)
+        if edition.fingerprint == own or (edition.fingerprint is None and known == sizes):
             return edition
     return None
 

@@ -12,33 +12,33 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 def choose_device(name: str) -> torch.device:
     """The device called `name`; "auto" is the fastest one there is."""
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found))
-    if name not in there:
-        raise UsageError(f"--device {name}: a device is one of {', '.join(DEVICES)}")
-    if not there[name]:
+        return torch.device(next(kind for kind, usable in available.items() if usable))
+    if name not in available:
+        raise UsageError(f"{name}: a device is one of {', '.join(DEVICES)}", parameter="device")
+    if not available[name]:
         raise UsageError(
-            f"--device {name}: this machine has none", "leave it out to choose by itself"
+            f"this machine has no {name}", "leave it out to have one chosen", parameter="device"
         )
     return torch.device(name)
 
 
 @contextmanager
 def enough_memory(what: str, remedy: str) -> Iterator[None]:
-    """Say what needed more memory than the device has, and what to do about it."""
+    """Raise RecipeError where the block needs more memory than the device has."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError):
-        raise RecipeError(f"{what} needs more memory than there is", remedy) from None
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise RecipeError(f"{what} needs more memory than there is", remedy) from error
     except RuntimeError as error:
         if "allocate memory" not in str(error) and "out of memory" not in str(error):
             raise
-        raise RecipeError(f"{what} needs more memory than there is", remedy) from None
+        raise RecipeError(f"{what} needs more memory than there is", remedy) from error
 
 
 def has_bf16(device: torch.device) -> bool:

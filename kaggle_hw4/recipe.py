@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -17,12 +17,11 @@ from kaggle_hw4.settings import (
     Rate,
     Section,
     Share,
+    Values,
     override,
     read_toml,
     validate,
 )
-
-Sections = dict[str, Any]  # the keys and values of a recipe by section, as TOML has them
 
 
 class FeaturesConfig(Section):
@@ -51,9 +50,9 @@ class AugmentConfig(Section):
     reverberation: Share  # probability: a decaying tail behind every frame
     noise: Share  # probability: stationary noise with a smooth spectrum, added in energy
     noise_snr: Annotated[float, Field(ge=-20, le=60)]  # dB, at the loudest; 25 dB more at least
-    noise_modulation: Annotated[float, Field(ge=0, le=10)]  # nat: how much the noise comes and goes
-    gain: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of the loudness
-    random_eq: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of smooth offsets and tilts
+    noise_modulation: Annotated[float, Field(ge=0, le=10)]  # nat: depth of its slow modulation
+    gain: Annotated[float, Field(ge=0, le=10)]  # nat: standard deviation of the level
+    random_eq: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of smooth offsets, tilts
     band_limit: Share  # probability: the lowest and the highest bands lost
     freq_masks: Count  # SpecAugment: so many masks of up to such a width
     freq_mask_width: Count  # mel bands
@@ -136,7 +135,7 @@ class Recipe(Section):
         """Whether a training step belongs to the fine-tuning."""
         return step >= self.schedule.steps - self.large_margin_fine_tuning.steps
 
-    def sections(self) -> Sections:
+    def sections(self) -> Values:
         """Its keys and values by section; `networks` is a list of such sections."""
         return self.model_dump()
 
@@ -155,7 +154,7 @@ class Recipe(Section):
         return "\n".join(sections)
 
 
-def _lines(keys: Sections) -> str:
+def _lines(keys: Values) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
 
 

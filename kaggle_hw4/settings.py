@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from kaggle_hw4.errors import RecipeError
+
+Values = dict[str, Any]  # what a TOML file holds
 
 LARGEST = 10**9  # of any count: more is a slip of the hand
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
@@ -23,14 +26,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> Values:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read ({error})") from None
+        raise RecipeError(f"{path} cannot be read ({error})") from error
 
 
-def override(values: dict[str, Any], setting: str) -> None:
+def override(values: Values, setting: str) -> None:
     """Lay one `section.key=value` over `values`; the value is TOML, a bare word is a string."""
     name, equals, text = setting.partition("=")
     section, dot, key = name.strip().partition(".")
@@ -43,7 +46,7 @@ def override(values: dict[str, Any], setting: str) -> None:
     set_key(values, name.strip(), value)
 
 
-def set_key(values: dict[str, Any], name: str, value: Any) -> None:
+def set_key(values: Values, name: str, value: Any) -> None:
     """Set `section.key`; in a list of sections, the key of all (`networks.d_model`) or of one
     (`networks.1.d_model`, from 0).
     """
@@ -51,12 +54,12 @@ def set_key(values: dict[str, Any], name: str, value: Any) -> None:
         section[key] = value
 
 
-def get_keys(values: dict[str, Any], name: str) -> list[Any]:
+def get_keys(values: Values, name: str) -> list[Any]:
     """The values of `section.key`, one for each section that has it; [] where none has."""
     return [section[key] for section, key in _places(values, name) if key in section]
 
 
-def key_names(values: dict[str, Any]) -> Iterator[str]:
+def key_names(values: Values) -> Iterator[str]:
     """Every name that `set_key` takes for the keys of `values`."""
     for section, keys in values.items():
         if isinstance(keys, list):
@@ -66,19 +69,19 @@ def key_names(values: dict[str, Any]) -> Iterator[str]:
             yield from (f"{section}.{key}" for key in keys)
 
 
-def _places(values: dict[str, Any], name: str) -> list[tuple[dict[str, Any], str]]:
+def _places(values: Values, name: str) -> list[tuple[Values, str]]:
     section, _, key = name.partition(".")
-    there = values.setdefault(section, {})
-    if not isinstance(there, list):
-        return [(there, key)]
+    target = values.setdefault(section, {})
+    if not isinstance(target, list):
+        return [(target, key)]
     number, dot, rest = key.partition(".")
     if not (dot and number.isdecimal()):
-        return [(each, key) for each in there]
-    if int(number) >= len(there):
+        return [(each, key) for each in target]
+    if int(number) >= len(target):
         raise RecipeError(
-            f"there is no {section}.{number}: they are numbered 0 to {len(there) - 1}"
+            f"there is no {section}.{number}: they are numbered 0 to {len(target) - 1}"
         )
-    return [(there[int(number)], rest)]
+    return [(target[int(number)], rest)]
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -89,11 +92,11 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(model, dict(problem)) for problem in error.errors()]
-        raise RecipeError(f"{where}: " + "; ".join(problems)) from None
+        problems = [_explain(model, problem) for problem in error.errors()]
+        raise RecipeError(f"{where}: " + "; ".join(problems)) from error
 
 
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
+def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
     location, keys = _location(model, problem["loc"])
     path = ".".join(location)
     if problem["type"] == "extra_forbidden":
@@ -125,7 +128,7 @@ def _location(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[list[
         path.append(part)
         if not part.isdecimal():
             known = [c.model_fields[part] for c in choices if part in c.model_fields]
-            choices = [found for field in known[:1] for found in _models(field.annotation)]
+            choices = [m for field in known[:1] for m in _models(field.annotation)]
             keys = list(choices[0].model_fields) if choices else keys
     return path, keys
 
@@ -139,7 +142,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     """The models that an annotation allows."""
     if is_model(annotation):
         return [annotation]
-    return [found for part in get_args(annotation) for found in _models(part)]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def is_model(annotation: Any) -> bool:

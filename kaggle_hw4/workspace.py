@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with one corpus and all that was made from it."""
+    """A folder with one corpus and every artifact made from it."""
 
     root: Path
 
@@ -54,8 +54,8 @@ class Workspace:
 
     def shown(self, path: Path) -> str:
         """`path` as a person in the current folder would type it."""
-        here = Path.cwd()
-        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+        current = Path.cwd()
+        return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
     def _find(self, name: str, folder: str, kind: str) -> Path:
         if name.endswith(".toml"):

@@ -46,6 +46,14 @@ def tiny(variant: str, *settings: str) -> Recipe:
     return read_recipe(path, [*SHAPES.get(variant, TINY), *settings])
 
 
+def tiny_of(encoder: str, *settings: str) -> Recipe:
+    """A tiny recipe of one network with that encoder, out of the variants that are shipped."""
+    variant = {"transformer": "medium", "ecapa": "champion"}.get(encoder, "boss")
+    sections = tiny(variant, *settings).sections()
+    networks = [config for config in sections["networks"] if config["encoder"] == encoder]
+    return Recipe.model_validate(sections | {"networks": networks})
+
+
 class Silent:
     """A monitor that only remembers."""
 

@@ -290,6 +290,46 @@ def test_every_problem_of_a_dataset_is_listed(
     assert error.count("\n  uttr-") == 2
 
 
+def test_an_error_keeps_its_cause_for_those_who_debug(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HW4_DEBUG", "")
+    (tmp_path / "broken.toml").write_text("[model")
+    command = ("run", tmp_path / "broken.toml", "--workspace", tmp_path)
+    assert run(*command) == 3
+    assert "Traceback" not in capsys.readouterr().err
+    assert run("--debug", *command) == 3
+    shown = capsys.readouterr().err
+    assert "TOMLDecodeError" in shown
+    assert shown.splitlines()[-1].startswith("hw4: ")
+
+
+def test_a_fault_of_our_own_is_one_line_and_keeps_its_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaggle_hw4.kaggle.ledger.Ledger.entries", lambda self: 1 / 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run("leaderboard", "show", "--workspace", tmp_path) == 70
+    [line] = capsys.readouterr().err.splitlines()
+    assert "fault of hw4's own (ZeroDivisionError: division by zero); please report" in line
+    assert "ZeroDivisionError" in Path(line.split(" with ")[1]).read_text()
+
+
+def test_a_flag_is_named_where_an_argument_is_wrong(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("split", "--folds", "2") == 0
+    capsys.readouterr()
+    assert run("train", "--variant", "boss", "--fold", "7") == 2
+    assert capsys.readouterr().err.startswith("hw4: --fold: no fold 7: session2 has 0 to 1")
+
+
+def test_h_is_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ((), ("train",), ("data", "pack"), ("tune", "show")):
+        assert run(*command, "-h") == 0
+        assert "Usage:" in capsys.readouterr().out
+
+
 def test_help_is_as_fast_as_importing_typer_and_rich() -> None:
     """At most 50 ms more, in processor time: the wall clock also shows who else is at work."""
 

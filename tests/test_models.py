@@ -1,5 +1,7 @@
 """Models: padding changes nothing, utterances of a batch never meet, the sample is the sample."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -8,10 +10,12 @@ from kaggle_hw4.models.attention import SelfAttention, rotary_angles, rotate
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.models.embeddings import EMBEDDINGS
+from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.models.pooling import POOLINGS
+from kaggle_hw4.networks import AnyNetwork
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.workspace import shipped
-from tests.conftest import VARIANTS, tiny
+from tests.conftest import VARIANTS, tiny, tiny_of
 
 LENGTHS = torch.tensor([[50], [31], [7]])
 
@@ -58,18 +62,41 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
     torch.testing.assert_close(ours(x, torch.ones(3, 50, dtype=torch.bool))[0], expected)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("positions", ["none", "sinusoidal", "rotary"])
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_padding_does_not_change_logits(variant: str, positions: str, pooling: str) -> None:
-    positioned = [] if variant == "champion" else [f"networks.positions={positions}"]
-    model = model_of(variant, *positioned, f"networks.pooling={pooling}")
+def test_padding_does_not_change_logits(encoder: str, positions: str, pooling: str) -> None:
+    if positions != "none" and not hasattr(tiny_of(encoder).networks[0], "positions"):
+        pytest.skip("an encoder without positions")
+    positioned = [] if positions == "none" else [f"networks.positions={positions}"]
+    recipe = tiny_of(encoder, *positioned, f"networks.pooling={pooling}")
+    torch.manual_seed(0)
+    model = build_model(recipe, n_speakers=5).eval()
     x, mask = batch()
     spoiled = x.masked_fill(~mask.unsqueeze(-1), torch.nan)
     together = model(spoiled, mask)
     for i, n in enumerate(LENGTHS.flatten()):
         alone = model(x[i : i + 1, :n], mask[i : i + 1, :n])
         torch.testing.assert_close(together[:, i], alone[:, 0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_layer_keeps_its_shape_and_the_padding_changes_no_real_frame(encoder: str) -> None:
+    config = tiny_of(encoder).networks[0]
+    layer = ENCODERS[encoder].layer(config, 0).eval()
+    x, mask = torch.randn(3, 50, config.d_model), torch.arange(50) < LENGTHS
+    y = layer(x.masked_fill(~mask.unsqueeze(-1), 0), mask)
+    assert y.shape == x.shape
+    for i, n in enumerate(LENGTHS.flatten()):
+        alone = layer(x[i : i + 1, :n], mask[i : i + 1, :n])
+        torch.testing.assert_close(y[i, :n], alone[0], atol=1e-5, rtol=0)
+
+
+def test_every_encoder_has_a_config_and_a_layer() -> None:
+    tags = [
+        get_args(c.model_fields["encoder"].annotation)[0] for c in get_args(get_args(AnyNetwork)[0])
+    ]
+    assert set(tags) == set(ENCODERS)
 
 
 @pytest.mark.parametrize("normalisation", ["none", "mean", "mean_variance"])

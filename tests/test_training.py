@@ -26,13 +26,14 @@ from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.recipe import LossConfig
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.loop import start, train
 from kaggle_hw4.training.loss import apply_margin, batch_loss, margin_at, margin_losses
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
-from tests.conftest import TINY, VARIANTS, Silent, job, tiny, trained
+from tests.conftest import TINY, VARIANTS, Silent, job, tiny, tiny_of, trained
 
 CPU = torch.device("cpu")
 ARTIFACTS = ("best", "ema", "oof", "test")
@@ -47,11 +48,11 @@ def log(run: Run) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("encoder", ENCODERS)
 def test_the_same_seed_gives_the_same_bits(
-    corpus: Corpus, folds: Folds, tmp_path: Path, variant: str
+    corpus: Corpus, folds: Folds, tmp_path: Path, encoder: str
 ) -> None:
-    recipe = tiny(variant)
+    recipe = tiny_of(encoder)
     once, again, other = (
         trained(recipe, corpus, folds, tmp_path / name, seed=seed)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -73,13 +74,14 @@ class SignalAt(Silent):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGTERM, Stopped), (signal.SIGINT, Interrupted)]
 )
 def test_a_stopped_run_resumes_to_the_same_bits(
-    corpus: Corpus, folds: Folds, tmp_path: Path, number: int, error: type[Exception]
+    corpus: Corpus, folds: Folds, tmp_path: Path, encoder: str, number: int, error: type[Exception]
 ) -> None:
-    recipe = tiny("boss", "schedule.steps=6")
+    recipe = tiny_of(encoder, "networks.dropout=0.1", "schedule.steps=6")
     whole = trained(recipe, corpus, folds, tmp_path / "whole")
     stopped = job(recipe, corpus, folds, tmp_path / "stopped")
     with pytest.raises(error, match="the same command resumes it"):

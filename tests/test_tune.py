@@ -137,7 +137,7 @@ def test_a_dry_run_measures_and_leaves_nothing(
         (("tune",), 2, "--variant is missing; hw4 tune --variant boss"),
         ((*TUNE, "--objective", "luck"), 2, "one of session, utterance, logloss"),
         ((*TUNE, "--objective", "utterance"), 4, "run `hw4 split --folds 5 --by utterance` first"),
-        ((*TUNE, "--fold", "2"), 2, "has folds 0 to 1"),
+        ((*TUNE, "--fold", "2"), 2, "has 0 to 1"),
         ((*TUNE, "--space", "bos"), 3, "there is no space 'bos'"),
         ((*TUNE, "--storage", "sqlite:///s.db", "--jobs", "2"), 2, "loses trials"),
         ((*TUNE, "-s", "networks.d_model=48"), 3, "own networks.d_model = 48 lies outside"),

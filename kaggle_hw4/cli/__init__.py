@@ -16,7 +16,7 @@ import typer
 from kaggle_hw4 import __version__
 from kaggle_hw4.cli import chain, data, leaderboard, submissions, training, tuning
 from kaggle_hw4.cli.output import complain
-from kaggle_hw4.errors import DataError, Hw4Error, Interrupted, Stopped
+from kaggle_hw4.errors import FAULT, DataError, Hw4Error, Interrupted, Stopped, UsageError
 
 app = typer.Typer(
     name="hw4",
@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich would take longer to import than all the rest
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
 training.add_to(app)
@@ -47,22 +47,27 @@ def root(
         Path | None,
         typer.Option(help="The folder that holds everything; else HW4_WORKSPACE, else this one."),
     ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; or set HW4_DEBUG.")
+    ] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Say which hw4.")
     ] = False,
 ) -> None:
     if workspace is not None:
         os.environ["HW4_WORKSPACE"] = str(workspace)
+    if debug:
+        os.environ["HW4_DEBUG"] = "1"
 
 
 def stop(number: int, _frame: FrameType | None) -> None:
-    """Unwind on a signal, so that what is half-written is taken away."""
+    """Unwind on a signal, so that temporary files are removed."""
     kind = Interrupted if number == signal.SIGINT else Stopped
     raise kind("stopped", "run the same command again")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; errors of ours become one line and their exit code."""
+    """Run the command line; every error becomes one line and an exit code."""
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     for stream in (sys.stdout, sys.stderr):
@@ -70,12 +75,47 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     try:
         app(arguments)
-    except Hw4Error as error:
-        complain(str(error), error.problems if isinstance(error, DataError) else ())
-        sys.exit(error.exit_code)
     except BrokenPipeError:  # `hw4 … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except OSError as error:  # a full disk, a folder that may not be written
+    except Exception as error:
+        sys.exit(report(error))
+
+
+def report(error: Exception) -> int:
+    """Say in one line what went wrong; return its exit code."""
+    if debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, Hw4Error):
+        complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
+        return error.exit_code
+    if isinstance(error, OSError):  # a full disk, a folder that may not be written
         complain(f"{error.filename or 'the disk'}: {error.strerror or error}")
-        sys.exit(DataError.exit_code)
+        return DataError.exit_code
+    kind = f"{type(error).__name__}: {error}".splitlines()[0]
+    complain(f"a fault of hw4's own ({kind}); please report it with {_keep_traceback(error)}")
+    return FAULT
+
+
+def debugging() -> bool:
+    return os.environ.get("HW4_DEBUG", "0") not in ("", "0")
+
+
+def _flag(error: Hw4Error) -> str:
+    """The option that an error is about, as it is typed."""
+    name = error.parameter if isinstance(error, UsageError) else ""
+    return f"--{name.replace('_', '-')}: " if name else ""
+
+
+def _keep_traceback(error: Exception) -> str:
+    """Write the traceback to a new file and return its path."""
+    import tempfile
+    import traceback
+
+    descriptor, path = tempfile.mkstemp(prefix="hw4-traceback-", suffix=".txt")
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write(f"hw4 {__version__}: {' '.join(sys.argv[1:])}\n\n")
+        traceback.print_exception(error, file=file)
+    return path

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root
-from kaggle_hw4.cli.output import bars, live, percent, say, show
+from kaggle_hw4.cli.output import percent, say, show
 from kaggle_hw4.cli.submissions import after, submitted
+from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, plain, points, say, show, table, waiting
+from kaggle_hw4.cli.output import percent, plain, points, say, show, table
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import waiting
 from kaggle_hw4.workspace import Workspace
 
 

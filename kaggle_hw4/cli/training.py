@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import bars, live, percent, plain, show, table
+from kaggle_hw4.cli.output import percent, plain, show, table
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import bars, show, table
+from kaggle_hw4.cli.output import show, table
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 app = typer.Typer(invoke_without_command=True)

@@ -55,7 +55,7 @@ class Folds:
         """UsageError unless there is such a fold."""
         if not 0 <= fold < self.count:
             last = self.count - 1
-            raise UsageError(f"{fold}: {self.name} has folds 0 to {last}", parameter="fold")
+            raise UsageError(f"no fold {fold}: {self.name} has 0 to {last}", parameter="fold")
 
     def validation(self, fold: int) -> npt.NDArray[np.int64]:
         """The rows that the fold is judged by: of unheard sessions where it is by session."""

@@ -1,6 +1,6 @@
 """What an executor is, and how many runs go through one.
 
-A local executor stands in `local`; one for a cluster's queue implements the same two protocols.
+The local executors are in `local`; one for a cluster's queue implements the same two protocols.
 """
 
 import signal
@@ -95,9 +95,10 @@ def run_all(
 ) -> dict[RunSpec, Outcome]:
     """Have all runs trained, `executor.jobs` at a time; return how each ended.
 
-    A crashed one is tried again, RETRIES times at most. A recipe that fails by itself (it diverges,
-    say) is an outcome like another; anything else that fails is raised, since the rest would fail
-    as well. Raises Stopped or Interrupted when a signal asks for it: the runs resume later.
+    A run whose process crashed is retried, RETRIES times at most. A recipe that fails by itself
+    (because it diverges, for example) is an outcome; any other failure is raised, since the rest
+    would fail as well. Raises Stopped or Interrupted when a signal asks for it; the runs can be
+    resumed.
     """
     waiting = deque((spec, 0) for spec in specs)
     running: dict[Handle, int] = {}

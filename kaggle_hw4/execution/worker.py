@@ -64,9 +64,9 @@ def execute(spec: RunSpec, monitor: "Monitor") -> "Manifest":
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.training.loop import train
 
-    found = prepare(spec)
+    ready = prepare(spec)
     device = choose_device(spec.device)
-    return train(found.run, found.recipe, found.corpus, found.folds, device, monitor)
+    return train(ready.run, ready.recipe, ready.corpus, ready.folds, device, monitor)
 
 
 class Silent:

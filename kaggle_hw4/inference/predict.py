@@ -29,49 +29,49 @@ TINY = float(torch.finfo(torch.float32).tiny)
 
 @torch.inference_mode()
 def predict_logits(
-    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: PredictionConfig
+    model: SpeakerClassifier, store: FrameStore, rows: IntArray, config: PredictionConfig
 ) -> npt.NDArray[np.float32]:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
 
-    With `plan.spreading_neighbours` they are log-probabilities after label spreading over `rows`.
+    With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`.
     """
     was_training = model.training
     model.eval()
-    where, embeddings = embed_segments(model, store, rows, plan)
-    if plan.average == "embeddings":
+    where, embeddings = embed_segments(model, store, rows, config)
+    if config.average == "embeddings":
         logits = apply_head(model, mean_by_row(embeddings, where, len(rows)), store.device)
-    elif plan.average == "logits":
+    elif config.average == "logits":
         logits = mean_by_row(apply_head(model, embeddings, store.device), where, len(rows))
     else:
         probabilities = apply_head(model, embeddings, store.device).softmax(1)
         logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
-    if plan.spreading_neighbours and len(rows) > 1:
+    if config.spreading_neighbours and len(rows) > 1:
         channels = describe_channels(store.corpus, rows)
         embedded = mean_by_row(embeddings, where, len(rows))
-        logits = spread_labels(logits, embedded, channels, plan.spreading_neighbours)
+        logits = spread_labels(logits, embedded, channels, config.spreading_neighbours)
     model.train(was_training)
-    found: npt.NDArray[np.float32] = logits.numpy()
-    return found
+    values: npt.NDArray[np.float32] = logits.numpy()
+    return values
 
 
 def embed_segments(
-    model: SpeakerClassifier, store: FrameStore, rows: IntArray, plan: PredictionConfig
+    model: SpeakerClassifier, store: FrameStore, rows: IntArray, config: PredictionConfig
 ) -> tuple[Tensor, Tensor]:
     """The place in `rows` (S,) of each segment's utterance, and its embedding (S, D); on the CPU,
     whose sums are the same every time.
     """
-    where, cuts = plan_segments(store.corpus.lengths[rows], plan)
-    found: Tensor | None = None
+    where, cuts = plan_segments(store.corpus.lengths[rows], config)
+    embeddings: Tensor | None = None
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
         features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
-        with enough_memory("a prediction", "use --device cpu"), autocast(store.device):
+        with enough_memory("a prediction", "predict on the CPU"), autocast(store.device):
             embedded = model.embed(features, mask).float().cpu()
-        if found is None:
-            found = embedded.new_empty(len(where), embedded.shape[1])
-        found[torch.from_numpy(chosen)] = embedded
-    assert found is not None, "there is at least one utterance to predict"
-    return torch.from_numpy(where), found
+        if embeddings is None:
+            embeddings = embedded.new_empty(len(where), embedded.shape[1])
+        embeddings[torch.from_numpy(chosen)] = embedded
+    assert embeddings is not None, "there is at least one utterance to predict"
+    return torch.from_numpy(where), embeddings
 
 
 def apply_head(model: SpeakerClassifier, embeddings: Tensor, device: torch.device) -> Tensor:
@@ -87,15 +87,15 @@ def mean_by_row(values: Tensor, where: Tensor, n: int) -> Tensor:
     return total / torch.bincount(where, minlength=n).unsqueeze(1)
 
 
-def plan_segments(lengths: IntArray, plan: PredictionConfig) -> tuple[IntArray, IntArray]:
+def plan_segments(lengths: IntArray, config: PredictionConfig) -> tuple[IntArray, IntArray]:
     """Which segments to predict: the index (S,) of each one's utterance, (start, length) (S, 2).
 
-    `plan.segments` of each of `plan.frames`, evenly spaced from the first frame to the last; an
-    utterance that is no longer than one of them, or a plan of none, takes the whole at once.
+    `config.segments` of each of `config.frames`, evenly spaced from the first frame to the last; an
+    utterance that is no longer than one of them, or a config of none, takes the whole at once.
     """
-    if plan.segments == 0:
+    if config.segments == 0:
         return np.arange(len(lengths)), np.stack([np.zeros_like(lengths), lengths], 1)
-    parts = [even_segments(lengths, plan.segments, frames) for frames in plan.frames]
+    parts = [even_segments(lengths, config.segments, frames) for frames in config.frames]
     return np.concatenate([w for w, _ in parts]), np.concatenate([cuts for _, cuts in parts])
 
 

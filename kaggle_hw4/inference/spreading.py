@@ -1,15 +1,15 @@
-"""Test-time averaging over utterances: what the neighbours say, without a label.
+"""Transductive label spreading over the set that is predicted, without a label.
 
-A speaker's utterances of one session lie near each other, in the embedding (the voice) and in the
-channel (the room), nearer than a model's idea of *who* it is can be trusted: to tell who speaks in
-an unheard session is hard, to tell that the same one speaks again is easy. So what the model says
-of an utterance is averaged with what it says of the mutual nearest neighbours in the set that is
-predicted: one step of label spreading (Zhou et al. 2004), on log-probabilities in place of labels.
-More steps let neighbours' neighbours in, who are others too often (docs/LOG.md).
+A speaker's utterances of one session are close to each other in the embedding (the voice) and in
+the channel (the room). Who speaks in an unseen session is hard to classify; that two utterances are
+of one speaker is easy. So the log-probabilities of an utterance are averaged with those of its
+mutual nearest neighbours in the same set: one step of label spreading (Zhou et al. 2004), on
+log-probabilities in place of labels. More steps reach neighbours' neighbours, who are other
+speakers too often (docs/LOG.md).
 
-How far a neighbour is to be trusted, the set itself tells: where neighbours that near are of one
-mind about who speaks, they are of one speaker. Where the set has no two utterances of a session,
-they hardly ever agree, and next to nothing is spread.
+How reliable a neighbour is, the set itself shows: where neighbours as similar as this one agree on
+the speaker, they are of one speaker. Where the set has no two utterances of a session they hardly
+ever agree, and next to nothing is spread.
 """
 
 import numpy as np
@@ -19,28 +19,28 @@ import torch.nn.functional as F
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
-SPREAD = 0.8  # share of trusted neighbours in what an utterance ends up with; the rest is its own
+SPREAD = 0.8  # weight of reliable neighbours in the result; the rest is the utterance's own
 CHUNK = 2048  # rows of the similarities at a time
 
 
 def spread_labels(
     logits: Tensor, embeddings: Tensor, channels: npt.NDArray[np.float32], neighbours: int
 ) -> Tensor:
-    """Log-probabilities (n, C) of n utterances, each with a say in its neighbours'.
+    """Log-probabilities (n, C) of n utterances, averaged with their neighbours'.
 
     `logits` (n, C); `embeddings` (n, D); `channels` (n, E), as `data.channel` describes them.
     Only mutual ones count, of the `neighbours` nearest: an utterance without any keeps its own.
     """
-    said = logits.log_softmax(1)
+    logp = logits.log_softmax(1)
     similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours)
-    mutual = (nearest[nearest] == torch.arange(len(said))[:, None, None]).any(2)
-    guess = said.argmax(1)
+    mutual = (nearest[nearest] == torch.arange(len(logp))[:, None, None]).any(2)
+    guess = logp.argmax(1)
     reliability = reliability_of(similarity, guess[nearest] == guess[:, None], mutual)
     spread = SPREAD * (1 - (1 - reliability).prod(1, keepdim=True))
     share = reliability / reliability.sum(1, keepdim=True).clamp_min(
         torch.finfo(reliability.dtype).tiny
     )
-    return (1 - spread) * said + spread * (share.unsqueeze(-1) * said[nearest]).sum(1)
+    return (1 - spread) * logp + spread * (share.unsqueeze(-1) * logp[nearest]).sum(1)
 
 
 def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
@@ -49,9 +49,9 @@ def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
     """
     reliability = torch.zeros_like(similarity)
     if mutual.any():
-        found = similarity[mutual]
+        between = similarity[mutual]
         # Among equals the order of the rows must not matter: they share what they are worth.
-        values, place, counts = torch.unique(found, return_inverse=True, return_counts=True)
+        values, place, counts = torch.unique(between, return_inverse=True, return_counts=True)
         share = torch.zeros(len(values)).index_add_(0, place, agree[mutual].float()) / counts
         rising = isotonic_regression(share.double().numpy(), weights=counts.double().numpy()).x
         reliability[mutual] = torch.from_numpy(rising).to(reliability.dtype)[place]
@@ -62,13 +62,13 @@ def find_nearest(embeddings: Tensor, channels: Tensor, count: int) -> tuple[Tens
     """Similarities and indices, both (n, count), of each one's nearest others, best first."""
     points = torch.cat([directions(embeddings), directions(channels)], 1) / 2**0.5
     count = min(count, len(points) - 1)
-    found = []
+    chunks = []
     for start in range(0, len(points), CHUNK):
         similarity = points[start : start + CHUNK] @ points.T
         own = torch.arange(len(similarity))
         similarity[own, start + own] = -torch.inf
-        found.append(similarity.topk(count, dim=1))
-    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+        chunks.append(similarity.topk(count, dim=1))
+    return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 
 
 def directions(x: Tensor) -> Tensor:

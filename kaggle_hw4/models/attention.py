@@ -1,4 +1,4 @@
-"""Multi-head self-attention over the real frames, and the positions that it may be told."""
+"""Multi-head self-attention over the real frames, and positional encodings."""
 
 import torch
 import torch.nn.functional as F

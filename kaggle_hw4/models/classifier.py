@@ -33,7 +33,7 @@ class SpeakerNetwork(nn.Module):
     """(B, T, n_mels) features and a boolean mask (B, T), true on real frames → logits (B, C).
 
     The logits are plain: a margin is the loss's business, so accuracy, averaging and ensembling
-    never ask which head made them. What stands in the padding changes nothing.
+    never ask which head made them. Padding changes nothing, whatever it holds.
     """
 
     def __init__(

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class CosineHead(nn.Module):
-    """Logits scale · cos(embedding, speaker): what an additive margin is made for.
+    """Logits scale · cos(embedding, speaker): what an additive margin acts on.
 
     Both sides are normalised and there is no bias (Wang et al. 2018). The margin itself is in
     `training.loss`; these logits are the ones to predict from. A speaker with several sub-centres
-    is as near as the nearest of them (Deng et al. 2020): one may hold what a session did to him.
+    is as near as the nearest of them (Deng et al. 2020): one may model a recording session.
     """
 
     def __init__(self, d_embedding: int, n_speakers: int, scale: float, sub_centres: int) -> None:

@@ -1,4 +1,4 @@
-"""BatchNorm that padding cannot reach."""
+"""BatchNorm over the real frames alone."""
 
 import torch
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm (Ioffe & Szegedy 2015) of x (B, T, …, C) over the real frames of mask (B, T).
 
-    x must be zero in the padding, and the result is zero there: neither the moments nor a
-    convolution behind it are told of the padding. float32 under any autocast.
+    x must be zero in the padding, and the result is zero there: padding changes neither the
+    moments nor a convolution behind it. float32 under any autocast.
     """
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]

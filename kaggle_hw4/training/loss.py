@@ -1,4 +1,4 @@
-"""Cross-entropy with a margin, which lives here and nowhere else."""
+"""Cross-entropy with a margin on the target logit; the margin is here and nowhere else."""
 
 import math
 
@@ -31,7 +31,7 @@ def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, step: int) -> Tenso
     return losses.mean()
 
 
-def margin_losses(logits: Tensor, labels: Tensor, loss: LossConfig, margin: float) -> Tensor:
+def margin_losses(logits: Tensor, labels: Tensor, config: LossConfig, margin: float) -> Tensor:
     """Cross-entropies (B,) of logits (B, C) = scale · cosine, the label's after `margin`.
 
     On the cosine: cos θ - m (AM-Softmax, Wang et al. 2018). On the angle: cos(θ + m) (ArcFace,
@@ -40,18 +40,18 @@ def margin_losses(logits: Tensor, labels: Tensor, loss: LossConfig, margin: floa
     logits = logits.float()
     if margin:
         own = labels[:, None]
-        with_margin = apply_margin(logits.gather(1, own), loss, margin)
+        with_margin = apply_margin(logits.gather(1, own), config, margin)
         logits = logits.scatter(1, own, with_margin)
-    return F.cross_entropy(logits, labels, label_smoothing=loss.label_smoothing, reduction="none")
+    return F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing, reduction="none")
 
 
-def apply_margin(logits: Tensor, loss: LossConfig, margin: float) -> Tensor:
-    """The true speaker's logits after the margin."""
-    if loss.margin_type == "am":
-        return logits - loss.scale * margin
+def apply_margin(logits: Tensor, config: LossConfig, margin: float) -> Tensor:
+    """The target logits after the margin."""
+    if config.margin_type == "am":
+        return logits - config.scale * margin
     # The slope of the sine is infinite at a cosine of 1, so the cosine is kept a little below.
-    cosine = (logits / loss.scale).clamp(-1 + 1e-6, 1 - 1e-6)
+    cosine = (logits / config.scale).clamp(-1 + 1e-6, 1 - 1e-6)
     turned = cosine * math.cos(margin) - (1 - cosine.square()).sqrt() * math.sin(margin)
     # Beyond θ = π - m, cos(θ + m) would grow again: a straight line goes on instead.
     straight = cosine - margin * math.sin(margin)
-    return loss.scale * torch.where(cosine > -math.cos(margin), turned, straight)
+    return config.scale * torch.where(cosine > -math.cos(margin), turned, straight)

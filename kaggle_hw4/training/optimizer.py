@@ -1,4 +1,4 @@
-"""AdamW, its learning rate as a function of the step, and the averaged weights."""
+"""AdamW, its learning rate as a function of the step, and the moving average of the weights."""
 
 import math
 
@@ -8,28 +8,28 @@ from torch import nn
 from kaggle_hw4.recipe import OptimizerConfig, ScheduleConfig
 
 
-def make_optimizer(model: nn.Module, optimizer: OptimizerConfig) -> torch.optim.AdamW:
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) over every parameter, the head's own included."""
     return torch.optim.AdamW(
-        model.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
 
 
-def learning_rate(step: int, optimizer: OptimizerConfig, schedule: ScheduleConfig) -> float:
+def learning_rate(step: int, config: OptimizerConfig, schedule: ScheduleConfig) -> float:
     """Linear warm-up, then half a cosine down to 0; a function of the step, with no history."""
     if step < schedule.warmup_steps:
-        return optimizer.learning_rate * step / schedule.warmup_steps
+        return config.learning_rate * step / schedule.warmup_steps
     left = schedule.steps - schedule.warmup_steps
     progress = (step - schedule.warmup_steps) / max(1, left)
-    return optimizer.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @torch.no_grad()
 def update_ema(ema: nn.Module, live: nn.Module, decay: float, step: int) -> None:
-    """Move `averaged`, weights and buffers, towards `live` by an exponential moving average.
+    """Move `ema`, weights and buffers, towards `live` by an exponential moving average (EMA).
 
     The decay starts low, (1 + step) / (10 + step), so that the first, random weights are soon
-    forgotten. A decay of 0 keeps `averaged` equal to `live`.
+    forgotten. A decay of 0 keeps `ema` equal to `live`.
     """
     weight = 1 - min(decay, (1 + step) / (10 + step))
     pairs = list(zip(ema.state_dict().values(), live.state_dict().values(), strict=True))
