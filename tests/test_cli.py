@@ -231,6 +231,21 @@ def test_the_json_of_ensemble_and_compare_keeps_its_keys(
     assert set(comparison["first_less_second"]) == DIFFERENCE
 
 
+def test_a_blend_that_cannot_be_made_names_its_flag(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    for flag, value, problem in (
+        ("--method", "median", "there is no method 'median'; a blend is one of auto, uniform"),
+        ("--method", "greedy", "there is one member alone: greedy weights need several"),
+        ("--split", "session3", "none of these runs was trained on the fold table 'session3'"),
+    ):
+        capsys.readouterr()
+        assert run("ensemble", workspace / "runs", flag, value) == 2
+        assert capsys.readouterr().err.startswith(f"hw4: {flag}: {problem}")
+
+
 def test_runs_of_two_fold_tables_are_not_mixed(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
