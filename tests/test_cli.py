@@ -16,6 +16,7 @@ from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.workspace import shipped
 from tests.conftest import TINY
+from tests.kaggle_board import declare_edition
 
 SETTINGS = [part for setting in TINY for part in ("-s", setting)]
 
@@ -40,6 +41,7 @@ def workspace(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_chain_by_hand(
     workspace: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    declare_edition(workspace / "packed")
     assert run("split", "--folds", "2", "--by", "session") == 0
     for variant in ("strong", "boss"):
         assert run("train", "--variant", variant, "--folds", "all", *SETTINGS) == 0
@@ -168,10 +170,10 @@ def test_an_edited_submission_is_refused_and_made_anew(
     names = {line.split(",")[1] for line in lines[1:]} | {"id00000"}
     path.write_text("\n".join([*lines[:-1], f"{lines[-1].split(',')[0]},{min(names)}"]) + "\n")
     assert run("submit", "--to", "web") == 4
-    assert "make it anew: hw4 ensemble" in capsys.readouterr().err
+    assert "make it again: hw4 ensemble" in capsys.readouterr().err
     assert run("ensemble", workspace / "runs") == 0
     assert run("submit", "--to", "web") == 0
-    assert "Boss_V2 is fit to be sent" in capsys.readouterr().out
+    assert "Boss_V2 is valid" in capsys.readouterr().out
 
 
 def test_a_dry_run_checks_and_sends_nothing(
@@ -179,13 +181,14 @@ def test_a_dry_run_checks_and_sends_nothing(
 ) -> None:
     run("split", "--folds", "2")
     run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    declare_edition(workspace / "packed")
     run("ensemble", workspace / "runs", "--method", "vote", "--label", "Vote")
     capsys.readouterr()
     assert run("submit", "--to", "local") == 0
     shown = capsys.readouterr()
-    assert shown.out == "Vote_V1 is fit to be sent; nothing was\n"
+    assert shown.out == "Vote_V1 is valid; nothing was sent\n"
     assert "from validation by utterance and the gaps of 5 public solutions" in shown.err
-    assert [e["event"] for e in Ledger(workspace / "submissions").events()] == ["created"]
+    assert [e.event for e in Ledger(workspace / "submissions").events()] == ["created"]
 
 
 def test_validation_by_both_kinds_comes_from_the_same_runs(
@@ -217,7 +220,9 @@ def test_the_json_of_ensemble_and_compare_keeps_its_keys(
     run("ensemble", workspace / "runs", "--json")
     submission = json.loads(capsys.readouterr().out)
     kept = Ledger(workspace / "submissions").events()[0]
-    assert submission == {**kept, "new": True, "left_out": {}, "forecast": submission["forecast"]}
+    stage = {key: submission.pop(key) for key in ("new", "left_out", "forecast", "edition")}
+    assert submission == kept.model_dump()
+    assert stage == {"new": True, "left_out": {}, "forecast": None, "edition": None}
     member = submission["members"][0]
     assert set(member) == {"name", "folds", "inputs", "temperature", "oof"}
     for accuracy in (member["oof"], submission["candidates"]["uniform"]):

@@ -7,6 +7,7 @@ import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import show, table
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
@@ -43,7 +44,7 @@ def download(
     folder: Annotated[
         Path | None, typer.Argument(help="Dataset/ will be in it; else in the workspace.")
     ] = None,
-    competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "ml2022spring-hw4",
+    competition: Annotated[str, typer.Option(help="Kaggle's name for it.")] = DEFAULT.slug,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:

@@ -43,12 +43,13 @@ def ensemble_command(
     result = ensemble(Workspace.at(workspace), runs, request)
     values = plain(result)
     values = values.pop("created") | values
-    version = values["version"]
+    version = result.created.version
+    forecast = forecast_line(result.forecast, result.edition is not None)
     for name, reason in result.left_out.items():
         say(f"left out: {name} {reason}")
     if not result.new:
         say(f"{version} was made from exactly these runs already")
-    show(values, as_json, lambda: _submission(values, result.forecast), f"hw4 submit {version}")
+    show(values, as_json, lambda: _submission(values, forecast), f"hw4 submit {version}")
 
 
 def compare_command(
@@ -79,7 +80,7 @@ def compare_command(
     show(values, as_json, lambda: _comparison(values), "hw4 ensemble runs/*")
 
 
-def _submission(values: dict[str, Any], forecast: Any) -> Any:
+def _submission(values: dict[str, Any], forecast: str) -> Any:
     """Members and candidates, differences, disagreement, other validations, the forecast."""
     from rich.console import Group
 
@@ -93,7 +94,7 @@ def _submission(values: dict[str, Any], forecast: Any) -> Any:
     if len(values["members"]) > 1:
         parts += [_differences(values), _disagreement(values)]
     parts += [f"validation by {other['kind']}: {percent(other['accuracy'])}" for other in others]
-    return Group(*parts, forecast_line(forecast))
+    return Group(*parts, forecast)
 
 
 def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from kaggle_hw4.artifact import commit, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.ensemble.blend import Blend
     from kaggle_hw4.ensemble.members import Member
-    from kaggle_hw4.kaggle.ledger import Event, Ledger
+    from kaggle_hw4.kaggle.events import Created
+    from kaggle_hw4.kaggle.forecast import Forecast
+    from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.submissions import Submission
     from kaggle_hw4.metrics import Accuracy
     from kaggle_hw4.runs import Run
@@ -36,10 +39,11 @@ class Request:
 class EnsembleResult:
     """A submission and what its blend was chosen from."""
 
-    created: "Event"  # as the ledger keeps it
+    created: "Created"  # the event in the ledger
     new: bool  # False: a submission from exactly these logits existed already
     left_out: Mapping[str, str]  # run or member → why it is not in the blend
-    forecast: Mapping[str, Any] | None  # of its public score; None: too little is known
+    forecast: "Forecast | None"  # of its public score; None: too little is known
+    edition: int | None  # the year, where the corpus is the competition's
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Sources:
     counts: str | None  # sha256 of the table
     inputs: Mapping[str, str]  # file of logits → sha256
 
-    def event(self) -> "Event":
-        """As the ledger keeps them."""
+    def fields(self) -> dict[str, Any]:
+        """The fields of the created event that hold them."""
         asked = {"method": self.method, "counts": self.counts}
         return {"label": self.label, "asked": asked, "inputs": dict(self.inputs)}
 
@@ -96,11 +100,13 @@ def _ensemble(workspace: Workspace, paths: Iterable[Path], request: Request) -> 
         created = _create(ledger, corpus, members, request, sources)
     else:
         created = existing
+    edition = edition_of_workspace(workspace)
     return EnsembleResult(
         created=created,
         new=existing is None,
         left_out=left_out,
-        forecast=forecast(ledger.entries(), created.get("cv")),
+        forecast=forecast(ledger.entries(), created.cv, edition),
+        edition=edition.year if edition else None,
     )
 
 
@@ -124,14 +130,16 @@ def _sources(members: Sequence["Member"], request: Request) -> Sources:
     )
 
 
-def _existing(ledger: "Ledger", sources: Sources) -> "Event | None":
+def _existing(ledger: "Ledger", sources: Sources) -> "Created | None":
     """The created event of a submission from these sources whose file is unchanged."""
     from kaggle_hw4.kaggle.submissions import path_of
 
     for entry in ledger.entries():
-        created, path = entry.created or {}, path_of(ledger.folder, entry.version)
-        same = all(created.get(key) == value for key, value in sources.event().items())
-        if same and path.is_file() and sha256_file(path) == created.get("sha256"):
+        created, path = entry.created, path_of(ledger.folder, entry.version)
+        if created is None:
+            continue
+        same = all(getattr(created, key) == value for key, value in sources.fields().items())
+        if same and path.is_file() and sha256_file(path) == created.sha256:
             return created
     return None
 
@@ -142,7 +150,7 @@ def _create(
     members: Sequence["Member"],
     request: Request,
     sources: Sources,
-) -> "Event":
+) -> "Created":
     """Blend the members, write the submission, and append both to the ledger."""
     from kaggle_hw4.ensemble.blend import blend
     from kaggle_hw4.kaggle.submissions import write_submission
@@ -173,28 +181,28 @@ def _event(
     blended: "Blend",
     seen_session: "Accuracy | None",
     sources: Sources,
-) -> "Event":
+) -> "Created":
     """The created event of the ledger: the one place where a blend becomes plain values."""
+    from kaggle_hw4.kaggle.events import Created, Validation
+
     rated = zip(blended.members, blended.temperatures, blended.singles, strict=True)
     validations = {blended.members[0].by: blended.chosen}
     if seen_session is not None:
         validations["utterance"] = seen_session
-    return {
-        "event": "created",
-        "version": submission.version,
-        "label": sources.label,
-        "sha256": submission.sha256,
-        "rows": len(blended.test_labels),
-        "members": [_member(*each) for each in rated],
-        "weights": list(blended.weights),
-        "method": blended.method,
-        "candidates": {name: asdict(each) for name, each in blended.candidates.items()},
-        "differences": {name: asdict(each) for name, each in blended.differences.items()},
-        "disagreement": blended.disagreement,
-        "cv": [{"kind": kind, **asdict(each)} for kind, each in validations.items()],
-        "commit": commit(),
-        **sources.event(),
-    }
+    return Created(
+        version=submission.version,
+        sha256=submission.sha256,
+        rows=len(blended.test_labels),
+        members=[_member(*each) for each in rated],
+        weights=list(blended.weights),
+        method=blended.method,
+        candidates={name: asdict(each) for name, each in blended.candidates.items()},
+        differences={name: asdict(each) for name, each in blended.differences.items()},
+        disagreement=blended.disagreement,
+        cv=[Validation(kind=kind, **asdict(each)) for kind, each in validations.items()],
+        commit=commit(),
+        **sources.fields(),
+    )
 
 
 def _member(member: "Member", temperature: float, accuracy: "Accuracy") -> dict[str, Any]:
