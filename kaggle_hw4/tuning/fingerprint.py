@@ -6,8 +6,8 @@ from typing import Literal
 import optuna
 
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.recipe import Sections
 from kaggle_hw4.runs import FoldTable, Record
+from kaggle_hw4.settings import Values
 from kaggle_hw4.tuning.space import AnyParameter
 
 FORMAT = 2  # of all that hw4 keeps in a study's user attributes
@@ -20,7 +20,7 @@ class Fingerprint(Record):
 
     format: Literal[2] = 2
     variant: str
-    recipe: Sections
+    recipe: Values
     space: dict[str, AnyParameter]
     corpus: str
     folds: FoldTable
