@@ -1,3 +1,51 @@
-"""hw4: from the official folder of ML2022 Spring HW4 to the top of its leaderboard."""
+"""hw4: from the official folder of ML2022 Spring HW4 to the top of its leaderboard.
+
+From Python: `Project` has a method for every stage, `synth` writes a synthetic dataset. Everything
+is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
+
+if TYPE_CHECKING:
+    from kaggle_hw4.data.corpus import Corpus
+    from kaggle_hw4.data.folds import Folds
+    from kaggle_hw4.errors import Hw4Error
+    from kaggle_hw4.project import Project, synth
+    from kaggle_hw4.recipe import Recipe, read_recipe
+    from kaggle_hw4.runs import Manifest, Run
+
+__all__ = [
+    "Corpus",
+    "Folds",
+    "Hw4Error",
+    "Manifest",
+    "Project",
+    "Recipe",
+    "Run",
+    "read_recipe",
+    "synth",
+]
+_MODULES = {
+    "Corpus": "data.corpus",
+    "Folds": "data.folds",
+    "Hw4Error": "errors",
+    "Manifest": "runs",
+    "Project": "project",
+    "Recipe": "recipe",
+    "Run": "runs",
+    "read_recipe": "recipe",
+    "synth": "project",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,7 +1,9 @@
 """A pipeline file: the stages from a dataset to a scored submission, run where they are missing."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,45 +21,45 @@ if TYPE_CHECKING:
     from kaggle_hw4.training.loop import Monitor
 
 
-class Data(Section):
+class DataConfig(Section):
     dataset: str  # the official folder; relative to the workspace
     synth_speakers: Positive | None = None  # make it, synthetic, where it is missing
 
 
-class Split(Section):
+class SplitConfig(Section):
     by: Literal["session", "utterance"]
     folds: Annotated[int, Field(ge=2)]
     seed: Count = 0
 
 
-class Train(Section):
+class TrainConfig(Section):
     variant: str
     folds: Literal["all"] | Annotated[list[Count], Field(min_length=1)] = "all"
     seeds: list[Count] = Field(default_factory=lambda: [0], min_length=1)
     settings: list[str] = Field(default_factory=list)
 
 
-class Ensemble(Section):
+class EnsembleConfig(Section):
     label: Annotated[str, Field(pattern=LABEL)] | None = None
 
 
-class Submit(Section):
+class SubmitConfig(Section):
     to: Literal["local", "web"]
     truth: str | None = None
 
     @model_validator(mode="after")
-    def truth_is_local(self) -> "Submit":
+    def truth_is_local(self) -> "SubmitConfig":
         if (self.to == "local") != (self.truth is not None):
             raise ValueError("a truth file is what to = 'local' scores on: give both or none")
         return self
 
 
 class Pipeline(Section):
-    data: Data
-    split: Split
-    train: list[Train] = Field(min_length=1)
-    ensemble: Ensemble = Ensemble()
-    submit: Submit
+    data: DataConfig
+    split: SplitConfig
+    train: list[TrainConfig] = Field(min_length=1)
+    ensemble: EnsembleConfig = EnsembleConfig()
+    submit: SubmitConfig
 
     @model_validator(mode="after")
     def folds_exist(self) -> "Pipeline":
@@ -72,74 +74,93 @@ class Pipeline(Section):
 def read_pipeline(workspace: Workspace, name: str) -> Pipeline:
     """The pipeline of that name, with everything checked that can be before hours of training."""
     path = workspace.pipeline(name)
-    plan = validate(Pipeline, read_toml(path), path.name)
-    for part in plan.train:
-        read_recipe(workspace.variant(part.variant), part.settings)
-    made = plan.data.synth_speakers is not None
-    truth = workspace.root / plan.submit.truth if plan.submit.truth else None
-    if truth and not made and not truth.is_file():
+    pipeline = validate(Pipeline, read_toml(path), path.name)
+    for section in pipeline.train:
+        read_recipe(workspace.variant(section.variant), section.settings)
+    synthetic = pipeline.data.synth_speakers is not None
+    truth = workspace.root / pipeline.submit.truth if pipeline.submit.truth else None
+    if truth and not synthetic and not truth.is_file():
         raise DataError(f"{truth}: the truth file of {path.name} is missing")
-    return plan
+    return pipeline
 
 
-Say = Callable[[str, str], None]  # (stage, what became of it)
+Say = Callable[[str, str], None]  # (stage, its result)
 
 
 def prepare(
-    workspace: Workspace, plan: Pipeline, say: Say, progress: Callable[[str], split.Progress]
+    workspace: Workspace,
+    pipeline: Pipeline,
+    say: Say,
+    progress: Callable[[str], split.Progress],
 ) -> "Folds":
     """Dataset → packed corpus → folds."""
     from kaggle_hw4.data.corpus import pack
     from kaggle_hw4.synth.corpus import write_corpus
 
-    dataset = workspace.root / plan.data.dataset
-    if plan.data.synth_speakers and not dataset.exists():
-        write_corpus(dataset, speakers=plan.data.synth_speakers, progress=progress("synth"))
-        say("synth", f"{plan.data.synth_speakers} speakers in {workspace.shown(dataset)}")
+    dataset, speakers = workspace.root / pipeline.data.dataset, pipeline.data.synth_speakers
+    if speakers and not dataset.exists():
+        write_corpus(dataset, speakers=speakers, progress=progress("synth"))
+        say("synth", f"{speakers} speakers in {workspace.shown(dataset)}")
     corpus = pack(dataset, workspace.corpus, progress=progress("pack"))
     say("pack", f"{len(corpus.train)} training and {len(corpus.test)} test utterances")
-    by, count, seed = plan.split.by, plan.split.folds, plan.split.seed
-    made = split.split(workspace, by, count, seed, progress("split"))
-    say("split", f"{count} folds by {by} in {workspace.shown(made.path)}")
-    return made.folds
+    by, count, seed = pipeline.split.by, pipeline.split.folds, pipeline.split.seed
+    table = split.split(workspace, by, count, seed, progress("split"))
+    say("split", f"{count} folds by {by} in {workspace.shown(table.path)}")
+    return table.folds
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The submission of a pipeline, and its score."""
+
+    ensemble: ensemble.EnsembleResult
+    path: Path
+    folds: int
+    score: submit_stage.Outcome
 
 
 def run_pipeline(
-    workspace: Workspace, plan: Pipeline, folds: "Folds", device: str, monitor: "Monitor", say: Say
-) -> dict[str, Any]:
-    """Folds → runs → submission → score. Returns the submission with its score."""
-    from kaggle_hw4.execution.local import InProcess
+    workspace: Workspace,
+    pipeline: Pipeline,
+    folds: "Folds",
+    device: str,
+    monitor: "Monitor",
+    say: Say,
+) -> PipelineResult:
+    """Folds → runs → submission → score."""
     from kaggle_hw4.kaggle.submissions import path_of
 
+    # The runs.
     runs = []
-    for section in plan.train:
-        spec = RunSpec(
-            str(workspace.root),
-            section.variant,
-            tuple(section.settings),
-            folds.name,
-            device=device,
-        )
-        chosen = None if section.folds == "all" else section.folds
-        for finished in train.train(spec, InProcess(monitor), chosen, section.seeds):
+    for section in pipeline.train:
+        for finished in _train(workspace, section, folds, device, monitor):
             runs.append(finished.run.folder)
             accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
             say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
-    result = ensemble.ensemble(workspace, runs, ensemble.Request(plan.ensemble.label))
-    created = result.created
-    say("ensemble", f"{created.version}: {created.cv[0].accuracy:.4f} out of fold")
-    return {
-        **created.model_dump(exclude_unset=True),
-        "new": result.new,
-        "left_out": result.left_out,
-        "forecast": result.forecast,
-        "path": workspace.shown(path_of(workspace.submissions, created.version)),
-        "folds": plan.split.folds,
-        "score": _submit(workspace, plan.submit, created.version),
-    }
+
+    # The submission.
+    result = ensemble.ensemble(workspace, runs, ensemble.Request(pipeline.ensemble.label))
+    version = result.created.version
+    say("ensemble", f"{version}: {result.created.cv[0].accuracy:.4f} out of fold")
+
+    # Its score.
+    score = _submit(workspace, pipeline.submit, version)
+    path = path_of(workspace.submissions, version)
+    return PipelineResult(result, path, pipeline.split.folds, score)
 
 
-def _submit(workspace: Workspace, submit: Submit, version: str) -> submit_stage.Outcome:
+def _train(
+    workspace: Workspace, section: TrainConfig, folds: "Folds", device: str, monitor: "Monitor"
+) -> list[train.FinishedRun]:
+    from kaggle_hw4.execution.local import InProcess
+
+    settings = tuple(section.settings)
+    spec = RunSpec(str(workspace.root), section.variant, settings, folds.name, device=device)
+    chosen = None if section.folds == "all" else section.folds
+    return train.train(spec, InProcess(monitor), chosen, section.seeds)
+
+
+def _submit(workspace: Workspace, submit: SubmitConfig, version: str) -> submit_stage.Outcome:
     if outcome := submit_stage.known_outcome(workspace, version, submit.to):
         return outcome
     truth = workspace.root / submit.truth if submit.truth else None

@@ -1,21 +1,25 @@
 """hw4 run: a whole pipeline."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kaggle_hw4.cli.ensemble import ensemble_json
 from kaggle_hw4.cli.options import AsJson, Device, Root
 from kaggle_hw4.cli.output import percent, say, show
 from kaggle_hw4.cli.submissions import after, submitted
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
 
+if TYPE_CHECKING:
+    from kaggle_hw4.pipeline import PipelineResult
+
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(run)
+    app.command("run")(run_command)
 
 
-def run(
+def run_command(
     pipeline: Annotated[str, typer.Argument(help="A name in pipelines, or a .toml file.")],
     device: Device = "auto",
     workspace: Root = None,
@@ -30,24 +34,31 @@ def run(
     place = Workspace.at(workspace)
     plan = read_pipeline(place, pipeline)
 
-    def tell(stage: str, what: str) -> None:
-        say(f"{stage:>9}  {what}")
+    def say_stage(stage: str, result: str) -> None:
+        say(f"{stage:>9}  {result}")
 
     with bars() as bar:
-        folds = prepare(place, plan, tell, bar)
+        folds = prepare(place, plan, say_stage, bar)
     with live() as monitor:
-        value = run_pipeline(place, plan, folds, device, monitor, tell)
-    show(value, as_json, lambda: _finished(value), after(value["score"]))
+        result = run_pipeline(place, plan, folds, device, monitor, say_stage)
+    path = place.shown(result.path)
+    value = {
+        **ensemble_json(result.ensemble),
+        "path": path,
+        "folds": result.folds,
+        "score": result.score,
+    }
+    show(value, as_json, lambda: _finished(result, path), after(result.score))
 
 
-def _finished(value: dict[str, Any]) -> str:
-    """Where the submission is, what validation promised and what became of it."""
-    cv = value["cv"][0]
-    interval = f"{cv['low']:.3f}–{cv['high']:.3f} of {cv['n']:,} utterances"
-    k = value["folds"]
+def _finished(result: "PipelineResult", path: str) -> str:
+    """Where the submission is, what validation estimates and what it scored."""
+    cv = result.ensemble.created.cv[0]
+    interval = f"{cv.low:.3f}–{cv.high:.3f} of {cv.n:,} utterances"
+    k = result.folds
     return (
-        f"submission  {value['path']}\n"
-        f"validation  {percent(cv['accuracy'])} out of fold by {cv['kind']} ({interval}), "
-        f"by models that heard {k - 1} of {k} folds; all of them predict the test\n"
-        f"test        {submitted(value['score'])}"
+        f"submission  {path}\n"
+        f"validation  {percent(cv.accuracy)} out of fold by {cv.kind} ({interval}), "
+        f"by models trained on {k - 1} of {k} folds; all of them predict the test\n"
+        f"test        {submitted(result.score)}"
     )

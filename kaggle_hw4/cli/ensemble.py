@@ -1,7 +1,7 @@
 """hw4 ensemble, compare."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,9 @@ from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.stages.ensemble import EnsembleResult
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,8 +44,7 @@ def ensemble_command(
 
     request = Request(label, split, method, counts)
     result = ensemble(Workspace.at(workspace), runs, request)
-    values = plain(result)
-    values = values.pop("created") | values
+    values = ensemble_json(result)
     version = result.created.version
     forecast = forecast_line(result.forecast, result.edition is not None)
     for name, reason in result.left_out.items():
@@ -50,6 +52,12 @@ def ensemble_command(
     if not result.new:
         say(f"{version} was made from exactly these runs already")
     show(values, as_json, lambda: _submission(values, forecast), f"hw4 submit {version}")
+
+
+def ensemble_json(result: "EnsembleResult") -> dict[str, Any]:
+    """The created event and what came with it, in one object."""
+    values = plain(result)
+    return {**values.pop("created"), **values}
 
 
 def compare_command(

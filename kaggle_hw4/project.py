@@ -1,0 +1,146 @@
+"""The Python API: a project is a folder with one corpus, and every stage is a method of it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.progress import bars, live
+from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.data.corpus import Corpus
+    from kaggle_hw4.data.folds import Folds
+    from kaggle_hw4.kaggle.leaderboard import Row
+    from kaggle_hw4.stages.compare import Comparison
+    from kaggle_hw4.stages.ensemble import EnsembleResult
+    from kaggle_hw4.stages.submit import Outcome
+    from kaggle_hw4.stages.train import FinishedRun
+
+
+def synth(folder: str | Path, speakers: int = 40, frames: float = 300, seed: int = 0) -> Path:
+    """Write synthetic speakers in the official layout to the new `folder`; return it.
+
+    The test set is in unseen sessions; `truth.csv`, beside `Dataset/`, has its answers. `frames` is
+    the median length of an utterance, 10 ms each.
+    """
+    from kaggle_hw4.synth.corpus import write_corpus
+
+    with bars() as bar:
+        progress = bar("synth")
+        write_corpus(Path(folder), speakers=speakers, frames=frames, seed=seed, progress=progress)
+    return Path(folder)
+
+
+class Project:
+    """A folder with one corpus and everything made from it.
+
+    A stage whose result exists returns it. Progress shows on a terminal and in a notebook. Errors
+    are those of `kaggle_hw4.errors`. Variants, fold tables and submissions are given by name, runs
+    as `train` returns them or as folders.
+    """
+
+    def __init__(self, folder: str | Path = ".") -> None:
+        self.workspace = Workspace.at(Path(folder))
+
+    @property
+    def corpus(self) -> "Corpus":
+        """The packed corpus, checked against its hashes."""
+        from kaggle_hw4.stages.split import corpus_of
+
+        return corpus_of(self.workspace)
+
+    def pack(
+        self,
+        dataset: str | Path,
+        dtype: Literal["float16", "float32"] = "float16",
+        replace: bool = False,
+    ) -> "Corpus":
+        """Check the official folder `dataset` and pack it; DataError names every problem."""
+        from kaggle_hw4.data.corpus import pack
+
+        place = self.workspace.corpus
+        with bars() as bar:
+            progress = bar("pack")
+            return pack(Path(dataset), place, dtype=dtype, replace=replace, progress=progress)
+
+    def split(
+        self, folds: int = 5, by: Literal["session", "utterance"] = "session", seed: int = 0
+    ) -> "Folds":
+        """Split the training utterances into `folds`, of guessed sessions or of utterances."""
+        from kaggle_hw4.stages.split import split
+
+        with bars() as bar:
+            return split(self.workspace, by, folds, seed, bar("split")).folds
+
+    def train(
+        self,
+        variant: str,
+        settings: Iterable[str] = (),
+        folds: Sequence[int] | Literal["all"] = (0,),
+        seeds: Sequence[int] = (0,),
+        split: str | None = None,
+        device: str = "auto",
+    ) -> "list[FinishedRun]":
+        """Train `variant` on every fold with every seed, or resume where it was stopped.
+
+        `settings` are `section.key=value`, laid over the recipe. `split` names the fold table where
+        there are several.
+        """
+        from kaggle_hw4.execution.local import InProcess
+        from kaggle_hw4.stages.train import train
+
+        root = str(self.workspace.root)
+        spec = RunSpec(root, variant, tuple(settings), split, device=device)
+        with live() as monitor:
+            chosen = None if folds == "all" else folds
+            return train(spec, InProcess(monitor), chosen, seeds)
+
+    def predict(
+        self, runs: "Iterable[FinishedRun | str | Path]", settings: Iterable[str] = ()
+    ) -> "list[FinishedRun]":
+        """Predict finished runs anew, with `predict.key=value` laid over their recipes."""
+        from kaggle_hw4.stages.predict import predict
+
+        return predict(self.workspace, folders(runs), list(settings))
+
+    def ensemble(
+        self,
+        runs: "Iterable[FinishedRun | str | Path]",
+        label: str | None = None,
+        split: str | None = None,
+        method: str = "auto",
+    ) -> "EnsembleResult":
+        """Blend finished runs into a new, versioned submission, or find it made of just these."""
+        from kaggle_hw4.stages.ensemble import Request, ensemble
+
+        request = Request(label=label, split=split, method=method)
+        return ensemble(self.workspace, folders(runs), request)
+
+    def compare(
+        self, first: "FinishedRun | str | Path", second: "FinishedRun | str | Path"
+    ) -> "Comparison":
+        """Two runs, or two folders of runs, each blended uniformly, on the rows of both."""
+        from kaggle_hw4.stages.compare import compare
+
+        return compare(self.workspace, *folders([first, second]))
+
+    def score(self, version: str | None = None, *, truth: str | Path) -> "Outcome":
+        """Check a submission (the latest one, if none is named) and score it on a truth file."""
+        from kaggle_hw4.stages.submit import submit
+
+        return submit(self.workspace, version, "local", Path(truth))
+
+    def board(self) -> "list[Row]":
+        """The submissions with their validation and scores, best public score first."""
+        from kaggle_hw4.kaggle.leaderboard import table
+        from kaggle_hw4.kaggle.ledger import Ledger
+        from kaggle_hw4.stages.edition import edition_of_workspace
+
+        entries = Ledger(self.workspace.submissions).entries()
+        return table(entries, edition_of_workspace(self.workspace))
+
+
+def folders(runs: "Iterable[FinishedRun | str | Path]") -> list[Path]:
+    """The folders of runs."""
+    return [Path(run) if isinstance(run, str | Path) else run.run.folder for run in runs]
