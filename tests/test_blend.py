@@ -135,8 +135,9 @@ def test_bad_members_cost_less_than_three_thousandths() -> None:
 def test_a_single_member_needs_no_blend() -> None:
     single = blend([member("a", 9)], TRUTH)
     assert single.method == "single"
-    with pytest.raises(UsageError, match="one member alone"):
+    with pytest.raises(UsageError, match="one member alone") as error:
         blend([member("a", 9)], TRUTH, "greedy")
+    assert error.value.parameter == "method"
 
 
 @pytest.mark.parametrize("method", ["uniform", "greedy", "log-linear", "vote", "probabilities"])
@@ -145,8 +146,9 @@ def test_a_method_asked_for_is_used_and_uniform_shown_beside_it(method: str) -> 
     assert blended.method == method
     assert blended.chosen == blended.candidates[method]
     assert set(blended.differences) == {"best single", "uniform"} - {method}
-    with pytest.raises(UsageError, match="is one of auto, uniform, greedy"):
+    with pytest.raises(UsageError, match="is one of auto, uniform, greedy") as error:
         blend([member("a", 3)], TRUTH, "median")
+    assert error.value.parameter == "method"
 
 
 def test_disagreement_is_the_share_of_utterances_labelled_differently() -> None:

@@ -116,7 +116,9 @@ def accuracy_of(members: Sequence[Member], labels: Mapping[str, int], method: st
 
 
 def stack_members(members: Sequence[Member], labels: Mapping[str, int]) -> Stack:
-    """Read and calibrate one member after the other; the memory holds one member's logits."""
+    """Read and calibrate one member after the other: besides the stack, only the logits of one are
+    in memory. `labels` gives the true label of every training id.
+    """
     rows = common_rows(members)
     y = np.array([labels[members[0].ids[i]] for i in rows[0]])
     temperatures: list[float] = []
