@@ -99,9 +99,9 @@ def prepare(
     corpus = pack(dataset, workspace.corpus, progress=progress("pack"))
     say("pack", f"{len(corpus.train)} training and {len(corpus.test)} test utterances")
     by, count, seed = plan.split.by, plan.split.folds, plan.split.seed
-    folds, path = split.split(workspace, by, count, seed, progress("split"))
-    say("split", f"{count} folds by {by} in {workspace.shown(path)}")
-    return folds
+    made = split.split(workspace, by, count, seed, progress("split"))
+    say("split", f"{count} folds by {by} in {workspace.shown(made.path)}")
+    return made.folds
 
 
 def run_pipeline(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kaggle_hw4.stages.edition import MANIFESTS
+from kaggle_hw4.data.manifest import read_manifest, write_manifest
 
 needs_kaggle = pytest.mark.skipif(
     find_spec("kaggle") is None, reason="needs pip install 'kaggle_hw4[kaggle]'"
@@ -23,8 +23,7 @@ DROP, DROP_AFTER = "drop", "drop after"  # a connection that breaks before, or a
 
 def declare_edition(corpus: Path, year: int = 2022) -> None:
     """Have the packed corpus in this folder say that it is the one of that year's competition."""
-    path = next(corpus / name for name in MANIFESTS if (corpus / name).is_file())
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"edition": year}))
+    write_manifest(corpus, read_manifest(corpus).model_copy(update={"edition": year}))
 
 
 def surroundings(home: Path, port: int) -> dict[str, str]:

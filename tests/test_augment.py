@@ -1,4 +1,4 @@
-"""Augmentation: sessions that could have been, each utterance its own way."""
+"""Augmentation simulates other sessions, differently for each utterance, and keeps padding zero."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ import torch
 from kaggle_hw4.data.augment import (
     FLOOR,
     Augmenter,
+    Channel,
     channel_swap,
+    interpolate,
     reverberate,
-    slow,
     smooth_spectrum,
     spec_augment,
 )
-from kaggle_hw4.data.channel import Channel
 from kaggle_hw4.recipe import AugmentConfig
 from tests.conftest import tiny
 
@@ -62,7 +62,7 @@ def test_a_masked_band_holds_its_own_mean() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_changes_each_utterance_its_own_way(kind: str) -> None:
+def test_every_kind_changes_each_utterance_differently(kind: str) -> None:
     x, mask = features()
     same = x[:1].expand_as(x)
     y = Augmenter(OFF.model_copy(update={kind: KINDS[kind]}), 0, 0)(same, mask)
@@ -83,19 +83,19 @@ def test_augmentation_is_a_function_of_seed_and_step(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "time_mask_width"])
-def test_padding_stays_padding_and_tells_nothing(kind: str) -> None:
+def test_padding_stays_zero_and_changes_nothing(kind: str) -> None:
     x, mask = features()
     mask[:, 30:] = False
-    augmenter = MASKS.model_copy(update={kind: 1.0})
-    found = []
+    config = MASKS.model_copy(update={kind: 1.0})
+    augmented = []
     for padding in (0.0, 5.0):
         torch.manual_seed(0)
-        found.append(Augmenter(augmenter, 0, 0)(x.masked_fill(~mask.unsqueeze(-1), padding), mask))
-    assert not found[0][:, 30:].any()
-    torch.testing.assert_close(found[0], found[1])
+        augmented.append(Augmenter(config, 0, 0)(x.masked_fill(~mask.unsqueeze(-1), padding), mask))
+    assert not augmented[0][:, 30:].any()
+    torch.testing.assert_close(augmented[0], augmented[1])
 
 
-def test_nothing_asked_for_changes_nothing() -> None:
+def test_a_recipe_without_augmentation_changes_nothing() -> None:
     x, mask = features()
     assert torch.equal(Augmenter(OFF, 0, 0)(x, mask), x)
 
@@ -124,10 +124,10 @@ def test_reverberation_leaves_a_tail_that_falls_60_db_in_its_time() -> None:
     decibels = y[0, :, 0] * 10 / np.log(10)
     assert decibels[2] == pytest.approx(0, abs=1e-3)
     assert decibels[3] - decibels[13] == pytest.approx(40, abs=0.2)
-    assert (y[:, :2] < -19).all(), "nothing sounds before its cause"
+    assert (y[:, :2] < -19).all(), "the tail comes after its frame"
 
 
-def test_reverberation_is_each_utterances_own() -> None:
+def test_every_utterance_has_its_own_reverberation() -> None:
     x, mask = features()
     seconds, level = torch.full((64, 1), 0.3), torch.full((64, 1), -5.0)
     seconds[1] = 0.8
@@ -136,22 +136,22 @@ def test_reverberation_is_each_utterances_own() -> None:
     torch.testing.assert_close(together[1:2], alone)
 
 
-def test_a_transplant_moves_the_mean_and_brings_the_noise_along() -> None:
+def test_a_channel_swap_shifts_the_mean_and_adds_the_noise_floor() -> None:
     x, _ = features()
     silent = torch.full((64, 1), -100.0)
-    moved = channel_swap(x, channel(-8, -12), channel(-5, -12), silent)
-    torch.testing.assert_close(moved, x + 3)
+    shifted = channel_swap(x, channel(-8, -12), channel(-5, -12), silent)
+    torch.testing.assert_close(shifted, x + 3)
     noisy = channel_swap(x, channel(-8, -12), channel(-8, -4), torch.zeros(64, 1))
     assert (noisy > -4).all()
 
 
-def test_level_stops_at_the_floor() -> None:
+def test_gain_stops_at_the_floor() -> None:
     x, mask = features()
-    loud = OFF.model_copy(update={"gain": 10.0})
-    assert Augmenter(loud, 0, 0)(x - 12, mask).min() >= np.float32(np.log(FLOOR))
+    gain = OFF.model_copy(update={"gain": 10.0})
+    assert Augmenter(gain, 0, 0)(x - 12, mask).min() >= np.float32(np.log(FLOOR))
 
 
-def test_a_band_limit_takes_bands_at_the_ends() -> None:
+def test_a_band_limit_removes_bands_at_the_ends() -> None:
     x, mask = features()
     y = Augmenter(OFF.model_copy(update={"band_limit": 1.0}), 0, 0)(x, mask)
     lost = (y.var(1) < 1e-9).float().mean(0)
@@ -160,8 +160,8 @@ def test_a_band_limit_takes_bands_at_the_ends() -> None:
     assert lost[10:25].sum() == 0
 
 
-def test_a_smooth_spectrum_is_smooth_and_a_slow_curve_slow() -> None:
+def test_a_smooth_spectrum_is_smooth_and_an_interpolated_curve_slow() -> None:
     spectrum = smooth_spectrum(torch.randn(1000, 6), 40)
     assert spectrum.diff(dim=1).std() < 0.4 * spectrum.std()
-    curve = slow(torch.randn(1000, 8), 200)
+    curve = interpolate(torch.randn(1000, 8), 200)
     assert curve.diff(dim=1).std() < 0.1 * curve.std()

@@ -1,4 +1,4 @@
-"""A batch is a function of the seed and the step; partners are who they should be."""
+"""A batch is a function of the seed and the step; partners are of the right speaker and session."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_a_batch_is_a_function_of_seed_and_step(corpus: Corpus, folds: Folds, se
     assert not torch.equal(at(0, 3), at(1, 3))
 
 
-def test_a_mixed_segment_lies_between_its_two(corpus: Corpus, folds: Folds) -> None:
+def test_a_mixed_segment_is_a_weighted_mean_of_two(corpus: Corpus, folds: Folds) -> None:
     plain = batches(corpus, folds).at(0)
     mixed = batches(corpus, folds, "augment.mixup=1.0").at(0)
     share = mixed.share[:, None, None]
@@ -50,28 +50,28 @@ def test_a_mixed_segment_lies_between_its_two(corpus: Corpus, folds: Folds) -> N
 def test_a_partner_of_the_same_speaker_comes_from_another_session(
     corpus: Corpus, folds: Folds
 ) -> None:
-    made = batches(corpus, folds, "augment.mixup=1.0", "augment.mixup_with=same_speaker")
+    drawn = batches(corpus, folds, "augment.mixup=1.0", "augment.mixup_with=same_speaker")
     rows = folds.training(0)
-    partners = made._other_sessions(rows, np.random.default_rng(0))
+    partners = drawn._other_sessions(rows, np.random.default_rng(0))
     assert (corpus.labels[partners] == corpus.labels[rows]).all()
     for row, partner in zip(rows, partners, strict=True):
         same = rows[corpus.labels[rows] == corpus.labels[row]]
         if len(set(folds.session[same])) > 1:
             assert folds.session[partner] != folds.session[row]
     assert set(partners) <= set(rows)
-    batch = made.at(0)
+    batch = drawn.at(0)
     assert torch.equal(batch.labels, batch.partner_labels)
 
 
-def test_a_channel_comes_from_another_speaker_of_the_training(corpus: Corpus, folds: Folds) -> None:
-    made = batches(corpus, folds, "augment.channel_swap=1.0")
+def test_a_channel_comes_from_another_training_speaker(corpus: Corpus, folds: Folds) -> None:
+    drawn = batches(corpus, folds, "augment.channel_swap=1.0")
     rows = np.tile(folds.training(0), 10)
-    others = made._other_speakers(rows, np.random.default_rng(0))
+    others = drawn._other_speakers(rows, np.random.default_rng(0))
     assert (corpus.labels[others] != corpus.labels[rows]).mean() > 0.99
     assert set(others) <= set(folds.training(0))
 
 
-def test_lengths_are_drawn_or_grow_and_end_longer(corpus: Corpus) -> None:
+def test_lengths_are_random_or_grow_and_are_longer_in_fine_tuning(corpus: Corpus) -> None:
     keys = ("segments.frames=100", "segments.min_fraction=0.5", "schedule.steps=50")
     drawn = tiny("boss", *keys)
     lengths = [segment_length(0, step, drawn) for step in range(50)]

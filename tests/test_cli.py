@@ -71,7 +71,7 @@ def test_a_submission_names_the_speaker_of_the_largest_mean_log_probability(
     [member] = json.loads(capsys.readouterr().out)["members"]
     logits = [found.read_logits("test") for found in find_runs([workspace / "runs"])]
     mean = sum(log_softmax(one.values / member["temperature"], axis=1) for one in logits)
-    speakers = json.loads((workspace / "packed" / "packed.json").read_text())["speakers"]
+    speakers = json.loads((workspace / "packed" / "corpus.json").read_text())["speakers"]
     expected = [f"{i},{speakers[k]}" for i, k in zip(logits[0].ids, mean.argmax(1), strict=True)]
     written = (workspace / "submissions" / "output_Boss_V1.csv").read_text().splitlines()
     assert written == ["Id,Category", *expected]
@@ -126,7 +126,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
             "there are boss, champion, medium, simple, strong",
         ),
         (("train", "--variant", "boss", "-s", "networks.d_modle=3"), 3, "did you mean d_model?"),
-        (("train", "--variant", "boss"), 4, "run `hw4 split --folds 5 --by session` first"),
+        (("train", "--variant", "boss"), 4, "run `hw4 split` first"),
         (("split", "--by", "video"), 2, "one of session, utterance"),
         (("split", "--folds", "1"), 2, "--folds"),
         (("ensemble", "nowhere"), 2, "nowhere is no folder of runs"),
@@ -340,7 +340,6 @@ def test_the_shift_is_told_in_words_and_in_json(
     assert shown.out.startswith("Unseen sessions: ")
     assert "a random split overstates it by" in shown.out
     assert run("data", "inspect", "--shift", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    rates = found["nearest_is_of_the_same_set"]
+    rates = json.loads(capsys.readouterr().out)["same_set_rates"]
     assert all(0 <= rate <= 1 for rate in rates.values())
-    assert set(rates) == {"drawn_at_random", "whole_sessions", "the_test_set"}
+    assert set(rates) == {"random_split", "session_split", "test_set"}

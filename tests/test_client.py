@@ -219,7 +219,7 @@ def test_a_hostile_or_broken_archive_leaves_nothing(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_archive_that_swells_is_refused_before_it_does(tmp_path: Path, kind: str) -> None:
+def test_a_decompression_bomb_is_refused(tmp_path: Path, kind: str) -> None:
     zeros = bytes(70 * 2**20)
     archive = tmp_path / "bomb"
     if kind == "zip":
@@ -235,5 +235,5 @@ def test_a_good_archive_is_unpacked_to_a_new_folder(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(zipped(DATASET | {"empty/": b""}))
     out = unpack(tmp_path / "a.zip", tmp_path / "out")
     assert (out / "Dataset" / "uttr-1.pt").read_bytes() == DATASET["Dataset/uttr-1.pt"]
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="exists already"):
         unpack(tmp_path / "a.zip", out)

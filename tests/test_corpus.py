@@ -1,5 +1,6 @@
-"""The packed corpus holds what the folder held, and notices a flipped bit."""
+"""A packed corpus holds the frames of its dataset, and damage to it is noticed."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,16 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from kaggle_hw4 import competition
+from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.errors import DataError
 
 
-def test_every_utterance_is_there_in_its_order(corpus: Corpus, synthetic: Path) -> None:
+def test_every_utterance_is_packed_in_order(corpus: Corpus, synthetic: Path) -> None:
     metadata = json.loads((synthetic / "Dataset" / "metadata.json").read_text())["speakers"]
     testdata = json.loads((synthetic / "Dataset" / "testdata.json").read_text())["utterances"]
-    trained = [(row["feature_path"], s) for s, rows in metadata.items() for row in rows]
-    assert [corpus.ids[row] for row in corpus.train] == [name for name, _ in trained]
-    assert [corpus.speakers[corpus.labels[row]] for row in corpus.train] == [s for _, s in trained]
+    expected = [(row["feature_path"], s) for s, rows in metadata.items() for row in rows]
+    assert [corpus.ids[row] for row in corpus.train] == [name for name, _ in expected]
+    assert [corpus.speakers[corpus.labels[row]] for row in corpus.train] == [s for _, s in expected]
     assert [corpus.ids[row] for row in corpus.test] == [row["feature_path"] for row in testdata]
 
 
@@ -24,10 +27,10 @@ def test_every_utterance_is_there_in_its_order(corpus: Corpus, synthetic: Path) 
 def test_frames_are_those_of_the_files(
     synthetic: Path, tmp_path: Path, dtype: str, error: float
 ) -> None:
-    found = pack(synthetic, tmp_path / "packed", dtype=dtype)
-    for row, name in enumerate(found.ids):
+    corpus = pack(synthetic, tmp_path / "packed", dtype=dtype)
+    for row, name in enumerate(corpus.ids):
         original = torch.load(synthetic / "Dataset" / name, weights_only=True)
-        torch.testing.assert_close(found.features(row), original, atol=error, rtol=0)
+        torch.testing.assert_close(corpus.features(row), original, atol=error, rtol=0)
 
 
 def test_the_same_dataset_packs_to_the_same_hash(
@@ -38,7 +41,7 @@ def test_the_same_dataset_packs_to_the_same_hash(
     assert np.array_equal(again.lengths, corpus.lengths)
 
 
-@pytest.mark.parametrize("name", ["frames.bin", "utterances.csv"])
+@pytest.mark.parametrize("name", ["frames.bin", "utterances.csv", "channel.safetensors"])
 def test_a_flipped_bit_is_noticed(synthetic: Path, tmp_path: Path, name: str) -> None:
     path = pack(synthetic, tmp_path / "packed").folder / name
     data = bytearray(path.read_bytes())
@@ -55,15 +58,91 @@ def test_a_flipped_bit_is_noticed(synthetic: Path, tmp_path: Path, name: str) ->
 def test_a_changed_manifest_is_noticed(
     synthetic: Path, tmp_path: Path, before: str, after: str
 ) -> None:
-    path = pack(synthetic, tmp_path / "packed").folder / "packed.json"
+    path = pack(synthetic, tmp_path / "packed").folder / "corpus.json"
     assert before in path.read_text()
     path.write_text(path.read_text().replace(before, after))
-    with pytest.raises(DataError, match="hw4 data pack DATASET --replace"):
+    with pytest.raises(DataError, match="pack the dataset again: `hw4 data pack`"):
         open_corpus(tmp_path / "packed")
 
 
+def test_a_corpus_says_which_edition_it_is(
+    synthetic: Path, tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert corpus.edition is None
+    mark = competition.fingerprint(corpus.ids[row] for row in corpus.test)
+    edition = dataclasses.replace(competition.EDITIONS[2], fingerprint=mark)
+    monkeypatch.setattr(competition, "EDITIONS", (edition,))
+    again = pack(synthetic, tmp_path / "packed")
+    assert again.edition == edition
+    assert again.hash == corpus.hash
+
+
+@pytest.mark.parametrize(("year", "words"), [(None, "no edition"), (2023, "edition 2023")])
+def test_pack_and_inspect_print_the_edition(
+    synthetic: Path,
+    tmp_path: Path,
+    corpus: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    year: int | None,
+    words: str,
+) -> None:
+    if year:
+        mark = competition.fingerprint(corpus.ids[row] for row in corpus.test)
+        edition = dataclasses.replace(competition.edition_named(year), fingerprint=mark)
+        monkeypatch.setattr(competition, "EDITIONS", (edition,))
+    for command in (["pack", str(synthetic)], ["inspect"]):
+        with pytest.raises(SystemExit):
+            main(["--workspace", str(tmp_path), "data", *command])
+        shown = capsys.readouterr()
+        assert words in shown.out.lower()
+        assert f"--by {'utterance' if year else 'session'}" in shown.err
+
+
+def test_channel_statistics_are_those_of_the_stored_frames(corpus: Corpus) -> None:
+    for row in range(len(corpus.ids)):
+        frames, stored = corpus.features(row).numpy(), corpus.channels[np.array([row])]
+        quiet = np.percentile(frames, 5, axis=0).astype(np.float32)
+        spectra = np.percentile(frames, (5, 60), axis=0) - frames.mean()
+        assert np.array_equal(stored.mean[0], frames.mean(0))
+        assert np.array_equal(stored.deviation[0], frames.std(0))
+        assert np.array_equal(stored.quiet[0], quiet)
+        assert np.array_equal(stored.descriptor[0], spectra.ravel().astype(np.float32))
+
+
+def test_channel_statistics_do_not_depend_on_how_a_tensor_is_laid_out(
+    dataset: Path, tmp_path: Path, corpus: Corpus
+) -> None:
+    for path in dataset.glob("uttr-*.pt"):
+        torch.save(torch.load(path, weights_only=True).T.contiguous().T, path)
+    again = pack(dataset, tmp_path / "packed")
+    assert again.hash == corpus.hash
+    assert np.array_equal(again.channels.mean, corpus.channels.mean)
+
+
+def test_a_corpus_of_an_older_format_is_refused_until_it_is_packed_again(
+    synthetic: Path, tmp_path: Path
+) -> None:
+    folder = pack(synthetic, tmp_path / "packed").folder
+    (folder / "corpus.json").rename(folder / "packed.json")
+    with pytest.raises(DataError, match="was packed by hw4 0.1; pack the dataset again"):
+        open_corpus(folder)
+    assert open_corpus(pack(synthetic, folder).folder)
+    assert not (folder / "packed.json").exists()
+    manifest = json.loads((folder / "corpus.json").read_text())
+    (folder / "corpus.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(DataError, match="was packed by hw4 0.1; pack the dataset again"):
+        open_corpus(folder)
+
+
+def test_a_damaged_corpus_is_packed_again(synthetic: Path, tmp_path: Path) -> None:
+    before = pack(synthetic, tmp_path / "packed")
+    (before.folder / "frames.bin").write_bytes(b"damaged")
+    assert pack(synthetic, tmp_path / "packed").hash == before.hash
+
+
 def test_speakers_in_another_order_are_noticed(synthetic: Path, tmp_path: Path) -> None:
-    path = pack(synthetic, tmp_path / "packed").folder / "packed.json"
+    path = pack(synthetic, tmp_path / "packed").folder / "corpus.json"
     manifest = json.loads(path.read_text())
     manifest["speakers"].reverse()
     path.write_text(json.dumps(manifest))
@@ -71,20 +150,20 @@ def test_speakers_in_another_order_are_noticed(synthetic: Path, tmp_path: Path) 
         open_corpus(tmp_path / "packed")
 
 
-def test_what_a_killed_pack_left_is_taken_away(synthetic: Path, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_pack_are_deleted(synthetic: Path, tmp_path: Path) -> None:
     (tmp_path / ".packed.new.abc" / "packed.new").mkdir(parents=True)
     pack(synthetic, tmp_path / "packed")
     assert [p.name for p in tmp_path.iterdir()] == ["packed"]
 
 
-def test_another_corpus_does_not_take_the_place_of_this_one(
+def test_a_corpus_of_another_dataset_is_replaced_only_on_request(
     synthetic: Path, dataset: Path, tmp_path: Path
 ) -> None:
     before = pack(synthetic, tmp_path / "packed")
     metadata = json.loads((dataset / "metadata.json").read_text())
     next(iter(metadata["speakers"].values())).pop()
     (dataset / "metadata.json").write_text(json.dumps(metadata))
-    with pytest.raises(DataError, match="holds another corpus.*--replace"):
+    with pytest.raises(DataError, match="holds another corpus.*replace"):
         pack(dataset, tmp_path / "packed")
     assert open_corpus(tmp_path / "packed").hash == before.hash
     assert pack(dataset, tmp_path / "packed", replace=True).hash != before.hash

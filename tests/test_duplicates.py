@@ -1,46 +1,56 @@
-"""Twins are one recording heard twice, through whatever channel; other sentences are not."""
+"""Near-duplicates are copies of one recording, through any channel; other sentences are not."""
 
 import dataclasses
 
 import numpy as np
 import torch
 
+from kaggle_hw4.data.channel import describe_channel
 from kaggle_hw4.data.corpus import Corpus
-from kaggle_hw4.data.duplicates import ALIKE, correlation, find_near_duplicates, standardise
+from kaggle_hw4.data.duplicates import (
+    MIN_CORRELATION,
+    correlation,
+    find_near_duplicates,
+    standardise,
+)
 from kaggle_hw4.data.folds import make_folds
 
 
-def with_twins(corpus: Corpus) -> Corpus:
-    """The first utterance of the first speaker stands in place of his last: cut a little
+def with_near_duplicate(corpus: Corpus) -> Corpus:
+    """The first utterance of the first speaker replaces the last: cut a little
     differently, through another channel, in noise.
     """
     rows = np.flatnonzero(corpus.labels == 0)
     first, last = int(rows[0]), int(rows[-1])
     random = torch.Generator().manual_seed(0)
-    twin = corpus.features(first)[3:] + 3 * torch.randn(1, 40, generator=random)
-    noise = twin.mean() - 1 + 0.5 * torch.randn(twin.shape, generator=random)
-    twin = torch.logaddexp(twin, noise).to(corpus.frames.dtype)
+    copy = corpus.features(first)[3:] + 3 * torch.randn(1, 40, generator=random)
+    noise = copy.mean() - 1 + 0.5 * torch.randn(copy.shape, generator=random)
+    copy = torch.logaddexp(copy, noise).to(corpus.frames.dtype)
     lengths, offsets = corpus.lengths.copy(), corpus.offsets.copy()
-    lengths[last], offsets[last] = len(twin), len(corpus.frames)
-    frames = torch.cat([corpus.frames, twin])
-    return dataclasses.replace(corpus, frames=frames, lengths=lengths, offsets=offsets)
+    lengths[last], offsets[last] = len(copy), len(corpus.frames)
+    frames = torch.cat([corpus.frames, copy])
+    channels = dataclasses.replace(corpus.channels, descriptor=corpus.channels.descriptor.copy())
+    channels.descriptor[last] = describe_channel(copy.float().numpy()).descriptor[0]
+    return dataclasses.replace(
+        corpus, frames=frames, lengths=lengths, offsets=offsets, channels=channels
+    )
 
 
-def test_a_twin_in_another_room_is_found(corpus: Corpus) -> None:
+def test_a_copy_through_another_channel_is_found(corpus: Corpus) -> None:
     rows = np.flatnonzero(corpus.labels == 0)
-    assert list(find_near_duplicates(with_twins(corpus), rows)) == [(len(rows) - 1, 0)]
+    assert list(find_near_duplicates(with_near_duplicate(corpus), rows)) == [(len(rows) - 1, 0)]
 
 
-def test_different_sentences_are_no_twins(corpus: Corpus) -> None:
+def test_different_sentences_are_not_near_duplicates(corpus: Corpus) -> None:
     for label in range(4):
         assert not list(find_near_duplicates(corpus, np.flatnonzero(corpus.labels == label)))
 
 
-def test_twins_are_never_trained_on_and_validated_at_once(corpus: Corpus) -> None:
-    twins = with_twins(corpus)
+def test_near_duplicates_are_never_trained_on_and_validated_in_one_fold(corpus: Corpus) -> None:
+    changed = with_near_duplicate(corpus)
     rows = np.flatnonzero(corpus.labels == 0)
     first, last = rows[0], rows[-1]
-    folds = make_folds(twins, "session", 2)
+    folds = make_folds(changed, "session", 2)
     for k in range(2):
         if first in folds.validation(k):
             assert last not in folds.training(k)
@@ -48,10 +58,10 @@ def test_twins_are_never_trained_on_and_validated_at_once(corpus: Corpus) -> Non
             assert first not in folds.training(k)
 
 
-def test_a_shift_and_a_channel_leave_the_correlation() -> None:
+def test_a_lag_and_a_channel_leave_the_correlation() -> None:
     random = np.random.default_rng(0)
     sentence = random.normal(size=(80, 40)).astype(np.float32)
     channel = random.normal(size=40).astype(np.float32)
     assert correlation(standardise(sentence), standardise(sentence[4:] + channel)) > 0.95
     other = random.normal(size=(80, 40)).astype(np.float32)
-    assert correlation(standardise(sentence), standardise(other)) < ALIKE / 2
+    assert correlation(standardise(sentence), standardise(other)) < MIN_CORRELATION / 2

@@ -12,9 +12,10 @@ from kaggle_hw4.cli import main
 from kaggle_hw4.cli.submissions import after, submitted
 from kaggle_hw4.competition import DEFAULT, EDITIONS, edition_of
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.manifest import MANIFEST
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.submissions import write_submission
-from kaggle_hw4.stages.edition import MANIFESTS, edition_of_workspace
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.submit import submit
 from kaggle_hw4.workspace import Workspace
 from tests.kaggle_board import declare_edition
@@ -43,12 +44,12 @@ def test_a_packed_corpus_says_which_edition_it_is(packed: Path, tmp_path: Path) 
         assert edition_of_workspace(Workspace(tmp_path)) == edition
 
 
-def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_corpus_is_refused(tmp_path: Path) -> None:
     (tmp_path / "packed").mkdir()
     with pytest.raises(DataError, match="hw4 data pack"):
         edition_of_workspace(Workspace(tmp_path))
-    (tmp_path / "packed" / MANIFESTS[0]).write_text("[")
-    with pytest.raises(DataError, match="not the manifest of a packed corpus"):
+    (tmp_path / "packed" / MANIFEST).write_text("[")
+    with pytest.raises(DataError, match="not the manifest of a corpus"):
         edition_of_workspace(Workspace(tmp_path))
 
 

@@ -9,7 +9,7 @@ import pytest
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import (
     assign_folds,
-    assign_holdouts,
+    assign_holdout_groups,
     find_folds,
     make_folds,
     purge,
@@ -30,12 +30,12 @@ def test_folds_cover_every_utterance_once(corpus: Corpus, by: str, count: int) -
         assert not set(folds.validation(k)) & set(folds.training(k))
         assert not set(folds.seen_session(k)) & set(folds.training(k))
         purged = set(np.flatnonzero(folds.purged[:, k]))
-        parts = [*folds.validation(k), *folds.seen_session(k), *folds.training(k)]
-        assert set(parts) | purged == set(corpus.train)
+        rows = [*folds.validation(k), *folds.seen_session(k), *folds.training(k)]
+        assert set(rows) | purged == set(corpus.train)
         assert not set(folds.training(k)) & purged
 
 
-def test_a_fold_also_holds_out_utterances_of_sessions_it_hears(corpus: Corpus) -> None:
+def test_a_fold_also_holds_out_utterances_of_sessions_it_trains_on(corpus: Corpus) -> None:
     folds = make_folds(corpus, "session", 2)
     assert len(folds.seen_session(0)) > 0
     assert not set(folds.seen_session(0)) & set(folds.seen_session(1))
@@ -43,7 +43,7 @@ def test_a_fold_also_holds_out_utterances_of_sessions_it_hears(corpus: Corpus) -
     assert len(make_folds(corpus, "utterance", 2).seen_session(0)) == 0
 
 
-def test_what_is_near_to_a_held_out_utterance_is_not_trained_on(corpus: Corpus) -> None:
+def test_a_purged_row_is_not_trained_on(corpus: Corpus) -> None:
     folds = make_folds(corpus, "session", 2)
     row = folds.training(0)[0]
     purged = folds.purged.copy()
@@ -56,7 +56,7 @@ def test_what_is_near_to_a_held_out_utterance_is_not_trained_on(corpus: Corpus) 
     assert not make_folds(corpus, "utterance", 2).purged.any()
 
 
-def test_kin_are_never_on_both_sides_unless_a_speaker_has_nothing_else() -> None:
+def test_leakage_pairs_are_purged_unless_a_speaker_has_nothing_else() -> None:
     labels, fold = np.repeat([0, 1], [8, 4]), np.arange(12) % 2
     pairs = np.array([[0, 1], [1, 0], [8, 9], [9, 8], [10, 11], [11, 10]])
     purged = purge(pairs, labels, fold, 2)
@@ -65,7 +65,7 @@ def test_kin_are_never_on_both_sides_unless_a_speaker_has_nothing_else() -> None
 
 def test_a_speaker_keeps_enough_to_train_on() -> None:
     labels, fold = np.repeat([0, 1], [20, 4]), np.arange(24) % 2
-    holdout = assign_holdouts(labels, fold, seed=0)
+    holdout = assign_holdout_groups(labels, fold, seed=0)
     assert set(holdout[labels == 0]) == set(range(10))
     assert set(holdout[labels == 1]) == {-1}
 
@@ -97,14 +97,14 @@ def test_a_table_is_written_once_and_read_back(corpus: Corpus, tmp_path: Path) -
     folds = make_folds(corpus, "session", 2)
     path = write_folds(tmp_path, folds, corpus)
     before = path.read_bytes()
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="exists already"):
         write_folds(tmp_path, make_folds(corpus, "session", 2), corpus)
     assert path.read_bytes() == before
     assert read_folds(path, corpus).hash == folds.hash
     assert (find_folds(tmp_path, corpus, None).fold == folds.fold).all()
 
 
-@pytest.mark.parametrize("column", ["id", "session", "fold", "part"])
+@pytest.mark.parametrize("column", ["id", "session", "fold", "holdout"])
 def test_a_changed_table_is_refused(corpus: Corpus, tmp_path: Path, column: str) -> None:
     path = write_folds(tmp_path, make_folds(corpus, "session", 2), corpus)
     header, names, first, second, *rest = path.read_text().splitlines()
@@ -114,6 +114,20 @@ def test_a_changed_table_is_refused(corpus: Corpus, tmp_path: Path, column: str)
     path.write_text("\n".join([header, names, ",".join(cells), second, *rest, ""]))
     with pytest.raises(DataError, match="was changed after it was written"):
         read_folds(path, corpus)
+
+
+def test_a_table_of_another_format_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    path = write_folds(tmp_path, make_folds(corpus, "session", 2), corpus)
+    path.write_text(path.read_text().replace('"format": 2, ', ""))
+    with pytest.raises(DataError, match="another version of hw4; delete it and run `hw4 split`"):
+        read_folds(path, corpus)
+
+
+@pytest.mark.parametrize("text", ["", "id,fold", "# {}", "# []", '# {"format": 2}', "# {"])
+def test_a_file_that_is_no_table_is_refused(corpus: Corpus, tmp_path: Path, text: str) -> None:
+    (tmp_path / "session2.csv").write_text(text)
+    with pytest.raises(DataError, match="run `hw4 split` again"):
+        read_folds(tmp_path / "session2.csv", corpus)
 
 
 def test_more_folds_than_sessions_are_refused(corpus: Corpus) -> None:
@@ -129,7 +143,7 @@ def test_folds_of_another_corpus_are_refused(corpus: Corpus, tmp_path: Path) -> 
         read_folds(path, corpus)
 
 
-def test_two_tables_must_be_told_apart(corpus: Corpus, tmp_path: Path) -> None:
+def test_one_of_two_tables_must_be_named(corpus: Corpus, tmp_path: Path) -> None:
     for by in ("session", "utterance"):
         write_folds(tmp_path, make_folds(corpus, by, 2), corpus)
     with pytest.raises(UsageError, match="session2, utterance2"):

@@ -1,4 +1,4 @@
-"""Segments are functions of (seed, step, position), stay inside and cover everything."""
+"""Segments are a function of (seed, step, position), stay in their utterances and cover all."""
 
 import numpy as np
 import torch
@@ -16,15 +16,15 @@ def test_an_epoch_sees_every_utterance_once(corpus: Corpus) -> None:
 
 
 def test_segments_stay_inside_their_utterance(corpus: Corpus) -> None:
-    found = draw_segments(3, 5, corpus.train, corpus.lengths, 512, 50)
-    assert (found.starts >= 0).all()
-    assert (found.starts + 50 <= np.maximum(corpus.lengths[found.rows], 50)).all()
-    ends = found.starts + 50 == corpus.lengths[found.rows]
-    assert (found.starts == 0).any()
+    drawn = draw_segments(3, 5, corpus.train, corpus.lengths, 512, 50)
+    assert (drawn.starts >= 0).all()
+    assert (drawn.starts + 50 <= np.maximum(corpus.lengths[drawn.rows], 50)).all()
+    ends = drawn.starts + 50 == corpus.lengths[drawn.rows]
+    assert (drawn.starts == 0).any()
     assert ends.any(), "the last frame must be within reach"
 
 
-def test_a_step_draws_the_same_whatever_came_before(corpus: Corpus) -> None:
+def test_the_draw_of_a_step_does_not_depend_on_earlier_steps(corpus: Corpus) -> None:
     once, again = (draw_segments(1, 7, corpus.train, corpus.lengths, 5, 50) for _ in range(2))
     other = draw_segments(2, 7, corpus.train, corpus.lengths, 5, 50)
     assert (once.rows == again.rows).all()
@@ -43,7 +43,7 @@ def test_gathered_frames_are_those_of_the_utterance(corpus: Corpus) -> None:
     assert not features[0, n:].any()
 
 
-def test_a_segment_ends_where_it_should_beside_a_longer_one(corpus: Corpus) -> None:
+def test_a_shorter_segment_is_padded_beside_a_longer_one(corpus: Corpus) -> None:
     store = FrameStore(corpus, torch.device("cpu"))
     features, mask = store.gather(Segments(np.array([0, 1]), np.array([5, 0]), np.array([10, 40])))
     assert features.shape == (2, 40, 40)

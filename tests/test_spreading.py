@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
@@ -88,7 +87,7 @@ def test_a_prediction_with_neighbours_is_of_its_rows_alone(corpus: Corpus) -> No
     with torch.inference_mode():
         embeddings = torch.cat([model.eval().embed(*store_one(store, row)) for row in rows])
     said = torch.from_numpy(predict_logits(model, store, rows, plan))
-    expected = spread_labels(said, embeddings, describe_channels(corpus, rows), 3)
+    expected = spread_labels(said, embeddings, corpus.channels.descriptor[rows], 3)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
 
 

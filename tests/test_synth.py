@@ -1,4 +1,4 @@
-"""The embedded corpus has the official layout, and is a function of its arguments."""
+"""The synthetic corpus has the official layout and is a function of its arguments."""
 
 import csv
 import json
@@ -46,7 +46,7 @@ def test_the_layout_is_the_official_one(synthetic: Path) -> None:
     assert mapping["id2speaker"] == {str(v): k for k, v in mapping["speaker2id"].items()}
 
 
-def test_features_are_tensors_of_their_own(synthetic: Path) -> None:
+def test_features_own_their_storage(synthetic: Path) -> None:
     for row in read(synthetic, "testdata")["utterances"]:
         features = torch.load(synthetic / "Dataset" / row["feature_path"], weights_only=True)
         assert features.shape == (row["mel_len"], 40) and features.dtype == torch.float32
@@ -56,14 +56,14 @@ def test_features_are_tensors_of_their_own(synthetic: Path) -> None:
 
 def test_test_sessions_are_unseen(synthetic: Path) -> None:
     test = {row["feature_path"] for row in read(synthetic, "testdata")["utterances"]}
-    seen_session: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    sessions: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
     for row in table(synthetic / "sessions.csv"):
-        seen_session[row["Id"] in test].add((row["Speaker"], row["Session"]))
-    assert len(seen_session[True]) == len(seen_session[False]) == 8
-    assert not seen_session[True] & seen_session[False]
+        sessions[row["Id"] in test].add((row["Speaker"], row["Session"]))
+    assert len(sessions[True]) == len(sessions[False]) == 8
+    assert not sessions[True] & sessions[False]
 
 
-def test_the_truth_follows_the_test_data_and_mixes_the_speakers(synthetic: Path) -> None:
+def test_truth_is_in_test_order_and_mixes_the_speakers(synthetic: Path) -> None:
     truth = table(synthetic / "truth.csv")
     test = read(synthetic, "testdata")["utterances"]
     assert [row["Id"] for row in truth] == [row["feature_path"] for row in test]
@@ -97,9 +97,9 @@ def test_600_speakers_have_600_names() -> None:
     assert len(set(names)) == 600 and {len(name) for name in names} == {7}
 
 
-def test_out_that_exists_is_refused_and_untouched(tmp_path: Path) -> None:
+def test_an_existing_folder_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="exists already"):
         write_corpus(tmp_path, speakers=1, **SMALL)
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
@@ -120,14 +120,14 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_progress_and_the_answer_count_what_is_written(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    found = write_corpus(
-        tmp_path / "out", speakers=2, progress=lambda *count: told.append(count), **SMALL
+def test_progress_and_result_count_the_utterances_written(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    counts = write_corpus(
+        tmp_path / "out", speakers=2, progress=lambda *call: calls.append(call), **SMALL
     )
-    assert told == [(done, 16) for done in range(1, 17)]
-    assert (found["speakers"], found["train"], found["test"]) == (2, 8, 8)
-    assert found["frames"] >= 16 * 91
+    assert calls == [(done, 16) for done in range(1, 17)]
+    assert (counts.speakers, counts.train, counts.test) == (2, 8, 8)
+    assert counts.frames >= 16 * 91
 
 
 def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:

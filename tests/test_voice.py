@@ -1,4 +1,4 @@
-"""The synthetic speech has the competition's numbers, its speakers and its sessions."""
+"""Synthetic speech has the levels, speakers and sessions of the competition's."""
 
 import numpy as np
 import pytest
@@ -42,12 +42,12 @@ def test_sessions_can_be_told_apart_within_a_speaker(
     truth = np.repeat(np.arange(SESSIONS), UTTERANCES)
     for speaker in synthetic:
         files = [x for session in speaker for x in session]
-        cues = [np.percentile(x, [5, 60], axis=0).ravel() - x.mean() for x in files]
-        found = AgglomerativeClustering(SESSIONS).fit_predict(cues)
-        assert adjusted_rand_score(truth, found) > 0.4
+        descriptors = [np.percentile(x, [5, 60], axis=0).ravel() - x.mean() for x in files]
+        clusters = AgglomerativeClustering(SESSIONS).fit_predict(descriptors)
+        assert adjusted_rand_score(truth, clusters) > 0.4
 
 
-def test_utterances_of_a_session_are_nearer_than_those_of_a_speaker(
+def test_utterances_of_a_session_are_nearer_than_those_of_other_sessions(
     synthetic: list[list[list[room.Array]]],
 ) -> None:
     means = np.array([[[x.mean(0) for x in session] for session in s] for s in synthetic])

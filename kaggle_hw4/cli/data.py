@@ -1,22 +1,29 @@
-"""hw4 data: get a dataset, make one, pack it, look at it."""
+"""hw4 data: download a dataset or synthesise one, pack it, inspect it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import show, table
-from kaggle_hw4.competition import DEFAULT
+from kaggle_hw4.cli.output import plain, show, table
+from kaggle_hw4.competition import DEFAULT, Edition
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
-app = typer.Typer(help="Get a dataset, make one, pack it, look at it.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from kaggle_hw4.data.corpus import Corpus
+    from kaggle_hw4.data.inspection import Inspection
+    from kaggle_hw4.data.shift import Shift
+
+app = typer.Typer(
+    help="Download a dataset or synthesise one, pack it, inspect it.", no_args_is_help=True
+)
 
 
-@app.command()
-def synth(
+@app.command("synth")
+def synth_command(
     folder: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
     speakers: Annotated[int, typer.Option(min=2)] = 40,
     frames: Annotated[float, typer.Option(min=91, help="Median length, 10 ms each.")] = 300,
@@ -25,26 +32,28 @@ def synth(
 ) -> None:
     """Write synthetic speakers in the official layout.
 
-    Their test set is in unseen sessions; truth.csv, beside Dataset/, has its answers.
+    Their test set is in unseen sessions; truth.csv, beside Dataset/, has its labels.
 
     Example: hw4 data synth corpus --speakers 40
     """
     from kaggle_hw4.synth.corpus import write_corpus
 
     with bars() as bar:
-        made = write_corpus(
+        counts = write_corpus(
             folder, speakers=speakers, frames=frames, seed=seed, progress=bar("synth")
         )
-    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in made.items())
-    show(made, as_json, lambda: f"{folder}: {counts}", f"hw4 data pack {folder}")
+    text = ", ".join(f"{count:,} {name}" for name, count in plain(counts).items())
+    show(counts, as_json, lambda: f"{folder}: {text}", f"hw4 data pack {folder}")
 
 
-@app.command()
-def download(
+@app.command("download")
+def download_command(
     folder: Annotated[
         Path | None, typer.Argument(help="Dataset/ will be in it; else in the workspace.")
     ] = None,
-    competition: Annotated[str, typer.Option(help="Kaggle's name for it.")] = DEFAULT.slug,
+    competition: Annotated[
+        str, typer.Option(help="Kaggle's name of the competition.")
+    ] = DEFAULT.slug,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,111 +63,121 @@ def download(
 
     Example: hw4 data download
     """
-    from kaggle_hw4.kaggle.client import download as fetch
+    from kaggle_hw4.kaggle.client import download
 
     with bars() as bar:
         into = folder or Workspace.at(workspace).root
-        dataset = fetch(into, competition, progress=bar("download"))
+        dataset = download(into, competition, progress=bar("download"))
     show({"dataset": str(dataset)}, as_json, lambda: str(dataset), f"hw4 data pack {dataset}")
 
 
-@app.command()
-def pack(
+@app.command("pack")
+def pack_command(
     dataset: Annotated[Path, typer.Argument(help="The folder with metadata.json.")],
     dtype: Annotated[str, typer.Option(help="float16 (half the size) or float32.")] = "float16",
-    replace: Annotated[bool, typer.Option(help="Replace the corpus that is packed here.")] = False,
+    replace: Annotated[
+        bool, typer.Option(help="Replace the corpus of another dataset, if there is one.")
+    ] = False,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a dataset and pack it into one memory-mapped file.
 
-    Every problem is named, and nothing is written then.
+    If the dataset has problems, all of them are listed and nothing is written.
 
     Example: hw4 data pack Dataset
     """
-    from kaggle_hw4.data.corpus import DTYPES
-    from kaggle_hw4.data.corpus import pack as write
+    from kaggle_hw4.data.corpus import DTYPES, pack
 
     if dtype not in DTYPES:
         raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
     place = Workspace.at(workspace)
     with bars() as bar:
-        corpus = write(dataset, place.corpus, dtype=dtype, replace=replace, progress=bar("pack"))
+        corpus = pack(dataset, place.corpus, dtype=dtype, replace=replace, progress=bar("pack"))
     value = {
         "folder": str(corpus.folder),
         "hash": corpus.hash,
+        "edition": corpus.edition.year if corpus.edition else None,
         "speakers": len(corpus.speakers),
         "train": len(corpus.train),
         "test": len(corpus.test),
     }
-    show(
-        value,
-        as_json,
-        lambda: (
-            f"{place.shown(corpus.folder)}: {value['speakers']} speakers, {value['train']:,} "
-            f"training and {value['test']:,} test utterances, corpus {corpus.hash}"
-        ),
-        "hw4 split --folds 5 --by session",
-    )
+    show(value, as_json, lambda: _corpus_line(place, corpus), _next_split(corpus.edition))
 
 
-@app.command()
-def inspect(
-    shift: Annotated[bool, typer.Option("--shift", help="Is the test of other sessions?")] = False,
+@app.command("inspect")
+def inspect_command(
+    shift: Annotated[
+        bool, typer.Option("--shift", help="Is the test set from unseen sessions?")
+    ] = False,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """Show counts, lengths, levels and balance of the corpus.
 
-    With --shift: whether the test set comes from other recording sessions than the training set,
-    how much of it, and what a random split would overstate.
+    With --shift: how much of the test set comes from recording sessions that are not in the
+    training set, and by how much a random split overestimates.
 
     Example: hw4 data inspect --shift
     """
+    from kaggle_hw4.data.corpus import open_corpus
     from kaggle_hw4.data.inspection import inspect_corpus
 
-    place = Workspace.at(workspace)
-    following = "hw4 split --folds 5 --by session"
+    corpus = open_corpus(Workspace.at(workspace).corpus)
+    following = _next_split(corpus.edition)
     if not shift:
-        value = inspect_corpus(place.corpus)
-        show(value, as_json, lambda: _inspection(value), following)
+        inspection = inspect_corpus(corpus)
+        show(inspection, as_json, lambda: _inspection_table(inspection, corpus.edition), following)
         return
-    from kaggle_hw4.data.corpus import open_corpus
     from kaggle_hw4.data.shift import measure_shift
 
-    corpus = open_corpus(place.corpus)
     with bars() as bar:
-        found = {"hash": corpus.hash, **measure_shift(corpus, bar("sessions"))}
-    show(found, as_json, lambda: _shift(found), following)
+        measured = measure_shift(corpus, bar("sessions"))
+    show(measured, as_json, lambda: _shift_text(measured), following)
 
 
-def _shift(found: dict[str, Any]) -> str:
-    same, unseen, probe = (
-        found[key] for key in ("nearest_is_of_the_same_set", "unseen_sessions", "linear_probe")
+def _corpus_line(place: Workspace, corpus: "Corpus") -> str:
+    return (
+        f"{place.shown(corpus.folder)}: {len(corpus.speakers)} speakers, {len(corpus.train):,} "
+        f"training and {len(corpus.test):,} test utterances, {_edition_name(corpus.edition)}, "
+        f"corpus {corpus.hash}"
     )
+
+
+def _edition_name(edition: "Edition | None") -> str:
+    return f"edition {edition.year}" if edition else "no edition of the competition"
+
+
+def _next_split(edition: "Edition | None") -> str:
+    """The command that splits the corpus in the way in which the edition's test set was made."""
+    return f"hw4 split --folds 5 --by {edition.folds_by if edition else 'session'}"
+
+
+def _shift_text(shift: "Shift") -> str:
+    rates, unseen, probe = shift.same_set_rates, shift.unseen_sessions, shift.linear_probe
     lines = [
-        f"Unseen sessions: {unseen['share']:.0%} of the test set "
-        f"(95 %: {unseen['low']:.0%} to {unseen['high']:.0%}).",
-        "An utterance whose channel is most like a test utterance's is itself in the test set: "
-        f"{same['the_test_set']:.1%}",
-        f"  were the test set drawn at random from the training sessions: "
-        f"{same['drawn_at_random']:.1%}",
-        f"  were it recorded in sessions of its own: {same['whole_sessions']:.1%}",
-        f"A linear probe reads {probe['utterance']:.3f} by utterance and {probe['session']:.3f} by "
-        f"session ({probe['n']:,} utterances): a random split overstates it by "
-        f"{100 * probe['overstated']:.1f} points.",
+        f"Unseen sessions: {unseen.share:.0%} of the test set "
+        f"(95 % interval: {unseen.low:.0%} to {unseen.high:.0%}).",
+        "The utterance with the channel nearest to a test utterance's is a test utterance, too: "
+        f"{rates.test_set:.1%}",
+        f"  expected if the test set were a random split: {rates.random_split:.1%}",
+        f"  expected if it were a split by session: {rates.session_split:.1%}",
+        f"A linear probe scores {probe.utterance:.3f} by utterance and {probe.session:.3f} by "
+        f"session ({probe.n:,} utterances): a random split overstates it by "
+        f"{100 * probe.bias:.1f} points.",
     ]
     return "\n".join(lines)
 
 
-def _inspection(value: dict[str, Any]) -> Any:
+def _inspection_table(inspection: "Inspection", edition: "Edition | None") -> Any:
     def cell(number: float) -> str:
         return f"{number:,}" if isinstance(number, int) else f"{number:,.2f}"
 
+    sections = {k: figures for k, figures in plain(inspection).items() if isinstance(figures, dict)}
     rows = [
-        (section if i == 0 else "", key.replace("_", " "), cell(number))
-        for section, figures in value.items()
-        if isinstance(figures, dict)
+        (section.replace("_", " ") if i == 0 else "", key.replace("_", " "), cell(number))
+        for section, figures in sections.items()
         for i, (key, number) in enumerate(figures.items())
     ]
-    return table(("", "of the corpus", value["hash"] + ">"), rows)
+    columns = ("", f"corpus {inspection.hash}", ">")
+    return table(columns, rows, title=_edition_name(edition).capitalize())

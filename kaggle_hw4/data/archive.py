@@ -1,4 +1,4 @@
-"""Archives from outside: plain files get out, under names of their own, and nothing else does."""
+"""Unpacking archives of untrusted origin: regular files below one folder, and nothing else."""
 
 import lzma
 import shutil
@@ -13,10 +13,10 @@ from typing import IO
 from kaggle_hw4.artifact import new_directory
 from kaggle_hw4.errors import DataError, UsageError
 
-LARGEST = 64 * 2**30  # bytes unpacked; the competition's dataset has 7 GB
-DENSEST = 100  # bytes unpacked for each byte packed; JSON has about 10, features about 1
-SMALL = 64 * 2**20  # bytes that any archive may have, however dense
-ENTRY = 512  # bytes that an entry counts for on top of its own, so that their number is bounded
+MAX_BYTES = 64 * 2**30  # unpacked; the competition's dataset has 7 GB
+MAX_RATIO = 100  # unpacked to packed bytes; JSON has about 10, features about 1
+ALWAYS_ALLOWED = 64 * 2**20  # bytes that any archive may unpack to
+ENTRY_BYTES = 512  # that every entry counts for besides its size, which bounds their number
 
 BROKEN = (
     OSError, EOFError, RuntimeError, ValueError,
@@ -25,31 +25,34 @@ BROKEN = (
 
 
 def unpack(archive: Path, into: Path) -> Path:
-    """Unpack a .zip or a .tar (of any compression) to the new folder `into`, whole or not at all.
+    """Unpack a .zip or a .tar (of any compression) to the new folder `into`, atomically.
 
-    Absolute names, `..`, links, devices and archives that swell are refused. Only the bytes of
-    regular files are written, never their modes or owners.
+    Absolute names, `..`, links, devices and decompression bombs are refused. Only the contents of
+    regular files are written, not their modes or owners. Raises UsageError if `into` exists and
+    DataError for an archive that is missing, damaged or refused.
     """
     if into.exists():
-        raise UsageError(f"{into} is already there", "remove it first, or choose another folder")
+        raise UsageError(f"{into} exists already", "delete it, or choose another folder")
     try:
         with new_directory(into) as folder:
-            allowed = min(LARGEST, max(SMALL, DENSEST * archive.stat().st_size))
+            allowed = min(MAX_BYTES, max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size))
             _opener(archive)(archive, _Target(archive, folder, allowed))
-    except FileNotFoundError:
-        raise DataError(f"{archive}: the archive is missing") from None
+    except FileNotFoundError as error:
+        raise DataError(f"{archive}: the archive is missing") from error
     except BROKEN as error:
-        raise DataError(f"{archive}: the archive cannot be unpacked ({error})") from None
+        raise DataError(f"{archive}: the archive cannot be unpacked ({error})") from error
     return into
 
 
 def join(parts: list[Path], whole: Path) -> Path:
-    """Put an archive together from its parts, in the order of their names."""
+    """Concatenate the `parts` of an archive into `whole`, in the order of their names, and delete
+    them.
+    """
     with whole.open("wb") as target:
         for part in sorted(parts):
             with part.open("rb") as source:
                 shutil.copyfileobj(source, target)
-            part.unlink()  # the disk need not hold everything twice
+            part.unlink()  # at once: the disk need not hold everything twice
     return whole
 
 
@@ -62,7 +65,7 @@ def _opener(archive: Path) -> "Callable[[Path, _Target], None]":
 
 
 class _Target:
-    """A folder that takes plain files by their relative names, up to a number of bytes."""
+    """A folder to unpack into, up to `allowed` bytes."""
 
     def __init__(self, archive: Path, folder: Path, allowed: int) -> None:
         self.archive = archive
@@ -70,14 +73,15 @@ class _Target:
         self.left = self.allowed = allowed
 
     def path(self, name: str, size: int) -> Path:
-        """Where an entry may go; every entry is asked for, whether it will be written or not."""
-        told = PureWindowsPath(name)  # which knows `/`, `\` and `C:`: all that any system may obey
-        if told.drive or told.root or ".." in told.parts or not told.parts:
+        """The path of an entry; also called for entries that are not written, which count, too."""
+        # Windows paths know `/`, `\` and `C:`: everything that any system interprets.
+        relative = PureWindowsPath(name)
+        if relative.drive or relative.root or ".." in relative.parts or not relative.parts:
             raise self.refusal(f"{name!r} would be written outside its folder")
-        self.left -= size + ENTRY
+        self.left -= size + ENTRY_BYTES
         if self.left < 0:
             raise self.refusal(f"it unpacks to more than {self.allowed / 2**20:.0f} MiB")
-        return self.folder.joinpath(*told.parts)
+        return self.folder.joinpath(*relative.parts)
 
     def write(self, path: Path, source: IO[bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,29 +1,37 @@
-"""Augmentation of training segments, drawn anew for each utterance of each step.
+"""Augmentation of training segments, drawn for each utterance of each step.
 
-What a session does to speech, done to log-mel frames: a channel multiplies the energy of a band
-(an offset, in nat), noise adds to it, a room smears it over time. All of it works on features
-(B, T, n_mels) on the device, and is a function of (seed, step).
+The effects of a recording session, simulated on log-mel frames: a channel multiplies the energy of
+a band (an offset, in nat), noise adds to it, a room smears it over time. Everything works on
+features (B, T, n_mels) on the device and is a function of (seed, step).
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kaggle_hw4.data.channel import Channel
 from kaggle_hw4.data.segments import AUGMENTATION, MASKS
 from kaggle_hw4.recipe import AugmentConfig
 
-ORDERS = 6  # cosines over the bands that make a smooth spectrum
+ORDERS = 6  # cosines over the bands that a smooth spectrum is a sum of
 TAIL = 20  # frames of a reverberant tail, 10 ms each
-NOISE_SPAN = 25.0  # dB between the loudest noise and the faintest
+NOISE_SPAN = 25.0  # dB: SNRs are drawn from noise_snr to noise_snr + this
 REVERBERATION_TIME = (0.2, 0.8)  # s until a tail has fallen by 60 dB
 REVERBERATION_LEVEL = (-20.0, -5.0)  # dB of its first frame
-LOST_BANDS = (6, 12)  # at most, at the lower and at the upper end
+LOST_BANDS = (6, 12)  # the most bands that a band limit removes at the lower and upper end
 FLOOR = 1e-9  # energy: the competition's own floor, -20.7 nat
 NAT = math.log(10) / 10  # nat in a dB
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Channel statistics of the B utterances of a batch, both (B, n_mels), on its device."""
+
+    mean: Tensor
+    quiet: Tensor
 
 
 class Augmenter:
@@ -37,9 +45,10 @@ class Augmenter:
     def __call__(
         self, x: Tensor, mask: Tensor, own: Channel | None = None, other: Channel | None = None
     ) -> Tensor:
-        """`x` as other sessions could have recorded it; zero in the padding, as it was.
+        """Augment features `x` (B, T, n_mels) with their mask (B, T); padding stays zero.
 
-        `own` and `other` are the channels of these utterances and of those to transplant from.
+        A channel swap needs the `own` channels of these utterances and the `other` channels that
+        replace them.
         """
         a, B = self.augment, len(x)
         if a.channel_swap and own is not None and other is not None:
@@ -64,24 +73,28 @@ class Augmenter:
         return x.masked_fill(~mask.unsqueeze(-1), 0)
 
     def _noisy(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Noise of a random smooth spectrum, steady but for its modulation, at a random SNR."""
+        """`x` in noise of a random smooth spectrum and a slow modulation, at a random SNR."""
         a, (B, T, n_mels) = self.augment, x.shape
         snr = a.noise_snr + NOISE_SPAN * self._uniform(x, B, 1, 1)
-        loud = loudness(x, mask)[:, None, None]
+        level = loudness(x, mask)[:, None, None]
         colour = 2 * smooth_spectrum(self._normal(x, B, ORDERS), n_mels)[:, None]
-        swell = a.noise_modulation * slow(self._normal(x, B, 2 + T // 25), T)[:, :, None]
-        grain = 0.5 * torch.randn_like(x)  # of a mel band's energy in one frame
-        return torch.logaddexp(x, loud - NAT * snr + colour + swell + grain)
+        modulation = (
+            a.noise_modulation * interpolate(self._normal(x, B, 2 + T // 25), T)[:, :, None]
+        )
+        jitter = 0.5 * torch.randn_like(x)  # fluctuation of a band's energy in one frame
+        return torch.logaddexp(x, level - NAT * snr + colour + modulation + jitter)
 
     def _band_limited(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`x` with bands at both ends replaced by their means, as of a narrow-band recording."""
         B, _, n_mels = x.shape
         band = torch.arange(n_mels)
         lowest = torch.from_numpy(self.random.integers(0, LOST_BANDS[0] + 1, (B, 1)))
-        lost = torch.from_numpy(self.random.integers(0, LOST_BANDS[1] + 1, (B, 1)))
-        outside = ((band < lowest) | (band >= n_mels - lost)).to(x.device)
-        return torch.where(outside[:, None], own_mean(x, mask), x)
+        removed = torch.from_numpy(self.random.integers(0, LOST_BANDS[1] + 1, (B, 1)))
+        outside = ((band < lowest) | (band >= n_mels - removed)).to(x.device)
+        return torch.where(outside[:, None], band_mean(x, mask), x)
 
     def _sometimes(self, probability: float, x: Tensor, changed: Tensor) -> Tensor:
+        """`changed` for a random selection of the utterances, `x` for the others."""
         chosen = torch.from_numpy(self.random.random(len(x)) < probability).to(x.device)
         return torch.where(chosen[:, None, None], changed, x)
 
@@ -93,44 +106,50 @@ class Augmenter:
 
 
 def channel_swap(x: Tensor, own: Channel, other: Channel, level: Tensor) -> Tensor:
-    """`x` with another utterance's mean spectrum, over the noise that was behind that one."""
-    moved = x + (other.mean - own.mean)[:, None]
-    return torch.logaddexp(moved, (other.quiet + level)[:, None])
+    """`x` with another utterance's mean spectrum and its noise floor, shifted by `level` (B, 1), in
+    nat.
+    """
+    shifted = x + (other.mean - own.mean)[:, None]
+    return torch.logaddexp(shifted, (other.quiet + level)[:, None])
 
 
 def reverberate(x: Tensor, mask: Tensor, seconds: Tensor, level: Tensor) -> Tensor:
-    """Every frame followed by an exponential tail: `level` dB (B, 1), -60 dB after `seconds`."""
+    """`x` with an exponential tail after every frame: it starts at `level` dB (B, 1) and falls by
+    60 dB in `seconds` (B, 1).
+    """
     frame = torch.arange(1, TAIL + 1, device=x.device)
     tail = torch.exp(NAT * (level - 60 * 0.01 * frame / seconds))  # (B, TAIL)
     kernel = F.pad(tail, (1, 0), value=1.0).flip(1)
     energy = x.exp().masked_fill(~mask.unsqueeze(-1), 0)
-    # One group a utterance: each has a tail of its own.
+    # One group per utterance: each has its own tail.
     rows = F.pad(energy.transpose(1, 2), (TAIL, 0)).transpose(0, 1)  # (n_mels, B, TAIL + T)
     smeared = F.conv1d(rows, kernel[:, None], groups=len(x)).transpose(0, 1).transpose(1, 2)
     return smeared.clamp_min(FLOOR).log()
 
 
 def smooth_spectrum(coefficients: Tensor, n_mels: int) -> Tensor:
-    """Tilts and bumps (B, n_mels): cosines over the bands, the slower ones larger."""
+    """Smooth spectra (B, n_mels) from `coefficients` (B, n): a sum of n cosines over the bands, the
+    slower ones with the larger weights.
+    """
     order = torch.arange(1, coefficients.shape[1] + 1, device=coefficients.device)
     band = torch.arange(n_mels, device=coefficients.device) + 0.5
     cosines = torch.cos(math.pi * order[:, None] * band / n_mels)
     return (coefficients / order.sqrt()) @ cosines
 
 
-def slow(knots: Tensor, T: int) -> Tensor:
-    """A curve (B, T) through `knots` (B, n), a quarter of a second apart or so."""
+def interpolate(knots: Tensor, T: int) -> Tensor:
+    """A slow curve (B, T): linear between equally spaced `knots` (B, n)."""
     return F.interpolate(knots[:, None], T, mode="linear", align_corners=True)[:, 0]
 
 
 def loudness(x: Tensor, mask: Tensor) -> Tensor:
-    """The mean energy (B,) of the real frames over time and bands, in nat."""
+    """The mean energy (B,) of the unpadded frames over time and bands, in nat."""
     energy = x.exp().masked_fill(~mask.unsqueeze(-1), 0).mean(2).sum(1) / mask.sum(1)
     return energy.clamp_min(FLOOR).log()
 
 
-def own_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Each band's mean (B, 1, n_mels) over the real frames."""
+def band_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Each band's mean (B, 1, n_mels) over the unpadded frames."""
     x = x.masked_fill(~mask.unsqueeze(-1), 0)
     return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
 
@@ -140,24 +159,26 @@ def spec_augment(
 ) -> Tensor:
     """SpecAugment (Park et al. 2019) on features (B, T, n_mels), drawn for each utterance.
 
-    Masked cells take their band's mean over the segment's real frames, so that a masked band is
-    exactly zero once the frontend has taken the mean off.
+    Masked cells take their band's mean over the segment's unpadded frames, so that a masked band
+    is exactly zero once the frontend has subtracted the mean.
     """
     if not (
         config.freq_masks * config.freq_mask_width or config.time_masks * config.time_mask_width
     ):
         return x
     B, T, n_mels = x.shape
-    bands = stripes(random, (B, config.freq_masks), n_mels, config.freq_mask_width)
-    times = stripes(random, (B, config.time_masks), T, int(config.time_mask_width * T))
-    hidden = times.to(x.device)[:, :, None] | bands.to(x.device)[:, None, :]
-    return torch.where(hidden & mask.unsqueeze(-1), own_mean(x, mask), x)
+    bands = draw_masks(random, (B, config.freq_masks), n_mels, config.freq_mask_width)
+    times = draw_masks(random, (B, config.time_masks), T, int(config.time_mask_width * T))
+    masked = times.to(x.device)[:, :, None] | bands.to(x.device)[:, None, :]
+    return torch.where(masked & mask.unsqueeze(-1), band_mean(x, mask), x)
 
 
-def stripes(random: np.random.Generator, shape: tuple[int, int], size: int, width: int) -> Tensor:
-    """A boolean (B, size), true within any of its stripes of 0 to `width` cells each.
+def draw_masks(
+    random: np.random.Generator, shape: tuple[int, int], size: int, width: int
+) -> Tensor:
+    """Masks (B, size): true within random intervals of 0 to `width` cells each.
 
-    `shape` is (B, number of stripes).
+    `shape` is (B, number of intervals).
     """
     widths = random.integers(0, min(width, size) + 1, shape)
     starts = (random.random(shape) * (size - widths + 1)).astype(np.int64)

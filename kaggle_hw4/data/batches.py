@@ -1,4 +1,4 @@
-"""What a training step sees: segments drawn, recorded elsewhere, and mixed with partners."""
+"""The batch of a training step: segments, augmented, and mixed up with partners."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kaggle_hw4.data.augment import Augmenter
-from kaggle_hw4.data.channel import channels
+from kaggle_hw4.data.augment import Augmenter, Channel
 from kaggle_hw4.data.segments import (
     PARTNERS,
     FrameStore,
@@ -22,8 +21,8 @@ from kaggle_hw4.recipe import Recipe
 
 @dataclass(frozen=True)
 class Batch:
-    """Features (B, T, n_mels) and their mask; `share` (B,) of each is `labels`, the rest is
-    `partner_labels`.
+    """Features (B, T, n_mels), float32, and their mask (B, T). Each is `share` (B,) of the speaker
+    in `labels` (B,) and 1 - `share` of the one in `partner_labels` (B,).
     """
 
     features: Tensor
@@ -34,9 +33,9 @@ class Batch:
 
 
 class Batches:
-    """The batches of a training: `at(step)` is a function of the seed and the step alone.
+    """The batches of a training run: `at(step)` is a function of the seed and the step alone.
 
-    `rows` are the training utterances, `sessions` the guessed session of every training row.
+    `rows` are the rows trained on, `sessions` the session clusters of all training rows.
     """
 
     def __init__(
@@ -44,32 +43,28 @@ class Batches:
     ) -> None:
         self.store, self.rows, self.sessions = store, rows, sessions
         self.recipe, self.seed = recipe, seed
-        corpus = store.corpus
-        # In the order of the packed rows, so that a row is its own index.
-        self.channels = (
-            channels(corpus, corpus.train).to(store.device) if recipe.augment.channel_swap else None
-        )
 
     def at(self, step: int) -> Batch:
+        """The batch of `step`, on the store's device."""
         recipe, store = self.recipe, self.store
         size, frames = recipe.segments.batch_size, segment_length(self.seed, step, recipe)
         segments = draw_segments(self.seed, step, self.rows, store.corpus.lengths, size, frames)
         random = np.random.default_rng([self.seed, PARTNERS, step])
         augmenter = Augmenter(recipe.augment, self.seed, step)
         features, mask = store.gather(segments)
-        if self.channels is None:
-            features = augmenter(features, mask)
-        else:
+        if recipe.augment.channel_swap:
             others = self._other_speakers(segments.rows, random)
-            channel = self.channels[segments.rows], self.channels[others]
-            features = augmenter(features, mask, *channel)
+            channels = self._channel(segments.rows), self._channel(others)
+            features = augmenter(features, mask, *channels)
+        else:
+            features = augmenter(features, mask)
         labels = store.labels(segments.rows)
         whole = torch.ones(size, device=store.device)
         batch = Batch(features, mask, labels, labels, whole)
         return self._mixed(batch, segments, random) if recipe.augment.mixup else batch
 
     def _mixed(self, batch: Batch, segments: Segments, random: np.random.Generator) -> Batch:
-        """Mixup (Zhang et al. 2018) of some segments, each at least half itself."""
+        """Mixup (Zhang et al. 2018) of a share of the segments, each keeping half or more."""
         augment, size = self.recipe.augment, len(segments.rows)
         if augment.mixup_with == "any":
             features, mask = batch.features.roll(1, 0), batch.mask.roll(1, 0)
@@ -86,17 +81,23 @@ class Batches:
         features = weight * batch.features + (1 - weight) * features
         return Batch(features, batch.mask, batch.labels, labels, share)
 
+    def _channel(self, rows: IntArray) -> Channel:
+        """The channel statistics of `rows` (B,), on the device."""
+        statistics, device = self.store.corpus.channels[rows], self.store.device
+        mean, quiet = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.quiet)
+        return Channel(mean.to(device), quiet.to(device))
+
     def _other_speakers(self, rows: IntArray, random: np.random.Generator) -> IntArray:
-        """For each row a training row, of another speaker unless chance insists."""
-        labels, found = self.store.corpus.labels, random.choice(self.rows, (8, len(rows)))
-        best = (labels[found] != labels[rows]).argmax(0)
-        return np.asarray(found[best, np.arange(len(rows))])
+        """For each row a training row: the first of another speaker among eight random ones."""
+        labels, candidates = self.store.corpus.labels, random.choice(self.rows, (8, len(rows)))
+        first = (labels[candidates] != labels[rows]).argmax(0)
+        return np.asarray(candidates[first, np.arange(len(rows))])
 
     def _other_sessions(self, rows: IntArray, random: np.random.Generator) -> IntArray:
-        """For each row one of the same speaker, of another guessed session where there is one."""
-        labels, found = self.store.corpus.labels, []
+        """For each row one of the same speaker, of another session cluster where there is one."""
+        labels, partners = self.store.corpus.labels, []
         for row in rows:
             same = self.rows[labels[self.rows] == labels[row]]
             other = same[self.sessions[same] != self.sessions[row]]
-            found.append(random.choice(other if len(other) else same))
-        return np.array(found, np.int64)
+            partners.append(random.choice(other if len(other) else same))
+        return np.array(partners, np.int64)

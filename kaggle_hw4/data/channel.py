@@ -1,47 +1,80 @@
-"""What a recording's channel, room and noise leave in its frames."""
+"""Channel statistics: what a microphone, a room and its noise leave in an utterance's frames.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+They are computed once, when a corpus is packed, and stored in its `channel.safetensors`. Reader and
+writer. numpy only: nothing here needs torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+import safetensors
+import safetensors.numpy
 
-from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.artifact import verify, write_bytes
+from kaggle_hw4.errors import DataError
 
-QUIET, LOUD = 5, 60  # percentiles of a band over time: the noise behind, the speech in front
+CHANNELS = "channel.safetensors"
+QUIET, LOUD = 5, 60  # percentiles of a band over time: background noise, speech
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Channel:
-    """The spectra of B recordings; both (B, n_mels), in nat."""
+class ChannelStatistics:
+    """Statistics of n utterances over their frames, float32, in nat: row i is that of row i of the
+    corpus.
+    """
 
-    mean: torch.Tensor  # of all frames
-    quiet: torch.Tensor  # of the quietest frames: noise and room
+    mean: Floats  # (n, n_mels) of each band
+    deviation: Floats  # (n, n_mels) standard deviation of each band
+    quiet: Floats  # (n, n_mels) 5th percentile of each band: the noise floor and the room
+    descriptor: Floats  # (n, 2 · n_mels) 5th and 60th percentiles, less the utterance's mean level
 
-    def __getitem__(self, rows: npt.NDArray[np.int64]) -> "Channel":
-        chosen = torch.from_numpy(rows).to(self.mean.device)
-        return Channel(self.mean[chosen], self.quiet[chosen])
-
-    def to(self, device: torch.device) -> "Channel":
-        return Channel(self.mean.to(device), self.quiet.to(device))
-
-
-def channels(corpus: Corpus, rows: Iterable[int]) -> Channel:
-    """The channel of each of `rows`."""
-    frames = [corpus.features(int(row)).numpy() for row in rows]
-    mean = np.stack([f.mean(0) for f in frames])
-    quiet = np.stack([np.percentile(f, QUIET, axis=0) for f in frames])
-    return Channel(torch.from_numpy(mean), torch.from_numpy(quiet.astype(np.float32)))
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> "ChannelStatistics":
+        """The statistics of `rows`, in their order."""
+        return ChannelStatistics(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def describe_channel(corpus: Corpus, row: int) -> npt.NDArray[np.float32]:
-    """The 5th and 60th percentile of each band over time, less the utterance's mean level."""
-    features = corpus.features(row).numpy()
-    spectra = np.percentile(features, (QUIET, LOUD), axis=0) - features.mean()
-    return np.asarray(spectra.ravel(), np.float32)
+def describe_channel(frames: Floats) -> ChannelStatistics:
+    """The statistics of one utterance (n = 1) from its frames (T, n_mels), as they are stored."""
+    quiet = np.percentile(frames, QUIET, axis=0)
+    spectra = np.percentile(frames, (QUIET, LOUD), axis=0) - frames.mean()
+    return ChannelStatistics(
+        mean=frames.mean(0)[None],
+        deviation=frames.std(0)[None],
+        quiet=np.asarray(quiet, np.float32)[None],
+        descriptor=np.asarray(spectra.ravel(), np.float32)[None],
+    )
 
 
-def describe_channels(corpus: Corpus, rows: Iterable[int]) -> npt.NDArray[np.float32]:
-    """`describe_channel` of each of `rows`: (n, 2 · n_mels)."""
-    return np.stack([describe_channel(corpus, int(row)) for row in rows])
+def concatenate(parts: Sequence[ChannelStatistics]) -> ChannelStatistics:
+    """The statistics of the utterances of all `parts`, in their order."""
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(ChannelStatistics))
+    return ChannelStatistics(*map(np.concatenate, columns))
+
+
+def write_channels(folder: Path, channels: ChannelStatistics) -> str:
+    """Write `channel.safetensors` into the corpus `folder`; return its sha256."""
+    arrays = {field.name: getattr(channels, field.name) for field in fields(channels)}
+    return write_bytes(folder / CHANNELS, safetensors.numpy.save(arrays))
+
+
+def read_channels(folder: Path, sha256: str, n: int, n_mels: int, remedy: str) -> ChannelStatistics:
+    """The channel statistics of the corpus in `folder`, of `n` utterances; DataError if the file
+    is missing, has another `sha256` or other shapes.
+    """
+    path = folder / CHANNELS
+    verify(path, sha256, remedy)
+    try:
+        arrays: dict[str, npt.NDArray[Any]] = safetensors.numpy.load_file(path)
+        channels = ChannelStatistics(**arrays)
+    except (OSError, TypeError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path}: not channel statistics ({error})", remedy) from error
+    shapes = [getattr(channels, field.name).shape for field in fields(channels)]
+    if shapes != [(n, n_mels)] * 3 + [(n, 2 * n_mels)]:
+        raise DataError(f"{path}: shapes {shapes} are not those of {n} utterances", remedy)
+    return channels

@@ -1,185 +1,183 @@
-"""The fold table: which training utterance is validated in which fold. Reader and writer."""
+"""The fold table: which training utterances each fold validates on. Reader and writer."""
 
 import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from kaggle_hw4.artifact import sha256_json, write_text
-from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.duplicates import find_near_duplicates
 from kaggle_hw4.errors import DataError, UsageError
 
+FORMAT: Final = 2
 KINDS = ("session", "utterance")
-HOLDOUT_GROUPS = 10  # of the utterances, each held out with one fold
-FEWEST_TRAINING = 3  # utterances of a speaker that a fold must leave for any more to be left out
+HOLDOUT_GROUPS = 10  # of each speaker's utterances; every fold holds out one of them
+MIN_TRAINING = 3  # utterances of a speaker that a fold trains on, before holdouts and purging
 REMEDY = "delete it and run `hw4 split` again"
+
+Progress = Callable[[int, int], None]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Folds:
-    """`fold[i]` and `session[i]` of training row i; `session` is the row itself `by` utterance.
+    """A split of the n training rows: row i is validated in `fold[i]` and belongs to the session
+    cluster `session[i]`, which is the row itself where the split is `by` utterance.
 
-    A fold by session holds out some utterances of the sessions that it trains on as well, a tenth
-    of them: what a random split would have promised of the very same model. `part[i]` says in
-    which of ten of them row i is; -1 is in none.
+    A fold by session also holds out a tenth of the utterances of the sessions that it trains on,
+    for a seen-session accuracy: what a random split would estimate for the same model.
+    `holdout[i]` is the group (0 … 9) of row i; -1 is never held out.
 
-    Not everything else is trained on (purging, López de Prado 2018): `purged[i, k]` says that row i
-    is too near to fold k's validation. A guess is a guess: one of the two utterances of the same
-    speaker that sound most as if from row i's session may lie there, or the very same recording.
+    Rows too close to a fold's validation rows are not trained on (purging, López de Prado 2018):
+    `purged[i, k]` excludes row i from the training of fold k. Session clusters are estimates, so
+    the two utterances of the same speaker with the nearest channel may be of the same session, and
+    a near-duplicate of a validation row would leak its words.
     """
 
     name: str
     by: str
     count: int
     seed: int
-    corpus: str  # hash of the packed corpus
-    fold: npt.NDArray[np.int64]
-    session: npt.NDArray[np.int64]
-    holdout: npt.NDArray[np.int64]
-    purged: npt.NDArray[np.bool_]  # (n, count)
+    corpus: str  # hash of the corpus
+    fold: IntArray
+    session: IntArray
+    holdout: IntArray
+    purged: BoolArray  # (n, count)
 
     @property
     def hash(self) -> str:
+        """What identifies the split: its columns and the corpus; runs are named by it."""
         columns = [c.tolist() for c in (self.fold, self.session, self.holdout, self.purged)]
         return sha256_json([self.by, self.corpus, *columns])[:16]
 
     def check(self, fold: int) -> None:
-        """UsageError unless there is such a fold."""
+        """Raise UsageError unless there is such a fold."""
         if not 0 <= fold < self.count:
             last = self.count - 1
             raise UsageError(f"no fold {fold}: {self.name} has 0 to {last}", parameter="fold")
 
-    def validation(self, fold: int) -> npt.NDArray[np.int64]:
-        """The rows that the fold is judged by: of unheard sessions where it is by session."""
+    def validation(self, fold: int) -> IntArray:
+        """The validation rows of a fold: of unseen sessions where the split is by session."""
         return np.flatnonzero(self.fold == fold)
 
-    def seen_session(self, fold: int) -> npt.NDArray[np.int64]:
-        """Rows held out of the sessions that the fold trains on; none where it is by utterance."""
+    def seen_session(self, fold: int) -> IntArray:
+        """Rows held out of the sessions that the fold trains on; none if split by utterance."""
         return np.flatnonzero((self.fold != fold) & (self.holdout == fold % HOLDOUT_GROUPS))
 
-    def training(self, fold: int) -> npt.NDArray[np.int64]:
-        held_out = (
-            (self.fold == fold) | (self.holdout == fold % HOLDOUT_GROUPS) | self.purged[:, fold]
-        )
-        return np.flatnonzero(~held_out)
+    def training(self, fold: int) -> IntArray:
+        """The rows that the fold trains on."""
+        held_out = (self.fold == fold) | (self.holdout == fold % HOLDOUT_GROUPS)
+        return np.flatnonzero(~(held_out | self.purged[:, fold]))
 
 
 def make_folds(
-    corpus: Corpus,
-    by: str,
-    count: int,
-    seed: int = 0,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    corpus: Corpus, by: str, count: int, seed: int = 0, progress: Progress = lambda *_: None
 ) -> Folds:
     """Split the training rows into `count` folds, stratified by speaker.
 
-    `by` "utterance" deals out single utterances, as everybody does; `by` "session" keeps the
-    utterances of a guessed session together, so that validation hears sessions never trained on.
-    Every speaker is guessed to have a session for every fold. A fold that passes some over promises
-    too little: those who are judged have less to train on than those who are not (docs/LOG.md).
+    `by` "utterance" is the usual random split; `by` "session" keeps session clusters whole, so that
+    validation is on unseen sessions. Every speaker gets at least one cluster per fold: a fold
+    without some speakers underestimates, since those that it validates have fewer utterances to
+    train on (docs/LOG.md). `progress(done, total)` counts speakers, twice.
+
+    Raises UsageError where there can be no such split.
     """
     labels = corpus.labels[corpus.train]
     if not 2 <= count <= len(labels):
+        text = f"{len(labels)} utterances cannot be split into {count} folds"
+        raise UsageError(text, "choose 2 or more, and no more than utterances", parameter="folds")
+    if by not in KINDS:
         raise UsageError(
-            f"--folds {count}: a split needs 2 folds or more, as many as utterances at most"
+            f"cannot split by {by!r}: choose one of {', '.join(KINDS)}", parameter="by"
         )
-    if by == "session":
-        # Here and not above: scikit-learn takes two seconds to import, reading folds does not.
-        from kaggle_hw4.data.sessions import FEWEST, cluster_sessions, nearest_of_speaker
-
-        described = describe_channels(corpus, corpus.train)
-        fewest = max(count, FEWEST)
-        session = cluster_sessions(described, labels, fewest, lambda done, n: progress(done, 2 * n))
-    elif by == "utterance":
+    if by == "utterance":
         session = np.arange(len(labels))
     else:
-        raise UsageError(f"--by {by}: a split is by one of {', '.join(KINDS)}")
+        session = _cluster(corpus, count, lambda done, total: progress(done, 2 * total))
     fold = assign_folds(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
-        raise UsageError(f"--folds {count}: there are too few sessions for so many folds")
+        raise UsageError(f"there are too few sessions for {count} folds", parameter="folds")
     holdout, purged = np.full(len(fold), -1), np.zeros((len(fold), count), bool)
     if by == "session":
-        holdout = assign_holdouts(labels, fold, seed)
-        nearest = nearest_of_speaker(described, labels)
-        pairs = find_leakage_pairs(
-            corpus, labels, nearest, lambda done, n: progress(n + done, 2 * n)
-        )
+        holdout = assign_holdout_groups(labels, fold, seed)
+        pairs = find_leakage_pairs(corpus, lambda done, total: progress(total + done, 2 * total))
         purged = purge(pairs, labels, fold, count)
     name = table_name(by, count, seed)
     return Folds(name, by, count, seed, corpus.hash, fold, session, holdout, purged)
 
 
-def find_leakage_pairs(
-    corpus: Corpus,
-    labels: npt.NDArray[np.int64],
-    nearest: npt.NDArray[np.int64],
-    progress: Callable[[int, int], None],
-) -> npt.NDArray[np.int64]:
-    """Pairs (m, 2) of rows, of which none may be trained on where the other is validated: each
-    row and the two `nearest` it (n, 2), and the twins, either way.
+def _cluster(corpus: Corpus, count: int, progress: Progress) -> IntArray:
+    # Imported here: scikit-learn takes two seconds, and reading folds does not need it.
+    from kaggle_hw4.data.sessions import MIN_SESSIONS, cluster_sessions
+
+    rows = corpus.train
+    descriptors, labels = corpus.channels.descriptor[rows], corpus.labels[rows]
+    return cluster_sessions(descriptors, labels, max(count, MIN_SESSIONS), progress)
+
+
+def find_leakage_pairs(corpus: Corpus, progress: Progress) -> IntArray:
+    """Pairs (m, 2) of training rows: the first must not be trained on where the second is
+    validated. Each row and the two of its speaker with the nearest channel; near-duplicates, in
+    both orders.
     """
+    from kaggle_hw4.data.sessions import nearest_of_speaker
+
+    labels = corpus.labels[corpus.train]
+    nearest = nearest_of_speaker(corpus.channels.descriptor[corpus.train], labels)
     pairs = [(row, int(other)) for row, others in enumerate(nearest) for other in others]
     speakers = np.unique(labels)
-    for done, label in enumerate(speakers):
+    for done, label in enumerate(speakers, 1):
         rows = np.flatnonzero(labels == label)
         for i, j in find_near_duplicates(corpus, rows):
             pairs += [(int(rows[i]), int(rows[j])), (int(rows[j]), int(rows[i]))]
-        progress(done + 1, len(speakers))
+        progress(done, len(speakers))
     return np.array(pairs, np.int64)
 
 
-def purge(
-    pairs: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
-    fold: npt.NDArray[np.int64],
-    count: int,
-) -> npt.NDArray[np.bool_]:
-    """Whether row i is left out of the training of fold k (n, count), as one of its kin is there;
-    a speaker whom that would leave too little is spared.
+def purge(pairs: IntArray, labels: IntArray, fold: IntArray, count: int) -> BoolArray:
+    """Whether row i is not trained on in fold k (n, count), because the second row of one of its
+    leakage `pairs` (m, 2) is validated there. Nothing is purged of a speaker who would be left with
+    too few utterances.
     """
     purged = np.zeros((len(fold), count), bool)
     purged[pairs[:, 0], fold[pairs[:, 1]]] = True
-    purged[np.arange(len(fold)), fold] = False  # its own fold is not trained on anyway
+    purged[np.arange(len(fold)), fold] = False  # validation rows are not trained on anyway
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         for k in range(count):
-            if ((fold[rows] != k) & ~purged[rows, k]).sum() < FEWEST_TRAINING:
+            if ((fold[rows] != k) & ~purged[rows, k]).sum() < MIN_TRAINING:
                 purged[rows, k] = False
     return purged
 
 
-def assign_holdouts(
-    labels: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], seed: int
-) -> npt.NDArray[np.int64]:
-    """Ten even parts of each speaker's utterances; -1 where a fold leaves few to train on."""
+def assign_holdout_groups(labels: IntArray, fold: IntArray, seed: int) -> IntArray:
+    """The holdout group (n,) of each row, ten even ones of each speaker's utterances; -1 for
+    speakers of whom a fold leaves too few to train on.
+    """
     holdout = assign_folds(labels, np.arange(len(labels)), HOLDOUT_GROUPS, seed)
     for label in np.unique(labels):
         own = fold[labels == label]
-        if len(own) - np.bincount(own).max() < FEWEST_TRAINING:
+        if len(own) - np.bincount(own).max() < MIN_TRAINING:
             holdout[labels == label] = -1
     return holdout
 
 
-def table_name(by: str, count: int, seed: int) -> str:
-    return f"{by}{count}" + (f"-seed{seed}" if seed else "")
+def assign_folds(labels: IntArray, sessions: IntArray, count: int, seed: int) -> IntArray:
+    """The fold (n,) of each row: sessions stay whole, speakers and folds as balanced as they allow.
 
-
-def assign_folds(
-    labels: npt.NDArray[np.int64], sessions: npt.NDArray[np.int64], count: int, seed: int
-) -> npt.NDArray[np.int64]:
-    """A fold for every row: whole sessions, each speaker and each fold as even as they allow.
-
-    Large sessions are dealt first, each to the fold with the fewest utterances of its speaker,
-    then the fewest of all. (scikit-learn's StratifiedGroupKFold balances classes in the sum and
-    can leave a speaker with no training utterance; this cannot once he has two sessions.)
+    Each speaker's sessions are assigned from the largest, each to the fold with the fewest
+    utterances of the speaker, then the fewest of all. (scikit-learn's StratifiedGroupKFold balances
+    classes in total and can leave a speaker without training utterances; this cannot once the
+    speaker has two sessions.)
     """
     random = np.random.default_rng([seed, len(labels)])
     fold = np.empty(len(labels), np.int64)
@@ -196,11 +194,31 @@ def assign_folds(
     return fold
 
 
+def table_name(by: str, count: int, seed: int) -> str:
+    """The name of a fold table: `session5`, or `session5-seed1`."""
+    return f"{by}{count}" + (f"-seed{seed}" if seed else "")
+
+
+class Header(BaseModel):
+    """The first line of a fold table, JSON behind `# `."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[2]
+    by: str
+    count: Annotated[int, Field(ge=2)]
+    seed: int
+    corpus: str
+    hash: str  # of the Folds
+
+
 def write_folds(folder: Path, folds: Folds, corpus: Corpus) -> Path:
-    """Write `folds/<name>.csv`, which must not be there yet: runs name the table by its hash."""
+    """Write `<name>.csv` into `folder`: a header, then id, speaker, session, fold, holdout and
+    purged (the folds that the row is excluded from). DataError if it exists: runs depend on it.
+    """
     path = folder / f"{folds.name}.csv"
     if path.exists():
-        raise DataError(f"{path} is there already", "choose another --seed, or delete it")
+        raise DataError(f"{path} exists already", "delete it, or choose another seed")
     rows = corpus.train
     table = pd.DataFrame(
         {
@@ -208,60 +226,74 @@ def write_folds(folder: Path, folds: Folds, corpus: Corpus) -> Path:
             "speaker": [corpus.speakers[label] for label in corpus.labels[rows]],
             "session": folds.session,
             "fold": folds.fold,
-            "part": folds.holdout,
+            "holdout": folds.holdout,
             "purged": [" ".join(map(str, np.flatnonzero(row))) for row in folds.purged],
         }
     )
-    write_text(path, _header(folds) + table.to_csv(index=False, lineterminator="\n"))
+    header = Header(
+        format=FORMAT,
+        by=folds.by,
+        count=folds.count,
+        seed=folds.seed,
+        corpus=folds.corpus,
+        hash=folds.hash,
+    )
+    body = table.to_csv(index=False, lineterminator="\n")
+    write_text(path, f"# {json.dumps(header.model_dump())}\n{body}")
     return path
 
 
 def read_folds(path: Path, corpus: Corpus) -> Folds:
-    """The fold table in `path`, checked against its own hash and the packed corpus."""
+    """The fold table in `path`. DataError if it is of another format or another corpus, damaged or
+    edited.
+    """
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
-        header: dict[str, Any] = json.loads(head.removeprefix("# "))
-        table = pd.read_csv(
-            io.StringIO(body), dtype={"id": str, "purged": str}, keep_default_na=False
-        )
-        fold, session, holdout = (table[c].to_numpy(np.int64) for c in ("fold", "session", "part"))
-        purged = np.zeros((len(table), int(header["count"])), bool)
-        for row, folds in enumerate(table["purged"]):
-            purged[row, [int(k) for k in folds.split()]] = True
-        names = {k: header[k] for k in HEADER} | {"name": path.stem}
-        found = Folds(**names, fold=fold, session=session, holdout=holdout, purged=purged)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a fold table ({error})", REMEDY) from None
-    if found.corpus != corpus.hash:
-        raise DataError(
-            f"{path} splits corpus {found.corpus}, but {corpus.folder} holds {corpus.hash}",
-            REMEDY,
-        )
-    ids = [corpus.ids[row] for row in corpus.train]
-    if found.hash != header.get("hash") or table["id"].tolist() != ids:
+        values = json.loads(head.removeprefix("# "))
+        if isinstance(values, dict) and values.get("format") != FORMAT:
+            raise DataError(f"{path} was made by another version of hw4", REMEDY)
+        header = Header.model_validate(values)
+        table = pd.read_csv(io.StringIO(body), dtype=COLUMNS, keep_default_na=False)
+        folds = _parse(path.stem, header, table)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise DataError(f"{path}: not a fold table ({_first_line(error)})", REMEDY) from error
+    if folds.corpus != corpus.hash:
+        text = f"{path} splits corpus {folds.corpus}, but {corpus.folder} holds {corpus.hash}"
+        raise DataError(text, REMEDY)
+    if folds.hash != header.hash or table["id"].tolist() != [corpus.ids[i] for i in corpus.train]:
         raise DataError(f"{path} was changed after it was written", REMEDY)
-    return found
+    return folds
+
+
+COLUMNS = {"id": str, "session": np.int64, "fold": np.int64, "holdout": np.int64, "purged": str}
+
+
+def _parse(name: str, header: Header, table: pd.DataFrame) -> Folds:
+    session, fold, holdout = (table[c].to_numpy() for c in ("session", "fold", "holdout"))
+    purged = np.zeros((len(table), header.count), bool)
+    for row, excluded in enumerate(table["purged"]):
+        purged[row, [int(k) for k in excluded.split()]] = True
+    return Folds(
+        name, header.by, header.count, header.seed, header.corpus, fold, session, holdout, purged
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def find_folds(folder: Path, corpus: Corpus, name: str | None) -> Folds:
-    """The table called `name`, or the only one there is."""
+    """The fold table in `folder` called `name`; without a name, the only one there.
+
+    Raises DataError where there is none and UsageError where it is unclear which.
+    """
     names = sorted(path.stem for path in folder.glob("*.csv"))
     if not names:
-        raise DataError(
-            f"no fold table in {folder}", "run `hw4 split --folds 5 --by session` first"
-        )
+        raise DataError(f"no fold table in {folder}", "run `hw4 split` first")
     if name is None and len(names) > 1:
-        raise UsageError(
-            f"there are several fold tables: {', '.join(names)}", "name one with --split"
-        )
+        text = f"there are several fold tables: {', '.join(names)}"
+        raise UsageError(text, "name one of them", parameter="split")
     if name is not None and name not in names:
-        raise UsageError(f"there is no fold table {name!r}", f"there are {', '.join(names)}")
+        text = f"there is no fold table {name!r}"
+        raise UsageError(text, f"there are {', '.join(names)}", parameter="split")
     return read_folds(folder / f"{name or names[0]}.csv", corpus)
-
-
-HEADER = ("by", "count", "seed", "corpus")
-
-
-def _header(folds: Folds) -> str:
-    values = {key: getattr(folds, key) for key in HEADER} | {"hash": folds.hash}
-    return f"# {json.dumps(values)}\n"

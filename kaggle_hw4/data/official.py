@@ -1,11 +1,10 @@
-"""The competition's official folder (2021, 2022 and 2023 editions): its reader and its checks."""
+"""The official dataset folder of the competition (2021, 2022, 2023): its reader and its checks."""
 
 import io
 import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -13,17 +12,20 @@ from typing import Any, TypeGuard
 import torch
 
 from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.competition import N_MELS, Edition, edition_of
 from kaggle_hw4.errors import DataError
 
 FILES = ("metadata.json", "testdata.json", "mapping.json")
+Object = dict[str, Any]  # of JSON, unchecked
+
 LARGEST = 1000.0  # nat; log-mel lies between -21 and about 10
-# A name that is one plain file of the folder: nothing that walks out of it.
+# A file name without folders: it cannot point outside the dataset.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.pt")
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One row of metadata.json or testdata.json; `speaker` is None for a test utterance."""
+    """One entry of metadata.json or testdata.json; `speaker` is None for a test utterance."""
 
     id: str
     frames: int
@@ -31,11 +33,11 @@ class Utterance:
 
 
 @dataclass
-class Official:
-    """What the three JSON files say, in their order, and every problem found in them."""
+class OfficialDataset:
+    """The contents of the three JSON files, in their order, and every problem in the dataset."""
 
     folder: Path
-    n_mels: int = 40
+    n_mels: int = N_MELS
     speakers: list[str] = field(default_factory=list)  # in label order
     train: list[Utterance] = field(default_factory=list)
     test: list[Utterance] = field(default_factory=list)
@@ -43,15 +45,27 @@ class Official:
 
     @property
     def utterances(self) -> list[Utterance]:
+        """All utterances: the rows of the corpus, in order."""
         return self.train + self.test
 
+    def edition(self) -> Edition | None:
+        """The edition that the test set is of; None where it is no edition's."""
+        return edition_of([u.id for u in self.test], len(self.train))
+
     def sources(self) -> dict[str, str]:
+        """The sha256 of each JSON file."""
         return {name: sha256_file(self.folder / name) for name in FILES}
 
+    def add_problem(self, problem: str) -> None:
+        self.problems.append(problem)
+
     def raise_problems(self) -> None:
+        """Raise DataError with all problems, if there are any."""
         if self.problems:
             count = f"{len(self.problems)} problem" + "s" * (len(self.problems) > 1)
-            raise DataError(f"{self.folder}: {count}", "mend or download it again", self.problems)
+            raise DataError(
+                f"{self.folder}: {count}", "repair it or download it again", self.problems
+            )
 
 
 def find_folder(path: Path) -> Path:
@@ -65,40 +79,44 @@ def find_folder(path: Path) -> Path:
     )
 
 
-def read_official(path: Path) -> Official:
-    """Read and check the JSON files; problems are collected in the result, not raised."""
-    found = Official(find_folder(path))
-    metadata, testdata, mapping = (_read_object(found, name) for name in FILES)
-    found.n_mels = _n_mels(found, metadata, testdata)
-    _read_mapping(found, mapping)
-    _read_training(found, metadata)
+def read_official(path: Path) -> OfficialDataset:
+    """Read and check the JSON files. Problems are collected in the result; DataError is raised only
+    where files of two editions are mixed, which would be a problem of thousands of utterances.
+    """
+    dataset = OfficialDataset(find_folder(path))
+    metadata, testdata, mapping = (_read_object(dataset, name) for name in FILES)
+    dataset.n_mels = _read_n_mels(dataset, metadata, testdata)
+    _read_mapping(dataset, mapping)
+    _read_training(dataset, metadata)
     if testdata is not None:
         rows = testdata.get("utterances")
-        found.test = _read_rows(found, rows, "testdata.json: utterances", None)
-    _check_ids(found)
-    return found
+        dataset.test = _read_rows(dataset, rows, "testdata.json: utterances", None)
+    _check_ids(dataset)
+    return dataset
 
 
-def read_features(found: Official, utterance: Utterance) -> torch.Tensor | None:
-    """The (frames, n_mels) tensor of an utterance, or None with its problem noted."""
-    path = found.folder / utterance.id
+def read_features(dataset: OfficialDataset, utterance: Utterance) -> torch.Tensor | None:
+    """The features (T, n_mels) of an utterance, float32; None, and a problem added to `dataset`,
+    where its file is missing or wrong.
+    """
+    path = dataset.folder / utterance.id
     if not path.is_file():
-        found.problems.append(f"{utterance.id}: the file is missing")
+        dataset.add_problem(f"{utterance.id}: the file is missing")
         return None
     try:
         value = _load(path.read_bytes())
-        problem = _feature_problem(value, utterance.frames, found.n_mels)
-    except Exception as error:  # spoiled bytes make the unpickler raise nearly anything
+        problem = _feature_problem(value, utterance.frames, dataset.n_mels)
+    except Exception as error:  # damaged bytes make the unpickler raise almost anything
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         problem = f"not a tensor that torch.load reads ({reason})"
     if problem is None:
         return value.detach().float()  # type: ignore[no-any-return]
-    found.problems.append(f"{utterance.id}: {problem}")
+    dataset.add_problem(f"{utterance.id}: {problem}")
     return None
 
 
 def _load(data: bytes) -> Any:
-    """What torch.save wrote, its checksums checked, which torch.load itself does not look at."""
+    """The object that torch.save wrote; its checksums, which torch.load ignores, are verified."""
     if zipfile.is_zipfile(io.BytesIO(data)):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if damaged := archive.testzip():
@@ -106,13 +124,14 @@ def _load(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
-def _feature_problem(value: Any, frames: int, n_mels: int) -> str | None:
+def _feature_problem(value: object, frames: int, n_mels: int) -> str | None:
+    """What is wrong with a loaded feature tensor; None if nothing is."""
     if not isinstance(value, torch.Tensor):
         return f"found a {type(value).__name__}, expected a tensor"
     if value.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
         return f"found dtype {value.dtype}, expected float32"
     if value.layout != torch.strided or value.device.type != "cpu" or value.is_nested:
-        return "found a sparse, nested or empty-handed tensor, expected a plain one"
+        return "found a sparse, nested or meta tensor, expected a dense one"
     if value.dim() != 2 or value.shape[1] != n_mels:
         return f"found shape {tuple(value.shape)}, expected ({frames}, {n_mels})"
     if len(value) != frames:
@@ -126,126 +145,138 @@ def _feature_problem(value: Any, frames: int, n_mels: int) -> str | None:
     return None
 
 
-def _read_object(found: Official, name: str) -> dict[str, Any] | None:
-    """The object in a JSON file, or None with its problem noted."""
+def _read_object(dataset: OfficialDataset, name: str) -> Object | None:
+    """The object in a JSON file; None, and a problem added to `dataset`, where there is none."""
     try:
-        value = json.loads((found.folder / name).read_text(encoding="utf-8"))
+        value = json.loads((dataset.folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        found.problems.append(f"{name}: the file is missing")
+        dataset.add_problem(f"{name}: the file is missing")
     except (OSError, ValueError, RecursionError) as error:
-        found.problems.append(f"{name}: not readable as JSON ({error})")
+        dataset.add_problem(f"{name}: not readable as JSON ({error})")
     else:
         if isinstance(value, dict):
             return value
-        found.problems.append(f"{name}: found a {type(value).__name__}, expected an object")
+        dataset.add_problem(f"{name}: found a {type(value).__name__}, expected an object")
     return None
 
 
-Values = dict[str, Any] | None
-
-
-def _n_mels(found: Official, metadata: Values, testdata: Values) -> int:
+def _read_n_mels(dataset: OfficialDataset, metadata: Object | None, testdata: Object | None) -> int:
     numbers: set[int] = set()
     for name, values in (("metadata.json", metadata), ("testdata.json", testdata)):
         value = values and values.get("n_mels")
         if _is_count(value):
             numbers.add(value)
         elif values is not None:
-            found.problems.append(f"{name}: n_mels: found {value!r}, expected a number such as 40")
+            dataset.add_problem(
+                f"{name}: n_mels: found {value!r}, expected a number such as {N_MELS}"
+            )
     if len(numbers) > 1:
         both = " and ".join(map(str, sorted(numbers)))
-        found.problems.append(f"testdata.json: n_mels: found {both}, expected one number")
-    return min(numbers, default=40)
+        dataset.add_problem(f"testdata.json: n_mels: found {both}, expected one number")
+    return min(numbers, default=N_MELS)
 
 
-def _read_mapping(found: Official, mapping: Values) -> None:
+def _read_mapping(dataset: OfficialDataset, mapping: Object | None) -> None:
     if mapping is None:
         return
     ids, names = mapping.get("speaker2id"), mapping.get("id2speaker")
     if not isinstance(ids, dict) or not isinstance(names, dict):
-        found.problems.append("mapping.json: found no speaker2id and id2speaker, expected both")
+        dataset.add_problem("mapping.json: found no speaker2id and id2speaker, expected both")
         return
-    if not all(_is_count(i, 0) for i in ids.values()) or sorted(ids.values()) != list(
-        range(len(ids))
-    ):
-        found.problems.append(
-            f"mapping.json: speaker2id: the ids are not 0 to {len(ids) - 1}, each once"
+    labels, count = list(ids.values()), len(ids)
+    if not all(_is_count(label, 0) for label in labels) or sorted(labels) != list(range(count)):
+        dataset.add_problem(
+            f"mapping.json: speaker2id: the ids are not 0 to {count - 1}, each once"
         )
         return
+    _check_names(dataset, ids, names)
+    dataset.speakers = sorted(ids, key=lambda speaker: int(ids[speaker]))
+
+
+def _check_names(dataset: OfficialDataset, ids: Object, names: Object) -> None:
     for speaker, i in ids.items():
         if not speaker.strip() or not speaker.isprintable():
-            found.problems.append(f"mapping.json: speaker2id: {speaker!r} is no name of a speaker")
+            dataset.add_problem(f"mapping.json: speaker2id: {speaker!r} is not a speaker name")
         if names.get(str(i)) != speaker:
-            found.problems.append(
+            dataset.add_problem(
                 f"mapping.json: id2speaker[{i}]: found {names.get(str(i))!r}, "
                 f"expected {speaker!r} as in speaker2id"
             )
     if len(names) > len(ids):
-        found.problems.append(
-            f"mapping.json: id2speaker: {len(names)} entries, expected {len(ids)}"
-        )
-    found.speakers = sorted(ids, key=lambda speaker: int(ids[speaker]))
+        dataset.add_problem(f"mapping.json: id2speaker: {len(names)} entries, expected {len(ids)}")
 
 
-def _read_training(found: Official, metadata: Values) -> None:
+def _read_training(dataset: OfficialDataset, metadata: Object | None) -> None:
     if metadata is None:
         return
     speakers = metadata.get("speakers")
     if not isinstance(speakers, dict) or not speakers:
-        found.problems.append("metadata.json: speakers: found none, expected an object of lists")
+        dataset.add_problem("metadata.json: speakers: found none, expected an object of lists")
         return
     for speaker, rows in speakers.items():
-        where = f"metadata.json: speakers.{speaker}"
-        if found.speakers and speaker not in found.speakers:
-            found.problems.append(f"{where}: unknown speaker, not in mapping.json")
-        read = _read_rows(found, rows, where, speaker)
+        key = f"metadata.json: speakers.{speaker}"
+        if dataset.speakers and speaker not in dataset.speakers:
+            dataset.add_problem(f"{key}: unknown speaker, not in mapping.json")
+        dataset.train += _read_rows(dataset, rows, key, speaker)
         if isinstance(rows, list) and len(rows) < 2:
-            found.problems.append(f"{where}: found {len(rows)} utterances, expected 2 at least")
-        found.train += read
-    for speaker in found.speakers:
+            dataset.add_problem(f"{key}: found {len(rows)} utterances, expected 2 at least")
+    for speaker in dataset.speakers:
         if speaker not in speakers:
-            found.problems.append(f"mapping.json: {speaker}: has no utterances in metadata.json")
+            dataset.add_problem(f"mapping.json: {speaker}: has no utterances in metadata.json")
 
 
-def _read_rows(found: Official, rows: Any, where: str, speaker: str | None) -> list[Utterance]:
+def _read_rows(
+    dataset: OfficialDataset, rows: Any, key: str, speaker: str | None
+) -> list[Utterance]:
     if not isinstance(rows, list) or (speaker is None and not rows):
-        found.problems.append(f"{where}: found {rows!r:.40}, expected a list of utterances")
+        dataset.add_problem(f"{key}: found {rows!r:.40}, expected a list of utterances")
         return []
-    good = []
+    utterances = []
     for i, row in enumerate(rows):
         path = row.get("feature_path") if isinstance(row, dict) else None
         frames = row.get("mel_len") if isinstance(row, dict) else None
         if not isinstance(path, str) or not PLAIN_NAME.fullmatch(path):
-            found.problems.append(
-                f"{where}[{i}].feature_path: found {path!r}, expected a file name uttr-….pt"
+            dataset.add_problem(
+                f"{key}[{i}].feature_path: found {path!r}, expected a file name uttr-….pt"
             )
         elif not _is_count(frames):
-            found.problems.append(
-                f"{where}[{i}].mel_len: found {frames!r}, expected a number of frames"
+            dataset.add_problem(
+                f"{key}[{i}].mel_len: found {frames!r}, expected a number of frames"
             )
         else:
-            good.append(Utterance(path, frames, speaker))
-    return good
+            utterances.append(Utterance(path, frames, speaker))
+    return utterances
 
 
-def _check_ids(found: Official) -> None:
-    found.problems += [
-        f"{name}: {utterance}: stands there {times} times, expected once"
-        for name, rows in (("metadata.json", found.train), ("testdata.json", found.test))
+def _check_ids(dataset: OfficialDataset) -> None:
+    dataset.problems += [
+        f"{name}: {utterance}: listed {times} times, expected once"
+        for name, rows in (("metadata.json", dataset.train), ("testdata.json", dataset.test))
         for utterance, times in Counter(u.id for u in rows).items()
         if times > 1
     ]
-    trained = {u.id for u in found.train}
-    found.problems += [
+    training = {u.id for u in dataset.train}
+    both = [name for name in dict.fromkeys(u.id for u in dataset.test) if name in training]
+    if both:
+        _check_editions(dataset, len(both))
+    dataset.problems += [
         f"testdata.json: {name}: is in metadata.json too, expected a test utterance to be unseen"
-        for name in _unique(found.test)
-        if name in trained
+        for name in both
     ]
 
 
-def _unique(utterances: list[Utterance]) -> Iterator[str]:
-    return iter(dict.fromkeys(u.id for u in utterances))
+def _check_editions(dataset: OfficialDataset, overlap: int) -> None:
+    """Raise DataError if the test set is a known edition's while `overlap` of its utterances are in
+    the training set: then the training set is another edition's.
+    """
+    edition = dataset.edition()
+    if edition and edition.fingerprint:
+        raise DataError(
+            f"{dataset.folder}: testdata.json is the {edition.year} edition's, and {overlap:,} of "
+            "its utterances are in metadata.json with their speaker: two editions are mixed",
+            "use the three JSON files of one edition",
+        )
 
 
-def _is_count(value: Any, least: int = 1) -> TypeGuard[int]:
+def _is_count(value: object, least: int = 1) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least

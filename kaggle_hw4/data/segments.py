@@ -1,7 +1,7 @@
-"""Segments: which frames of which utterance a training step sees, and their gathering.
+"""Segments: which frames of which utterances are in a batch, and gathering them.
 
-What is drawn is a function of (seed, step, position in the batch) and of nothing that came
-before, so a run that was stopped goes on with what it would have seen.
+A draw is a function of (seed, step, position in the batch) and of nothing before it, so a resumed
+run gets the batches that it would have had.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,15 @@ from kaggle_hw4.recipe import Recipe
 
 IntArray = npt.NDArray[np.int64]
 
-# One stream of random numbers for each purpose, so that none shifts another.
+# A stream of random numbers for each purpose: using one more never changes the others.
 ORDER, CROPS, MASKS, DROPOUT, LENGTHS, AUGMENTATION, PARTNERS = range(7)
 
 
 @dataclass(frozen=True)
 class Segments:
-    """`lengths` frames from `starts` on of the utterances `rows`, as far as those go; all (B,)."""
+    """`lengths` frames, from `starts` on, of the utterances in `rows`; all (B,). Utterances may end
+    before their segments do.
+    """
 
     rows: IntArray
     starts: IntArray
@@ -31,9 +33,10 @@ class Segments:
 def draw_segments(
     seed: int, step: int, rows: IntArray, lengths: IntArray, batch_size: int, frames: int
 ) -> Segments:
-    """The segments of one training step; `lengths` are those of all rows of the corpus.
+    """The segments of one training step, each `frames` long; `lengths` are those of all rows of the
+    corpus.
 
-    Every epoch is a permutation of `rows`; a segment starts anywhere in its utterance.
+    Every epoch is a permutation of `rows`; a segment starts at any frame that leaves it complete.
     """
     position = step * batch_size + np.arange(batch_size)
     epoch, place = np.divmod(position, len(rows))
@@ -47,14 +50,14 @@ def draw_segments(
 
 
 def draw_starts(random: np.random.Generator, lengths: IntArray, frames: IntArray) -> IntArray:
-    """Where segments of so many `frames` start, anywhere in utterances of such `lengths`; (B,)."""
+    """Random first frames (B,) of segments of `frames` (B,) in utterances of `lengths` (B,)."""
     spare = np.maximum(lengths - frames, 0)
     starts: IntArray = (random.random(len(lengths)) * (spare + 1)).astype(np.int64)
     return starts
 
 
 def segment_length(seed: int, step: int, recipe: Recipe) -> int:
-    """How long the segments of a training step are, in frames."""
+    """The length of the segments of a training step, in frames."""
     if recipe.is_fine_tuning(step):
         return recipe.large_margin_fine_tuning.frames
     if recipe.segments.lengths == "uniform":
@@ -66,7 +69,7 @@ def segment_length(seed: int, step: int, recipe: Recipe) -> int:
 
 
 class FrameStore:
-    """The corpus for a device: resident there where it fits, else memory-mapped beside it."""
+    """The frames of a corpus for a device: in its memory if they fit, else memory-mapped."""
 
     def __init__(self, corpus: Corpus, device: torch.device) -> None:
         self.corpus = corpus
@@ -80,10 +83,10 @@ class FrameStore:
         segment does, is followed by zeros that the mask excludes.
         """
         rows, starts, lengths = segments.rows, segments.starts, segments.lengths
-        where = self.frames.device
-        first = torch.from_numpy(self.corpus.offsets[rows] + starts).to(where)
-        real = torch.from_numpy(np.minimum(lengths, self.corpus.lengths[rows] - starts)).to(where)
-        t = torch.arange(int(lengths.max()), device=where)
+        home = self.frames.device
+        first = torch.from_numpy(self.corpus.offsets[rows] + starts).to(home)
+        real = torch.from_numpy(np.minimum(lengths, self.corpus.lengths[rows] - starts)).to(home)
+        t = torch.arange(int(lengths.max()), device=home)
         mask = t < real[:, None]
         index = first[:, None] + torch.minimum(t, real[:, None] - 1)
         features = self.frames[index].to(self.device).float()
@@ -91,9 +94,10 @@ class FrameStore:
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
 
     def labels(self, rows: IntArray) -> torch.Tensor:
+        """The labels of `rows` (B,), on the device."""
         return torch.from_numpy(self.corpus.labels[rows]).to(self.device)
 
 
 def fits(frames: torch.Tensor, device: torch.device) -> bool:
-    """Whether a CUDA device holds `frames` in half of its free memory; others share the CPU's."""
+    """Whether `frames` fit in half of a CUDA device's free memory; other devices use the CPU's."""
     return device.type != "cuda" or frames.nbytes < torch.cuda.mem_get_info(device)[0] / 2

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kaggle_hw4.data.channel import describe_channels
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
 from kaggle_hw4.device import autocast, enough_memory
 from kaggle_hw4.inference.spreading import spread_labels
@@ -46,7 +45,7 @@ def predict_logits(
         probabilities = apply_head(model, embeddings, store.device).softmax(1)
         logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
     if config.spreading_neighbours and len(rows) > 1:
-        channels = describe_channels(store.corpus, rows)
+        channels = store.corpus.channels.descriptor[rows]
         embedded = mean_by_row(embeddings, where, len(rows))
         logits = spread_labels(logits, embedded, channels, config.spreading_neighbours)
     model.train(was_training)

@@ -1,1 +1,1 @@
-"""The embedded corpus: synthetic speakers in the official layout."""
+"""The synthetic corpus: simulated speakers and sessions in the official layout."""

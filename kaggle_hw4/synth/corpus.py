@@ -1,13 +1,14 @@
-"""The embedded corpus: synthetic speakers in the competition's official layout.
+"""Writer of the synthetic corpus, in the competition's official layout.
 
-OUT/Dataset/{metadata,testdata,mapping}.json, uttr-<32 hex>.pt   what the competition ships
-OUT/truth.csv      Id,Category           the test set's speakers: a stand-in for the leaderboard
-OUT/sessions.csv   Id,Speaker,Session    all utterances: what a guess at sessions is scored by
+OUT/Dataset/    metadata.json, testdata.json, mapping.json, uttr-<32 hex>.pt
+OUT/truth.csv       Id,Category          the speakers of the test set, for a local leaderboard
+OUT/sessions.csv    Id,Speaker,Session   of all utterances, to evaluate session clusters
 """
 
 import csv
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +17,27 @@ import numpy as np
 import torch
 
 from kaggle_hw4 import artifact
+from kaggle_hw4.competition import N_MELS
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.synth import room, voice
+from kaggle_hw4.synth import voice
+
+Entry = dict[str, str | int]
 
 
 class Utterance(NamedTuple):
-    id: str  # its file's name
+    id: str  # the file name
     speaker: str
     session: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class CorpusCounts:
+    """What a corpus holds: speakers, utterances for training and test, frames of 10 ms."""
+
+    speakers: int
+    train: int
+    test: int
     frames: int
 
 
@@ -38,30 +52,32 @@ def write_corpus(
     frames: float = 300,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, int]:
-    """Write a corpus to `out`, whole or not at all; return how many of what it holds.
+) -> CorpusCounts:
+    """Write a corpus to the folder `out`, atomically, and return its counts.
 
-    Each speaker has `sessions` sessions of `utterances` for training, and for the test
-    `test_sessions` others of `test_utterances`. Lengths are log-normal with median `frames` of
-    10 ms (595 in the competition). Utterances depend on `seed` and on their own speaker's,
-    session's and utterance's number, not on how many others there are. `progress` is told how
-    many utterances of how many are written.
+    Each speaker has `sessions` training sessions of `utterances` utterances, and `test_sessions`
+    other sessions of `test_utterances` for the test set. Lengths are log-normal with median
+    `frames` of 10 ms (595 in a fit to the competition). An utterance is a function of `seed` and of
+    its speaker's, session's and own number, whatever the size of the corpus.
+    `progress(done, total)` counts utterances.
+
+    Raises UsageError for sizes below 1 and DataError if `out` exists and is not an empty folder.
     """
     if min(speakers, sessions, utterances, test_sessions, test_utterances, frames, seed + 1) < 1:
-        raise UsageError("a corpus needs one or more of everything, and a seed of 0 or more")
+        raise UsageError("every size of a corpus must be 1 or more, and its seed 0 or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is there already", "name a new folder, or remove that one")
-    parts = [*product(range(sessions), range(utterances))]
-    parts += product(range(sessions, sessions + test_sessions), range(test_utterances))
+        raise DataError(f"{out} exists already", "choose another folder, or delete it")
+    keys = [*product(range(sessions), range(utterances))]
+    keys += product(range(sessions, sessions + test_sessions), range(test_utterances))
     written = []
-    with artifact.new_directory(out) as made:
-        (made / "Dataset").mkdir()
-        for speaker, (session, index) in product(range(speakers), parts):
+    with artifact.new_directory(out) as folder:
+        (folder / "Dataset").mkdir()
+        for speaker, (session, index) in product(range(speakers), keys):
             key = (seed, speaker, session, index)
-            written.append(write_utterance(made / "Dataset", key, frames))
+            written.append(write_utterance(folder / "Dataset", key, frames))
             if progress:
-                progress(len(written), speakers * len(parts))
-        return write_index(made, shuffled(written, seed), sessions)
+                progress(len(written), speakers * len(keys))
+        return write_index(folder, shuffle(written, seed), sessions)
 
 
 def write_utterance(folder: Path, key: tuple[int, int, int, int], frames: float) -> Utterance:
@@ -74,19 +90,19 @@ def write_utterance(folder: Path, key: tuple[int, int, int, int], frames: float)
 
 
 def speaker_name(seed: int, speaker: int) -> str:
-    """Names as the competition's: 600 speakers lie between id00036 and id09035."""
+    """A name in the style of the competition's: 600 speakers are between id00036 and id09035."""
     return f"id{36 + 15 * speaker + np.random.default_rng([seed, 4, speaker]).integers(15):05d}"
 
 
-def shuffled(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
-    """In an order that tells nothing of speakers and sessions."""
+def shuffle(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
+    """`utterances` in an order independent of speakers and sessions."""
     order = np.random.default_rng([seed, 5]).permutation(len(utterances))
     return [utterances[i] for i in order]
 
 
-def write_index(out: Path, utterances: Sequence[Utterance], sessions: int) -> dict[str, int]:
-    """Write all but the features; training has the sessions below `sessions`."""
-    train: dict[str, list[dict[str, str | int]]] = {}
+def write_index(out: Path, utterances: Sequence[Utterance], sessions: int) -> CorpusCounts:
+    """Write the JSON files and tables; sessions below `sessions` are for training."""
+    train: dict[str, list[Entry]] = {}
     for u in utterances:
         if u.session < sessions:
             train.setdefault(u.speaker, []).append(entry(u))
@@ -94,26 +110,25 @@ def write_index(out: Path, utterances: Sequence[Utterance], sessions: int) -> di
     write_dataset(out / "Dataset", train, [entry(u) for u in test])
     write_csv(out / "truth.csv", ("Id", "Category"), ((u.id, u.speaker) for u in test))
     write_csv(out / "sessions.csv", ("Id", "Speaker", "Session"), (u[:3] for u in utterances))
-    return {
-        "speakers": len(train),
-        "train": len(utterances) - len(test),
-        "test": len(test),
-        "frames": sum(u.frames for u in utterances),
-    }
+    return CorpusCounts(
+        speakers=len(train),
+        train=len(utterances) - len(test),
+        test=len(test),
+        frames=sum(u.frames for u in utterances),
+    )
 
 
-def entry(utterance: Utterance) -> dict[str, str | int]:
+def entry(utterance: Utterance) -> Entry:
+    """The entry of an utterance in the JSON files."""
     return {"feature_path": utterance.id, "mel_len": utterance.frames}
 
 
-def write_dataset(
-    folder: Path, train: dict[str, list[dict[str, str | int]]], test: list[dict[str, str | int]]
-) -> None:
-    """The three JSON files of the competition."""
+def write_dataset(folder: Path, train: dict[str, list[Entry]], test: list[Entry]) -> None:
+    """Write the three JSON files of the competition."""
     labels = {speaker: label for label, speaker in enumerate(sorted(train))}
     names = {str(label): speaker for speaker, label in labels.items()}
-    metadata = {"n_mels": room.BANDS, "speakers": train}
-    testdata = {"n_mels": room.BANDS, "utterances": test}
+    metadata = {"n_mels": N_MELS, "speakers": train}
+    testdata = {"n_mels": N_MELS, "utterances": test}
     artifact.write_json(folder / "metadata.json", metadata)
     artifact.write_json(folder / "testdata.json", testdata)
     artifact.write_json(folder / "mapping.json", {"speaker2id": labels, "id2speaker": names})

@@ -1,7 +1,7 @@
-"""What a recording adds to speech: a session's room, its noise and its channel.
+"""The acoustics of a recording session: room, noise and channel.
 
-All of it is power every 10 ms in the competition's 40 mel filters, over the 201 bins of a 400-point
-FFT at 16 kHz.
+Everything is power, every 10 ms, in the competition's 40 mel filters over the 201 bins of a
+400-point FFT at 16 kHz.
 """
 
 from dataclasses import dataclass
@@ -10,87 +10,95 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from kaggle_hw4.competition import N_MELS
+
 Array = NDArray[np.float32]
 Real = NDArray[np.floating]
 
-BANDS = 40
-FLOOR = 1e-9  # the competition's clamp, before its natural logarithm
+FLOOR = 1e-9  # power: exp(LOG_FLOOR) of the competition
 HZ = np.linspace(0, 8000, 201, dtype=np.float32)  # the bins of n_fft 400 at 16 kHz
 
 
 def mel(hz: Real) -> Array:
+    """Frequencies on the mel scale."""
     return np.asarray(2595 * np.log10(1 + hz / 700), np.float32)
 
 
 def mel_filters() -> Array:
     """Triangles (201, 40), evenly spaced in mel from 50 Hz to 8 kHz."""
     low, high = mel(np.array([50.0, 8000.0]))
-    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    edges = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)
     rise = (HZ[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - HZ[:, None]) / (edges[2:] - edges[1:-1])
     return np.asarray(np.maximum(0, np.minimum(rise, fall)), np.float32)
 
 
 FILTERS = mel_filters()
-# Half of noise's degrees of freedom in a band: a Hann window makes neighbouring bins alike.
-FREEDOM = np.maximum(1, FILTERS.sum(0) ** 2 / (FILTERS**2).sum(0) / 1.5)
+# Half of the degrees of freedom of noise in a band; a Hann window correlates neighbouring bins.
+GAMMA_SHAPE = np.maximum(1, FILTERS.sum(0) ** 2 / (FILTERS**2).sum(0) / 1.5)
 
 
 @dataclass(frozen=True)
 class Session:
-    """One recording: the speaker on that day, the room, the noise and the channel."""
+    """One recording session: how the speaker talks on that day, room, noise and channel."""
 
     pitch: float  # added to the speaker's, log Hz
-    effort: float  # taken from the speaker's tilt
-    rate: float  # added to the speaker's
-    wet: float  # power of the reverberation at its start, the direct sound's being 1
+    effort: float  # vocal effort: subtracted from the speaker's spectral tilt
+    rate: float  # added to the speaker's log factor of durations
+    reverberation: float  # its initial power relative to the direct sound
     decay: Array  # (40,) factor of the reverberation's power from frame to frame
     noise: Array  # (40,) log power spectrum, up to a constant
     snr: float  # dB
-    babble: float  # depth of the noise's slow modulation, nats
+    modulation: float  # depth of the noise's slow modulation, nat
     channel: Array  # (40,) log power response
-    gate: float  # probability that a frame of a pause is digital silence
+    gate: float  # probability that a frame of a pause is digital silence, as of a noise gate
 
     @classmethod
     def draw(cls, rng: Generator) -> "Session":
-        t60 = rng.uniform(0.15, 0.8) * np.exp(np.linspace(0.2, -0.5, BANDS))  # seconds
+        """A random session."""
+        t60 = rng.uniform(0.15, 0.8) * np.exp(np.linspace(0.2, -0.5, N_MELS))  # seconds
         return cls(
             pitch=float(rng.normal(0, 0.06)),
             effort=float(rng.normal(0, 0.12)),
             rate=float(rng.normal(0, 0.08)),
-            wet=float(np.exp(rng.uniform(-6, -2.5))),
+            reverberation=float(np.exp(rng.uniform(-6, -2.5))),
             decay=np.exp(-6 * np.log(10) * 0.01 / t60).astype(np.float32),
-            noise=curve(rng, 0.7) - np.linspace(0, rng.uniform(0, 4), BANDS, dtype=np.float32),
+            noise=curve(rng, 0.7) - np.linspace(0, rng.uniform(0, 4), N_MELS, dtype=np.float32),
             snr=float(rng.uniform(8, 36)),
-            babble=float(rng.uniform(0.1, 0.9)),
+            modulation=float(rng.uniform(0.1, 0.9)),
             channel=curve(rng, 0.6) + band_limits(rng),
             gate=0.25 * (rng.random() < 0.5),
         )
 
 
 def band_limits(rng: Generator) -> Array:
-    """The log response (40,) of a high-pass and, in one session of four, of a codec's low-pass."""
-    band = np.arange(BANDS)
+    """The log response (40,) of a high-pass and, in a quarter of sessions, a codec's low-pass."""
+    band = np.arange(N_MELS)
     high_pass = rng.uniform(0.3, 1.2) * np.minimum(0, band - rng.uniform(0, 6))
-    last = rng.uniform(33, 39) if rng.random() < 0.25 else BANDS
+    last = rng.uniform(33, 39) if rng.random() < 0.25 else N_MELS
     return np.asarray(high_pass - 8 * np.clip(band - last, 0, 4), np.float32)
 
 
-def recording(rng: Generator, where: Session, spoken: Array, pause: NDArray[np.bool_]) -> Array:
-    """Log-mel features (T, 40) of the mel power `spoken`, heard in its session."""
-    power = spoken + where.wet * reverberation(spoken, where.decay)
-    swell = where.babble * smoothed(rng.normal(0, 3, (len(power), 1)), 41)
-    noise = fluctuation(rng, len(power)) * np.exp(where.noise + swell)
-    snr = where.snr + rng.normal(0, 2)
+def record(rng: Generator, session: Session, speech: Array, pause: NDArray[np.bool_]) -> Array:
+    """Log-mel features (T, 40) of `speech`, mel power (T, 40), recorded in `session`; `pause` (T,)
+    says which frames are without speech.
+    """
+    power = speech + session.reverberation * reverberate(speech, session.decay)
+    modulation = session.modulation * smooth(rng.normal(0, 3, (len(power), 1)), 41)
+    noise = fluctuation(rng, len(power)) * np.exp(session.noise + modulation)
+    snr = session.snr + rng.normal(0, 2)
     power += noise * (power.mean() / noise.mean() / 10 ** (snr / 10))
-    power *= np.exp(where.channel + curve(rng, 0.08))  # the head moves
-    power *= np.exp(rng.normal(8.1, 0.3)) / power.sum(1).max()  # a peak of -3 dB
-    power[pause & (rng.random(len(power)) < where.gate)] = 0
+    power *= np.exp(session.channel + curve(rng, 0.08))  # head movement
+    power *= np.exp(rng.normal(8.1, 0.3)) / power.sum(1).max()  # normalised to a peak of -3 dB
+    power[pause & (rng.random(len(power)) < session.gate)] = 0
     return np.asarray(np.log(np.maximum(power, FLOOR)), np.float32)
 
 
-def reverberation(power: Array, decay: Array) -> Array:
-    """The exponential tail (T, 40) of each frame in the next 127, by doubling its length."""
+def reverberate(power: Array, decay: Array) -> Array:
+    """The exponential tails (T, 40) of all frames of `power`, each over the 127 frames after it.
+
+    The tail doubles in length with each step of the loop.
+    """
     tail = power.copy()
     for lag in (1, 2, 4, 8, 16, 32, 64):
         tail[lag:] += decay**lag * tail[:-lag]
@@ -98,12 +106,14 @@ def reverberation(power: Array, decay: Array) -> Array:
 
 
 def fluctuation(rng: Generator, frames: int) -> Array:
-    """The power (T, 40) of white noise about its mean: chi-square, steadier in wider bands."""
-    return np.asarray(rng.standard_gamma(FREEDOM, (frames, BANDS)) / FREEDOM, np.float32)
+    """The power (T, 40) of white noise of mean 1: chi-square, with less variance in wider bands."""
+    return np.asarray(rng.standard_gamma(GAMMA_SHAPE, (frames, N_MELS)) / GAMMA_SHAPE, np.float32)
 
 
-def smoothed(track: Real, width: int) -> Array:
-    """(T, C) under a Hann window of `width` frames, an odd number; the ends are held."""
+def smooth(track: Real, width: int) -> Array:
+    """`track` (T, C) filtered by a Hann window of `width` frames, an odd number; its ends are
+    repeated beyond the edges.
+    """
     window = np.hanning(width + 2)[1:-1]
     padded = np.pad(track, ((width // 2, width // 2), (0, 0)), mode="edge")
     frames = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
@@ -111,7 +121,7 @@ def smoothed(track: Real, width: int) -> Array:
 
 
 def curve(rng: Generator, scale: float) -> Array:
-    """A smooth random curve (40,) of mean 0: eight cosines, the fainter the faster."""
+    """A smooth random curve (40,) of mean 0: eight cosines, the faster ones with less amplitude."""
     order = np.arange(1, 9)
-    cosines = np.cos(np.pi * np.outer(order, np.arange(BANDS) + 0.5) / BANDS)
+    cosines = np.cos(np.pi * np.outer(order, np.arange(N_MELS) + 0.5) / N_MELS)
     return np.asarray(rng.normal(0, 2 * scale / (1 + order)) @ cosines, np.float32)

@@ -1,8 +1,8 @@
-"""Speech that nobody spoke: log-mel features drawn from a source, a filter and a recording.
+"""Synthetic speech: log-mel features from a voice source, a vocal tract and a recording session.
 
-The source-filter model of speech (Fant 1960) as power in the bins of `room`. Vowel formants are the
-men's of Peterson and Barney (1952). What is random is a function of (seed, speaker, session,
-utterance) and of nothing else.
+The source-filter model of speech (Fant 1960), as power in the FFT bins of `room`. Vowel formants
+are those of men in Peterson and Barney (1952). Every random number is a function of (seed, speaker,
+session, utterance) and of nothing else.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from kaggle_hw4.synth.room import (
     curve,
     fluctuation,
     mel,
-    recording,
-    smoothed,
+    record,
+    smooth,
 )
 
 Indices = NDArray[np.intp]
 
-LOBE = 24.0  # Hz; the main lobe of a 25 ms Hann window, as the deviation of a Gaussian
+LOBE = 24.0  # Hz; standard deviation of a Gaussian like the main lobe of a 25 ms Hann window
 
-# Phones: F1-F3 (Hz), the factor of their bandwidths, the power of voice and of noise (dB), the
-# noise's centre (Hz) and spread (mel), duration (ms).
+# Phones: F1-F3 (Hz), a factor of their bandwidths, powers of voicing and of frication noise (dB),
+# the noise's centre (Hz) and spread (mel), duration (ms).
 VOWELS = """
 iy  270 2290 3010 1   0 -60 3000 500  95    ih  390 1990 2550 1   0 -60 2500 500  70
 ey  450 2100 2650 1   0 -60 2500 500 105    eh  530 1840 2480 1   0 -60 2500 500  80
@@ -61,39 +61,40 @@ cl  350 1500 2500 3 -60 -60 2500 500  50    vcl 250 1200 2400 4 -16 -60 2500 500
 sil 500 1500 2500 3 -60 -60 2500 500  70
 """
 
-F, DAMPING, VOICE, NOISE, CENTRE, SPREAD, MS = slice(0, 3), 3, 4, 5, 6, 7, 8
+F, BANDWIDTH, VOICE, NOISE, CENTRE, SPREAD, MS = slice(0, 3), 3, 4, 5, 6, 7, 8
 
 
-def parsed(phones: str) -> Array:
-    """The columns named above, a row a phone; formants as log Hz, the noise's centre as mel."""
+def parse_phones(phones: str) -> Array:
+    """The columns above, a row per phone; formants in log Hz, the noise's centre in mel."""
     rows = np.array(phones.split()).reshape(-1, 10)[:, 1:].astype(np.float32)
     rows[:, F] = np.log(rows[:, F])
     rows[:, CENTRE] = mel(rows[:, CENTRE])
     return rows
 
 
-PHONES = np.concatenate([parsed(rows) for rows in (VOWELS, CONSONANTS, STOPS, GAPS)])
+PHONES = np.concatenate([parse_phones(rows) for rows in (VOWELS, CONSONANTS, STOPS, GAPS)])
 CLOSURE, VOICED_CLOSURE, PAUSE = range(len(PHONES) - 3, len(PHONES))
-FIRST_CONSONANT, FIRST_STOP = len(parsed(VOWELS)), CLOSURE - len(parsed(STOPS))
+FIRST_CONSONANT, FIRST_STOP = len(parse_phones(VOWELS)), CLOSURE - len(parse_phones(STOPS))
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """What is the same in every session of one person."""
+    """The properties of a person that are the same in every session."""
 
-    pitch: float  # its middle, log Hz
-    pitch_range: float  # deviation of the accents, log Hz
-    tilt: float  # of the glottal spectrum; 1 is -6 dB an octave after the lips
-    breath: float  # power of aspiration beside the voice, dB
+    pitch: float  # mean, log Hz
+    pitch_range: float  # standard deviation of the pitch accents, log Hz
+    tilt: float  # of the glottal spectrum; 1 is -6 dB per octave after lip radiation
+    breath: float  # power of aspiration relative to voicing, dB
     rate: float  # log factor of durations
     coda: float  # probability that a syllable ends in a consonant
     pause: float  # probability of a pause after a syllable
-    phones: Array  # PHONES, as this person says them
-    tract: Array  # (201,) power response of the formants that stay where they are, F4 to F9
-    colour: Array  # (40,) log power of all that the formants leave out
+    phones: Array  # PHONES, as this person pronounces them
+    tract: Array  # (201,) power response of the constant formants, F4 to F9
+    colour: Array  # (40,) log power response of everything else
 
     @classmethod
     def draw(cls, rng: Generator) -> "Speaker":
+        """A random speaker."""
         woman = rng.random() < 0.4
         tract = 0.13 * woman + rng.normal(0, 0.045)  # a shorter one raises all formants
         upper = np.arange(3500.0, 9000, 1000) * np.exp(tract + rng.normal(0, 0.02, 6))
@@ -106,17 +107,17 @@ class Speaker:
             rate=float(rng.normal(0, 0.13)),
             coda=float(rng.uniform(0.25, 0.6)),
             pause=float(rng.uniform(0.04, 0.16)),
-            phones=own_phones(rng, tract),
+            phones=pronounce(rng, tract),
             tract=resonance(upper, widths).prod(0),
             colour=curve(rng, 0.6),
         )
 
 
-def own_phones(rng: Generator, tract: float) -> Array:
-    """PHONES from a vocal tract whose formants are exp(`tract`) times as high, with its habits."""
+def pronounce(rng: Generator, tract: float) -> Array:
+    """PHONES of one speaker, whose vocal tract raises all formants by exp(`tract`)."""
     phones, count = PHONES.copy(), len(PHONES)
     phones[:, F] += tract + rng.normal(0, 0.04, 3) + rng.normal(0, 0.035, (count, 3))
-    phones[:, DAMPING] *= np.exp(rng.normal(0, 0.25) + rng.normal(0, 0.15, count))
+    phones[:, BANDWIDTH] *= np.exp(rng.normal(0, 0.25) + rng.normal(0, 0.15, count))
     phones[:, VOICE] += rng.normal(0, 1.2, count)
     phones[:, NOISE] += rng.normal(0, 2) + rng.normal(0, 2, count)
     phones[:, CENTRE] += 600 * tract + rng.normal(0, 70, count)
@@ -126,88 +127,95 @@ def own_phones(rng: Generator, tract: float) -> Array:
 
 
 def utterance(seed: int, speaker: int, session: int, index: int, frames: float) -> Array:
-    """Features (T, 40), natural-log mel power every 10 ms; T is log-normal, its median `frames`."""
-    who = Speaker.draw(default_rng([seed, 1, speaker]))
-    where = Session.draw(default_rng([seed, 2, speaker, session]))
+    """Features (T, 40), natural-log mel power every 10 ms; T is log-normal with median `frames`."""
+    person = Speaker.draw(default_rng([seed, 1, speaker]))
+    conditions = Session.draw(default_rng([seed, 2, speaker, session]))
     rng = default_rng([seed, 3, speaker, session, index])
     length = int(np.clip(frames * np.exp(rng.normal(0, 0.411)), 91, 7193))
-    phones, syllables = articulation(rng, who, where, length)
-    spoken = speech(rng, who, where, phones, syllables)
-    return recording(rng, where, spoken, phones == PAUSE)
+    phones, syllables = draw_phones(rng, person, conditions, length)
+    speech = synthesise(rng, person, conditions, phones, syllables)
+    return record(rng, conditions, speech, phones == PAUSE)
 
 
-def articulation(
-    rng: Generator, who: Speaker, where: Session, length: int
+def draw_phones(
+    rng: Generator, speaker: Speaker, session: Session, length: int
 ) -> tuple[Indices, Indices]:
     """The phone and the syllable (T,) of each of `length` frames."""
-    count = length // 2 + 8  # a vowel lasts two frames or more
+    count = length // 2 + 8  # enough: a vowel lasts two frames or more
+    # The syllables: a vowel between consonants, then perhaps a pause.
     vowel = rng.integers(0, FIRST_CONSONANT, count)
     onset, coda = rng.integers(FIRST_CONSONANT, CLOSURE, (2, count))
     pause = np.full(count, PAUSE)
     parts = np.stack([closure(onset), onset, vowel, closure(coda), coda, pause], axis=1)
-    has_onset, has_coda, has_pause = rng.random((3, count)) < [[0.85], [who.coda], [who.pause]]
-    said = [has_onset & (onset >= FIRST_STOP), has_onset, np.ones(count, bool)]
-    said += [has_coda & (coda >= FIRST_STOP), has_coda, has_pause]
-    stretch = np.exp(who.rate + where.rate + rng.normal(0, 0.25, parts.shape))
-    lasting = np.maximum(2, np.rint(who.phones[parts, MS] / 10 * stretch)).astype(int)
-    lasting *= np.stack(said, axis=1)
-    syllables = np.repeat(np.arange(count), lasting.sum(1))
-    begin = rng.integers(0, 12)  # a cut may fall inside a syllable
+    # Which parts each syllable has; a stop is preceded by its closure.
+    probabilities = [[0.85], [speaker.coda], [speaker.pause]]
+    has_onset, has_coda, has_pause = rng.random((3, count)) < probabilities
+    present = [has_onset & (onset >= FIRST_STOP), has_onset, np.ones(count, bool)]
+    present += [has_coda & (coda >= FIRST_STOP), has_coda, has_pause]
+    # Durations in frames, never below two.
+    stretch = np.exp(speaker.rate + session.rate + rng.normal(0, 0.25, parts.shape))
+    durations = np.maximum(2, np.rint(speaker.phones[parts, MS] / 10 * stretch)).astype(int)
+    durations *= np.stack(present, axis=1)
+    syllables = np.repeat(np.arange(count), durations.sum(1))
+    begin = rng.integers(0, 12)  # an utterance may start inside a syllable
     cut = slice(begin, begin + length)
-    return np.repeat(parts.ravel(), lasting.ravel())[cut], syllables[cut]
+    return np.repeat(parts.ravel(), durations.ravel())[cut], syllables[cut]
 
 
 def closure(stops: Indices) -> Indices:
-    """What goes before each stop: the odd ones in their table are voiced."""
+    """The closure before each stop; in the table of stops every second one is voiced."""
     return np.where((stops - FIRST_STOP) % 2, VOICED_CLOSURE, CLOSURE)
 
 
-def speech(
-    rng: Generator, who: Speaker, where: Session, phones: Indices, syllables: Indices
+def synthesise(
+    rng: Generator, speaker: Speaker, session: Session, phones: Indices, syllables: Indices
 ) -> Array:
-    """Mel power (T, 40) of the voice before the room."""
-    track = movement(rng, who.phones[phones], syllables)
+    """Mel power (T, 40) of the voice, before room, noise and channel."""
+    # The filter: formants that move, and those that do not.
+    track = coarticulate(rng, speaker.phones[phones], syllables)
     voice, noise = 10 ** (track[:, [VOICE, NOISE]].T[:, :, None] / 10)
-    voice = voice * who.tract
+    voice = voice * speaker.tract
     for f, width in zip(np.exp(track[:, F].T), (60, 80, 120), strict=True):
-        voice *= resonance(f, width * track[:, DAMPING])
+        voice *= resonance(f, width * track[:, BANDWIDTH])
+    # The sources: glottal pulses, aspiration and frication.
     x = (HZ / 120) ** 2
-    glottis = x / (1 + x) ** (1 + who.tilt - where.effort)
-    breath = 10 ** (who.breath / 10) * x / (100 + x)
+    glottis = x / (1 + x) ** (1 + speaker.tilt - session.effort)
+    breath = 10 ** (speaker.breath / 10) * x / (100 + x)
     noise = noise * np.exp(-0.5 * ((mel(HZ) - track[:, [CENTRE]]) / track[:, [SPREAD]]) ** 2)
-    harmonics = (voice * glottis * comb(intonation(rng, who, where, syllables))) @ FILTERS
+    harmonics = (voice * glottis * comb(intonation(rng, speaker, session, syllables))) @ FILTERS
     harmonics *= np.exp(rng.normal(0, 0.35, harmonics.shape))  # shimmer
     hiss = (voice * breath.astype(np.float32) + noise) @ FILTERS * fluctuation(rng, len(phones))
-    return np.asarray((harmonics + hiss) * np.exp(who.colour), np.float32)
+    return np.asarray((harmonics + hiss) * np.exp(speaker.colour), np.float32)
 
 
-def movement(rng: Generator, track: Array, syllables: Indices) -> Array:
-    """Targets (T, 9) as they are reached: never twice alike, stressed or not, coarticulated."""
+def coarticulate(rng: Generator, track: Array, syllables: Indices) -> Array:
+    """Phone targets (T, 9) with random variation and stress, smoothed as articulators move."""
     count = syllables[-1] + 1
     track[:, F] += rng.normal(0, 0.045, (count, 3))[syllables]
-    track[:, F] += smoothed(rng.normal(0, 0.1, (len(track), 3)), 15)
+    track[:, F] += smooth(rng.normal(0, 0.1, (len(track), 3)), 15)
     track[:, VOICE] += rng.normal(0, 1.5, count)[syllables]
-    slow, fast = smoothed(track, 9), smoothed(track, 3)  # the tongue; the glottis and the lips
+    slow, fast = smooth(track, 9), smooth(track, 3)  # tongue; glottis and lips
     slow[:, [VOICE, NOISE]] = fast[:, [VOICE, NOISE]]
     return slow
 
 
-def intonation(rng: Generator, who: Speaker, where: Session, syllables: Indices) -> Array:
-    """Pitch (T,) in Hz: accents on a line that falls through each phrase, and jitter."""
+def intonation(rng: Generator, speaker: Speaker, session: Session, syllables: Indices) -> Array:
+    """Pitch (T,) in Hz: accents on a declination over each phrase, and jitter."""
     frames = len(syllables)
-    accents = rng.normal(0, who.pitch_range, syllables[-1] + 1)[syllables]
+    accents = rng.normal(0, speaker.pitch_range, syllables[-1] + 1)[syllables]
     phrase = (np.arange(frames) / rng.uniform(120, 250) + rng.random()) % 1
-    pitch = who.pitch + where.pitch + rng.normal(0, 0.03) + smoothed(accents[:, None], 15)[:, 0]
+    pitch = speaker.pitch + session.pitch + rng.normal(0, 0.03) + smooth(accents[:, None], 15)[:, 0]
     pitch += 0.25 * (0.5 - phrase) + rng.normal(0, 0.01, frames)
     return np.asarray(np.exp(pitch), np.float32)
 
 
 def comb(pitch: Array) -> Array:
-    """Power (T, 201) of equal harmonics, 1 on average, resolved where they are far apart."""
+    """Power (T, 201) of harmonics of equal power, 1 on average, resolved where far apart."""
     pitch = pitch[:, None]
     width = np.minimum(np.hypot(LOBE, 0.012 * HZ), 0.45 * pitch)  # jitter blurs the upper ones
-    away = np.abs(HZ - pitch * np.rint(HZ / pitch))
-    lobes = np.exp(-0.5 * (away / width) ** 2) + np.exp(-0.5 * ((pitch - away) / width) ** 2)
+    distance = np.abs(HZ - pitch * np.rint(HZ / pitch))
+    nearest, second = distance / width, (pitch - distance) / width  # harmonics around each bin
+    lobes = np.exp(-0.5 * nearest**2) + np.exp(-0.5 * second**2)
     return np.asarray(lobes * pitch / width / np.sqrt(2 * np.pi), np.float32)
 
 

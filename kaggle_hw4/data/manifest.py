@@ -1,0 +1,74 @@
+"""corpus.json, the manifest of a packed corpus. Reader and writer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kaggle_hw4.artifact import read_model, sha256_json, write_json
+from kaggle_hw4.data.channel import CHANNELS
+from kaggle_hw4.data.levels import Levels
+from kaggle_hw4.errors import DataError
+
+FORMAT = 2
+FRAMES, TABLE, MANIFEST = "frames.bin", "utterances.csv", "corpus.json"
+OLD_MANIFEST = "packed.json"  # of format 1
+REMEDY = "pack the dataset again: `hw4 data pack`"
+
+
+class Manifest(BaseModel):
+    """corpus.json: what the files beside it hold, and what made them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[2]
+    hash: str
+    dtype: Literal["float16", "float32"]
+    n_mels: Annotated[int, Field(ge=1)]
+    edition: int | None  # the year; None where the test set is no edition's
+    speakers: list[str]
+    sha256: dict[str, str]  # of each file
+    statistics: Levels
+    sources: dict[str, str]  # sha256 of each JSON file of the dataset
+    made_by: dict[str, str]
+
+    @model_validator(mode="after")
+    def hashes_agree(self) -> "Manifest":
+        if self.hash != corpus_hash(self.sha256, self.speakers):
+            raise ValueError("its hash is not that of its speakers and files")
+        if missing := {FRAMES, TABLE, CHANNELS} - set(self.sha256):
+            raise ValueError(f"no sha256 of {', '.join(sorted(missing))}")
+        return self
+
+
+def corpus_hash(sha256: Mapping[str, str], speakers: Sequence[str]) -> str:
+    """What identifies a corpus: its frames, its table and the names of its speakers."""
+    return sha256_json([sha256.get(FRAMES), sha256.get(TABLE), list(speakers)])[:16]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_json(folder / MANIFEST, manifest.model_dump())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the corpus in `folder`; DataError if it is missing, damaged or old."""
+    if is_old(folder):
+        raise DataError(f"{folder} was packed by hw4 0.1", REMEDY)
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder / MANIFEST} is missing", f"delete {folder} and {REMEDY}")
+    remedy = f"delete {folder} and {REMEDY}"
+    return read_model(Manifest, folder / MANIFEST, "the manifest of a corpus", remedy)
+
+
+def is_old(folder: Path) -> bool:
+    """Whether a corpus of format 1 is in `folder`."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return (folder / OLD_MANIFEST).is_file()
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == 1
