@@ -125,11 +125,18 @@ def run_pipeline(
             runs.append(finished.run.folder)
             accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
             say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
-    made = ensemble.ensemble(workspace, runs, plan.ensemble.label)
-    say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
-    path = workspace.shown(path_of(workspace.submissions, made["version"]))
-    score = _submit(workspace, plan.submit, made["version"])
-    return made | {"path": path, "folds": plan.split.folds, "score": score}
+    result = ensemble.ensemble(workspace, runs, ensemble.Request(plan.ensemble.label))
+    created = result.created
+    say("ensemble", f"{created.version}: {created.cv[0].accuracy:.4f} out of fold")
+    return {
+        **created.model_dump(exclude_unset=True),
+        "new": result.new,
+        "left_out": result.left_out,
+        "forecast": result.forecast,
+        "path": workspace.shown(path_of(workspace.submissions, created.version)),
+        "folds": plan.split.folds,
+        "score": _submit(workspace, plan.submit, created.version),
+    }
 
 
 def _submit(workspace: Workspace, submit: Submit, version: str) -> submit_stage.Outcome:

@@ -5,13 +5,9 @@ from kaggle_hw4.workspace import Workspace
 
 
 def edition_of_workspace(workspace: Workspace) -> Edition | None:
-    """The edition of the packed corpus, None where it is none; without a corpus, the default.
-
-    Reads the manifest only, without torch: scores are shown at once. Raises DataError where the
-    manifest is missing, damaged or of another format.
-    """
+    """The edition of the packed corpus, None where it is none; without a corpus, the default."""
     if not workspace.corpus.is_dir():
         return DEFAULT
-    from kaggle_hw4.data.manifest import read_manifest
+    from kaggle_hw4.data.manifest import read_manifest  # without torch: scores show at once
 
     return edition_named(read_manifest(workspace.corpus).edition)
