@@ -44,7 +44,7 @@ def test_a_packed_corpus_says_which_edition_it_is(packed: Path, tmp_path: Path) 
         assert edition_of_workspace(Workspace(tmp_path)) == edition
 
 
-def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_corpus_is_refused(tmp_path: Path) -> None:
     (tmp_path / "packed").mkdir()
     with pytest.raises(DataError, match="hw4 data pack"):
         edition_of_workspace(Workspace(tmp_path))

@@ -37,17 +37,19 @@ def past(folder: Path) -> Ledger:
 
 
 def test_of_the_five_past_scores_strong_over_boss_is_real(tmp_path: Path) -> None:
-    found = {(d.better, d.worse): d for d in labels(tmp_path, past(tmp_path).entries(), DEFAULT)}
-    strong = found["Strong_V1", "Boss_V3"]
+    differences = {
+        (d.better, d.worse): d for d in labels(tmp_path, past(tmp_path).entries(), DEFAULT)
+    }
+    strong = differences["Strong_V1", "Boss_V3"]
     assert strong.difference == pytest.approx(0.0275)
     assert strong.clear
     assert not strong.paired
 
 
 def test_of_the_five_past_scores_most_neighbours_are_noise(tmp_path: Path) -> None:
-    found = neighbours(tmp_path, past(tmp_path).entries(), DEFAULT)
-    assert [d.clear for d in found] == [True, False, False, False]
-    assert all(d.halves == ("public", "private") for d in found)
+    differences = neighbours(tmp_path, past(tmp_path).entries(), DEFAULT)
+    assert [d.clear for d in differences] == [True, False, False, False]
+    assert all(d.halves == ("public", "private") for d in differences)
 
 
 def test_two_files_make_a_difference_paired_and_sharper(tmp_path: Path) -> None:
