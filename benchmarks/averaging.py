@@ -1,9 +1,10 @@
-"""What averaging at test time is worth, on finished runs: the same weights under several plans.
+"""The gain of averaging over crops at test time: finished runs predict under several plans.
 
     python benchmarks/averaging.py WORKSPACE TRUTH RUN [RUN …]
 
-Each plan against the whole utterance, out of fold and on the unseen sessions of TRUTH (which has
-no say in anything); intervals by a bootstrap over speakers. The runs are left as they are.
+Each plan is compared with one pass over the whole utterance, out of fold and on the unseen sessions
+of TRUTH (which serves for nothing else); intervals by a bootstrap over speakers. Nothing is written
+to the runs.
 """
 
 import sys
@@ -52,12 +53,12 @@ def main(workspace: Path, truth: Path, runs: list[Path]) -> None:
             for plan in PLANS:
                 right = predict_logits(model, store, rows, plan).argmax(1) == y
                 parts[f"{name}: {describe(plan)}"].append((right, y))
-    for name, found in parts.items():
-        right, y = (np.concatenate(part) for part in zip(*found, strict=True))
+    for name, predictions in parts.items():
+        right, y = (np.concatenate(part) for part in zip(*predictions, strict=True))
         whole = np.concatenate([r for r, _ in parts[f"{name.split(':')[0]}: whole"]])
         gain = paired(right, whole, y)
-        interval = f"{100 * gain['low']:+.2f} to {100 * gain['high']:+.2f}"
-        print(f"{name:<44} {right.mean():.4f} {100 * gain['difference']:+.2f} ({interval})")
+        interval = f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}"
+        print(f"{name:<44} {right.mean():.4f} {100 * gain.difference:+.2f} ({interval})")
 
 
 def describe(plan: PredictionConfig) -> str:

@@ -1,6 +1,6 @@
 """Every fact about Kaggle's side: the editions of the competition, their boards, the features.
 
-Where a fact comes from is said beside it. Scores of two editions are not comparable: each had a
+The source of a fact is given beside it. Scores of two editions are not comparable: each had a
 test set of its own, drawn in its own way.
 """
 
@@ -11,10 +11,10 @@ from math import log
 
 N_MELS = 40  # bands of a frame, 10 ms each
 LOG_FLOOR = log(1e-9)  # nat: log(clamp(mel, 1e-9)), the front end's (yistLin/dvector)
-LADDER = ("simple", "medium", "strong", "boss", "champion")  # hw4's variants, from below
+LADDER = ("simple", "medium", "strong", "boss", "champion")  # hw4's variants, weakest first
 
-# (Validation by utterance, public score): the gap that a random split leaves.
-Known = tuple[tuple[float, float], ...]
+# (Accuracy in validation by utterance, public score) of published solutions.
+Published = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,35 @@ class Edition:
     """One year's competition. `fingerprint` is that of its test set, where it is known."""
 
     year: int
-    slug: str  # Kaggle's name of it
+    slug: str  # Kaggle's name for it, part of its address
     speakers: int
     training_utterances: int
     test_utterances: int
     fingerprint: str | None
-    baselines: Mapping[str, float] = field(default_factory=dict)  # public scores, from below
-    known_results: Known = ()
+    baselines: Mapping[str, float] = field(default_factory=dict)  # public scores, lowest first
+    known_results: Published = ()
     best_public: float | None = None  # the best public score of a published solution
     folds_by: str = "session"  # what validation has to hold out to resemble the test set
 
     @property
     def page(self) -> str:
+        """The competition's web page."""
         return f"https://www.kaggle.com/competitions/{self.slug}"
 
     @property
+    def submit_page(self) -> str:
+        """Where a submission is uploaded by hand."""
+        return f"{self.page}/submissions"
+
+    @property
     def board_rows(self) -> int:
-        """How many rows the public board scores, and the private one: half of the test set."""
+        """How many rows each of the public and the private board scores: half of the test set."""
         return self.test_utterances // 2
 
 
 # Baselines: the course's slides. The test set of 2022 was split off by recording session, that of
-# 2023 dealt by utterance from the same utterances (duplicates, overlaps and scores agree). 2021 is
-# VoxCeleb1; its baselines and its fingerprint are not known to us.
+# 2023 drawn by utterance from the same utterances (duplicates, overlaps and scores agree). 2021 is
+# VoxCeleb1; its baselines and its fingerprint are unknown.
 EDITIONS = (
     Edition(
         year=2021,
@@ -81,7 +87,8 @@ EDITIONS = (
         folds_by="utterance",
     ),
 )  # fmt: skip
-DEFAULT = EDITIONS[1]  # where nothing says which: 2022, which hw4 is made for
+DEFAULT = EDITIONS[1]  # 2022, which hw4 was written for: where nothing says which edition it is
+NO_EDITION = "this corpus is no edition of the competition"  # a synthetic one, for example
 
 
 def fingerprint(test_ids: Iterable[str]) -> str:
@@ -103,3 +110,8 @@ def edition_of(test_ids: Collection[str], training_utterances: int) -> Edition |
 def edition_named(year: int | None) -> Edition | None:
     """The edition of that year; None where there is none."""
     return next((edition for edition in EDITIONS if edition.year == year), None)
+
+
+def destination(edition: Edition | None) -> Edition:
+    """The competition whose board scores a submission: the default one where the corpus is none."""
+    return edition or DEFAULT

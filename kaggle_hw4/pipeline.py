@@ -125,20 +125,22 @@ def run_pipeline(
             runs.append(finished.run.folder)
             accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
             say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
-    made = ensemble.ensemble(workspace, runs, plan.ensemble.label)
-    say("ensemble", f"{made['version']}: {made['cv'][0]['accuracy']:.4f} out of fold")
-    path = workspace.shown(path_of(workspace.submissions, made["version"]))
-    score = _submit(workspace, plan.submit, made["version"])
-    return made | {"path": path, "folds": plan.split.folds, "score": score}
+    result = ensemble.ensemble(workspace, runs, ensemble.Request(plan.ensemble.label))
+    created = result.created
+    say("ensemble", f"{created.version}: {created.cv[0].accuracy:.4f} out of fold")
+    return {
+        **created.model_dump(exclude_unset=True),
+        "new": result.new,
+        "left_out": result.left_out,
+        "forecast": result.forecast,
+        "path": workspace.shown(path_of(workspace.submissions, created.version)),
+        "folds": plan.split.folds,
+        "score": _submit(workspace, plan.submit, created.version),
+    }
 
 
-def _submit(workspace: Workspace, submit: Submit, version: str) -> dict[str, Any]:
-    from kaggle_hw4.kaggle.leaderboard import resolve
-    from kaggle_hw4.kaggle.ledger import Ledger
-
-    entry = resolve(Ledger(workspace.submissions), version)
-    board = "local" if submit.to == "local" else "kaggle"
-    if board in entry.scores:
-        return {"version": version, "to": submit.to, **entry.scores[board]}
+def _submit(workspace: Workspace, submit: Submit, version: str) -> submit_stage.Outcome:
+    if outcome := submit_stage.known_outcome(workspace, version, submit.to):
+        return outcome
     truth = workspace.root / submit.truth if submit.truth else None
     return submit_stage.submit(workspace, version, submit.to, truth)

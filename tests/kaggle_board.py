@@ -1,4 +1,4 @@
-"""A board of our own that speaks Kaggle's protocol over a real socket, for the real client."""
+"""A server that speaks Kaggle's protocol over a real socket, for the real client."""
 
 import contextlib
 import json
@@ -12,11 +12,19 @@ from typing import Any
 
 import pytest
 
+from kaggle_hw4.data.manifest import MANIFEST
+
 needs_kaggle = pytest.mark.skipif(
     find_spec("kaggle") is None, reason="needs pip install 'kaggle_hw4[kaggle]'"
 )
 credentials = {"KAGGLE_USERNAME": "anna", "KAGGLE_KEY": "secret"}
-DROP, DROP_AFTER = "drop", "drop after"  # a connection that breaks before, or after, the deed
+DROP, DROP_AFTER = "drop", "drop after"  # a connection that breaks before, or after, the action
+
+
+def declare_edition(corpus: Path, year: int = 2022) -> None:
+    """Have the packed corpus in this folder say that it is the one of that year's competition."""
+    path = corpus / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"edition": year}))
 
 
 def surroundings(home: Path, port: int) -> dict[str, str]:
@@ -28,10 +36,10 @@ def surroundings(home: Path, port: int) -> dict[str, str]:
 
 
 class Board(ThreadingHTTPServer):
-    """`status` and `cuts` spoil downloads, `faults` a phase of a submission, one call each."""
+    """`status` and `cuts` break downloads, `faults` a phase of a submission, one call each."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
+        super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.message, self.archive = 200, "", b""
         self.cuts: list[int] = []
         self.ranges: list[str | None] = []
@@ -42,6 +50,7 @@ class Board(ThreadingHTTPServer):
         self.verdicts: list[dict[str, Any]] = [SCORED]  # of the newest, one for each look
         self.uploads: dict[str, tuple[str, bytes]] = {}  # token → name, content
         self.lists_uploads = True
+        self.competitions: set[str] = set()  # that it was asked about
 
     def phases(self) -> dict[str, Any]:
         return {
@@ -51,25 +60,25 @@ class Board(ThreadingHTTPServer):
             "ListSubmissions": self.list,
         }
 
-    def start(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
         token = f"t{len(self.uploads)}"
-        self.uploads[token] = (asked["fileName"], b"")
+        self.uploads[token] = (request["fileName"], b"")
         return {"token": token, "createUrl": f"http://localhost/upload/{token}"}
 
-    def create(self, asked: dict[str, Any]) -> dict[str, Any]:
-        name, _ = self.uploads[asked["blobFileTokens"]]
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, _ = self.uploads[request["blobFileTokens"]]
         if self.lists_uploads:
-            self.add(fileName=name, description=asked["submissionDescription"])
+            self.add(fileName=name, description=request["submissionDescription"])
         return {"message": "Successfully submitted", "ref": len(self.submissions)}
 
     def add(self, **more: Any) -> None:
         known = {"ref": 100 + len(self.submissions), "date": "2022-04-01T12:00:00.000Z"}
         self.submissions.insert(0, known | {"status": "PENDING"} | more)
 
-    def list(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def list(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.submissions and self.submissions[0]["status"] == "PENDING" and self.verdicts:
             self.submissions[0] |= self.verdicts.pop(0)
-        size, page = asked["pageSize"], asked.get("page") or 1
+        size, page = request["pageSize"], request.get("page") or 1
         return {"submissions": self.submissions[size * (page - 1) : size * page]}
 
 
@@ -77,16 +86,18 @@ PENDING: dict[str, Any] = {}
 SCORED = {"status": "COMPLETE", "publicScore": "0.78825", "privateScore": "0.78275"}
 
 
-class Answers(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     server: Board
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
         phase = self.path.rpartition("/")[2]
+        if "competitionName" in request:
+            self.server.competitions.add(request["competitionName"])
         if phase == "IntrospectToken":
             self.answer(200, {"active": self.server.active, "username": "anna"})
         elif phase in self.server.phases():
-            self.obey(phase, lambda: self.server.phases()[phase](asked))
+            self.act(phase, lambda: self.server.phases()[phase](request))
         elif self.server.status == 0:
             self.close_connection = True
         elif self.server.status != 200:
@@ -104,10 +115,10 @@ class Answers(BaseHTTPRequestHandler):
             self.server.uploads[token] = (self.server.uploads[token][0], content)
             return {}
 
-        self.obey("upload", take)
+        self.act("upload", take)
 
-    def obey(self, phase: str, deed: Any) -> None:
-        """Do it and answer, or what the next fault of this phase says."""
+    def act(self, phase: str, action: Any) -> None:
+        """Do it and answer, or have the next fault of this phase."""
         waiting = self.server.faults.get(phase, [])
         fault = waiting.pop(0) if waiting else None
         if isinstance(fault, int):
@@ -115,7 +126,7 @@ class Answers(BaseHTTPRequestHandler):
         elif fault == DROP:
             self.close_connection = True
         else:
-            value = deed()
+            value = action()
             if fault == DROP_AFTER:
                 self.close_connection = True
             else:
@@ -125,10 +136,10 @@ class Answers(BaseHTTPRequestHandler):
         self.answer(status, {"code": status, "message": self.server.message})
 
     def do_GET(self) -> None:
-        wanted = self.headers["Range"]
-        self.server.ranges.append(wanted)
-        start = int(wanted[6:-1]) if wanted else 0
-        self.send_response(206 if wanted else 200)
+        span = self.headers["Range"]
+        self.server.ranges.append(span)
+        start = int(span[6:-1]) if span else 0
+        self.send_response(206 if span else 200)
         for name, value in (
             ("Content-Length", str(len(self.server.archive) - start)),
             ("Accept-Ranges", "bytes"),

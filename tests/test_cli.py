@@ -16,6 +16,7 @@ from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.workspace import shipped
 from tests.conftest import TINY
+from tests.kaggle_board import declare_edition
 
 SETTINGS = [part for setting in TINY for part in ("-s", setting)]
 
@@ -40,6 +41,7 @@ def workspace(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_chain_by_hand(
     workspace: Path, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    declare_edition(workspace / "packed")
     assert run("split", "--folds", "2", "--by", "session") == 0
     for variant in ("strong", "boss"):
         assert run("train", "--variant", variant, "--folds", "all", *SETTINGS) == 0
@@ -67,8 +69,8 @@ def test_a_submission_names_the_speaker_of_the_largest_mean_log_probability(
     capsys.readouterr()
     run("ensemble", workspace / "runs", "--json")
     [member] = json.loads(capsys.readouterr().out)["members"]
-    logits = [found.read_logits("test") for found in find_runs([workspace / "runs"])]
-    mean = sum(log_softmax(one.values / member["temperature"], axis=1) for one in logits)
+    logits = [each.read_logits("test") for each in find_runs([workspace / "runs"])]
+    mean = sum(log_softmax(each.values / member["temperature"], axis=1) for each in logits)
     speakers = json.loads((workspace / "packed" / "corpus.json").read_text())["speakers"]
     expected = [f"{i},{speakers[k]}" for i, k in zip(logits[0].ids, mean.argmax(1), strict=True)]
     written = (workspace / "submissions" / "output_Boss_V1.csv").read_text().splitlines()
@@ -168,10 +170,10 @@ def test_an_edited_submission_is_refused_and_made_anew(
     names = {line.split(",")[1] for line in lines[1:]} | {"id00000"}
     path.write_text("\n".join([*lines[:-1], f"{lines[-1].split(',')[0]},{min(names)}"]) + "\n")
     assert run("submit", "--to", "web") == 4
-    assert "make it anew: hw4 ensemble" in capsys.readouterr().err
+    assert "make it again: hw4 ensemble" in capsys.readouterr().err
     assert run("ensemble", workspace / "runs") == 0
     assert run("submit", "--to", "web") == 0
-    assert "Boss_V2 is fit to be sent" in capsys.readouterr().out
+    assert "Boss_V2 is valid" in capsys.readouterr().out
 
 
 def test_a_dry_run_checks_and_sends_nothing(
@@ -179,13 +181,14 @@ def test_a_dry_run_checks_and_sends_nothing(
 ) -> None:
     run("split", "--folds", "2")
     run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    declare_edition(workspace / "packed")
     run("ensemble", workspace / "runs", "--method", "vote", "--label", "Vote")
     capsys.readouterr()
     assert run("submit", "--to", "local") == 0
     shown = capsys.readouterr()
-    assert shown.out == "Vote_V1 is fit to be sent; nothing was\n"
+    assert shown.out == "Vote_V1 is valid; nothing was sent\n"
     assert "from validation by utterance and the gaps of 5 public solutions" in shown.err
-    assert [e["event"] for e in Ledger(workspace / "submissions").events()] == ["created"]
+    assert [e.event for e in Ledger(workspace / "submissions").events()] == ["created"]
 
 
 def test_validation_by_both_kinds_comes_from_the_same_runs(
@@ -199,8 +202,53 @@ def test_validation_by_both_kinds_comes_from_the_same_runs(
     assert (session["kind"], session["n"]) == ("session", 36)
     assert utterance["kind"] == "utterance"
     assert 0 < utterance["n"] < 36
-    for one in (session, utterance):
-        assert one["low"] <= one["accuracy"] <= one["high"]
+    for accuracy in (session, utterance):
+        assert accuracy["low"] <= accuracy["accuracy"] <= accuracy["high"]
+
+
+ACCURACY = {"accuracy", "standard_error", "low", "high", "n"}
+DIFFERENCE = {"difference", "won", "lost", "n", "low", "high", "standard_error", "p"}
+
+
+def test_the_json_of_ensemble_and_compare_keeps_its_keys(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    for variant in ("strong", "boss"):
+        run("train", "--variant", variant, "--folds", "all", *SETTINGS)
+    capsys.readouterr()
+    run("ensemble", workspace / "runs", "--json")
+    submission = json.loads(capsys.readouterr().out)
+    kept = Ledger(workspace / "submissions").events()[0]
+    stage = {key: submission.pop(key) for key in ("new", "left_out", "forecast", "edition")}
+    assert submission == kept.model_dump()
+    assert stage == {"new": True, "left_out": {}, "forecast": None, "edition": None}
+    member = submission["members"][0]
+    assert set(member) == {"name", "folds", "inputs", "temperature", "oof"}
+    for accuracy in (member["oof"], submission["candidates"]["uniform"]):
+        assert set(accuracy) == ACCURACY
+    assert set(submission["differences"]["best single"]) == DIFFERENCE
+    assert set(submission["cv"][0]) == {"kind", *ACCURACY}
+    run("compare", *sorted((workspace / "runs").iterdir()), "--json")
+    comparison = json.loads(capsys.readouterr().out)
+    assert set(comparison) == {"runs", "by", "first_less_second"}
+    assert set(comparison["runs"][0]) == {"path", "members", *ACCURACY}
+    assert set(comparison["first_less_second"]) == DIFFERENCE
+
+
+def test_a_blend_that_cannot_be_made_names_its_flag(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("split", "--folds", "2")
+    run("train", "--variant", "boss", "--folds", "all", *SETTINGS)
+    for flag, value, problem in (
+        ("--method", "median", "there is no method 'median'; a blend is one of auto, uniform"),
+        ("--method", "greedy", "there is one member alone: greedy weights need several"),
+        ("--split", "session3", "none of these runs was trained on the fold table 'session3'"),
+    ):
+        capsys.readouterr()
+        assert run("ensemble", workspace / "runs", flag, value) == 2
+        assert capsys.readouterr().err.startswith(f"hw4: {flag}: {problem}")
 
 
 def test_runs_of_two_fold_tables_are_not_mixed(
@@ -210,10 +258,10 @@ def test_runs_of_two_fold_tables_are_not_mixed(
         run("split", "--folds", "2", "--by", by)
         run("train", "--variant", "boss", "--split", f"{by}2", *SETTINGS)
     assert run("ensemble", workspace / "runs") == 4
-    assert "choose one with --split" in capsys.readouterr().err
+    assert "choose the runs of one fold table" in capsys.readouterr().err
 
 
-def test_known_counts_decide_how_often_a_speaker_is_named(
+def test_known_counts_decide_how_often_a_speaker_is_predicted(
     workspace: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("split", "--folds", "2")

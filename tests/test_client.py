@@ -1,4 +1,4 @@
-"""Downloads through the real Kaggle client, over a real socket, from a board of our own."""
+"""Downloads through the real Kaggle client, over a real socket, from a local server."""
 
 import io
 import os
@@ -77,9 +77,9 @@ def run(into: Path, port: int, **more: str) -> tuple[int, str]:
 def test_a_download_becomes_the_dataset_and_leaves_nothing_else(
     tmp_path: Path, board: Board
 ) -> None:
-    code, said = run(tmp_path, board.server_port)
+    code, output = run(tmp_path, board.server_port)
     size = len(board.archive)
-    assert (code, said) == (0, f"{tmp_path / 'Dataset'} ({size}, {size})\n")
+    assert (code, output) == (0, f"{tmp_path / 'Dataset'} ({size}, {size})\n")
     assert {p.name: p.read_bytes() for p in (tmp_path / "Dataset").iterdir()} == {
         Path(name).name: content for name, content in DATASET.items()
     }
@@ -90,9 +90,9 @@ def test_a_download_becomes_the_dataset_and_leaves_nothing_else(
 def test_a_token_is_as_good_as_a_key(tmp_path: Path, board: Board) -> None:
     assert run(tmp_path, board.server_port, KAGGLE_API_TOKEN="KGAT_1")[0] == 0
     board.active = False
-    code, said = run(tmp_path / "other", board.server_port, KAGGLE_API_TOKEN="KGAT_1")
+    code, output = run(tmp_path / "other", board.server_port, KAGGLE_API_TOKEN="KGAT_1")
     assert code == 5
-    assert "not valid" in said
+    assert "not valid" in output
 
 
 @needs_kaggle
@@ -107,34 +107,34 @@ def test_a_token_is_as_good_as_a_key(tmp_path: Path, board: Board) -> None:
         (0, "check the network"),
     ],
 )
-def test_a_refusal_is_told_in_words(tmp_path: Path, board: Board, status: int, words: str) -> None:
+def test_a_refusal_is_explained(tmp_path: Path, board: Board, status: int, words: str) -> None:
     board.status, board.message = status, "You must accept\nthis."
-    code, said = run(tmp_path, board.server_port)
+    code, output = run(tmp_path, board.server_port)
     assert code == 5
-    assert words in said
-    assert ("You must accept this." in said) == (status > 0)
+    assert words in output
+    assert ("You must accept this." in output) == (status > 0)
     assert not (tmp_path / "Dataset").exists()
 
 
 @needs_kaggle
 def test_without_credentials_it_says_where_to_put_them(tmp_path: Path, board: Board) -> None:
-    code, said = run(tmp_path, board.server_port, KAGGLE_USERNAME="anna")
+    code, output = run(tmp_path, board.server_port, KAGGLE_USERNAME="anna")
     assert code == 5
-    assert "https://www.kaggle.com/settings/api" in said
+    assert "https://www.kaggle.com/settings/api" in output
 
 
 @needs_kaggle
 def test_without_a_network_it_says_so(tmp_path: Path) -> None:
-    code, said = run(tmp_path, 1)
-    assert (code, said.split("(")[0]) == (5, "Kaggle cannot be reached, or the connection broke ")
+    code, output = run(tmp_path, 1)
+    assert (code, output.split("(")[0]) == (5, "Kaggle cannot be reached, or the connection broke ")
 
 
 @needs_kaggle
-def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, board: Board) -> None:
+def test_a_broken_download_resumes_where_it_stopped(tmp_path: Path, board: Board) -> None:
     board.cuts = [MIB + 9, 2 * MIB + 9]  # of the first run: its download and its only retry
-    code, said = run(tmp_path, board.server_port)
+    code, output = run(tmp_path, board.server_port)
     assert code == 5
-    assert "run the same command again" in said
+    assert "run the same command again" in output
     assert run(tmp_path, board.server_port)[0] == 0
     assert board.ranges == [None, f"bytes={MIB}-", None, f"bytes={2 * MIB}-"]
     assert (tmp_path / "Dataset" / "uttr-1.pt").read_bytes() == DATASET["Dataset/uttr-1.pt"]

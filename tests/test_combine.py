@@ -1,4 +1,4 @@
-"""Blends without fitting, and counts that are known."""
+"""Blends without fitted weights, and known counts."""
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -21,20 +21,20 @@ def test_a_weighted_mean_is_taken_over_members_and_of_chosen_rows() -> None:
 
 
 def test_a_mean_of_probabilities_is_not_one_of_log_probabilities() -> None:
-    found = np.exp(mean_probability(LOGP))
-    np.testing.assert_allclose(found, np.exp(LOGP).mean(0), rtol=1e-5)
-    assert not np.allclose(found, softmax(LOGP.mean(0), axis=1), atol=0.01)
+    mean = np.exp(mean_probability(LOGP))
+    np.testing.assert_allclose(mean, np.exp(LOGP).mean(0), rtol=1e-5)
+    assert not np.allclose(mean, softmax(LOGP.mean(0), axis=1), atol=0.01)
 
 
-def test_the_majority_wins_and_the_mean_decides_among_equals() -> None:
-    sure, doubt = np.log([0.9, 0.05, 0.05]), np.log([0.4, 0.45, 0.15])
-    voted = majority_vote(np.array([[sure], [doubt], [doubt]], np.float32))
+def test_the_majority_wins_and_the_mean_breaks_ties() -> None:
+    confident, unsure = np.log([0.9, 0.05, 0.05]), np.log([0.4, 0.45, 0.15])
+    voted = majority_vote(np.array([[confident], [unsure], [unsure]], np.float32))
     assert voted.argmax(1).tolist() == [1], "though the mean says 0"
-    tied = majority_vote(np.array([[sure], [doubt]], np.float32))
+    tied = majority_vote(np.array([[confident], [unsure]], np.float32))
     assert tied.argmax(1).tolist() == [0]
 
 
-def test_known_counts_are_met_and_right_ones_help() -> None:
+def test_known_counts_are_met_and_improve_the_accuracy() -> None:
     y = np.repeat(np.arange(20), 10)
     scores = RANDOM.normal(size=(200, 20)) + 2 * np.eye(20)[y]
     matched = match_counts(scores, [10] * 20)
@@ -43,6 +43,6 @@ def test_known_counts_are_met_and_right_ones_help() -> None:
     assert after > before
 
 
-def test_a_speaker_who_is_known_to_be_absent_is_never_named() -> None:
+def test_a_speaker_with_a_count_of_zero_is_never_predicted() -> None:
     scores = RANDOM.normal(size=(30, 3))
     assert 1 not in match_counts(scores, [15, 0, 15]).argmax(1)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.kaggle.events import Created, Scored, Validation
 from kaggle_hw4.kaggle.finals import best_of_two, choose
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.listing import read_listing
-from kaggle_hw4.kaggle.noise import cannot_be_told_apart, labels, neighbours
+from kaggle_hw4.kaggle.noise import indistinguishable, labels, neighbours
 from kaggle_hw4.kaggle.submissions import path_of
 from kaggle_hw4.kaggle.sync import record
 from kaggle_hw4.workspace import shipped
@@ -18,7 +20,7 @@ from kaggle_hw4.workspace import shipped
 def board(folder: Path, **publics: float) -> Ledger:
     ledger = Ledger(folder)
     for version, public in publics.items():
-        ledger.append({"event": "scored", "version": version, "board": "kaggle", "public": public})
+        ledger.append(Scored(version=version, board="kaggle", public=public))
     return ledger
 
 
@@ -35,68 +37,66 @@ def past(folder: Path) -> Ledger:
 
 
 def test_of_the_five_past_scores_strong_over_boss_is_real(tmp_path: Path) -> None:
-    found = {(d["better"], d["worse"]): d for d in labels(tmp_path, past(tmp_path).entries())}
+    found = {(d.better, d.worse): d for d in labels(tmp_path, past(tmp_path).entries(), DEFAULT)}
     strong = found["Strong_V1", "Boss_V3"]
-    assert strong["difference"] == pytest.approx(0.0275)
-    assert strong["clear"]
-    assert not strong["paired"]
+    assert strong.difference == pytest.approx(0.0275)
+    assert strong.clear
+    assert not strong.paired
 
 
 def test_of_the_five_past_scores_most_neighbours_are_noise(tmp_path: Path) -> None:
-    found = neighbours(tmp_path, past(tmp_path).entries())
-    assert [d["clear"] for d in found] == [True, False, False, False]
-    assert all(d["halves"] == ["public", "private"] for d in found)
+    found = neighbours(tmp_path, past(tmp_path).entries(), DEFAULT)
+    assert [d.clear for d in found] == [True, False, False, False]
+    assert all(d.halves == ("public", "private") for d in found)
 
 
 def test_two_files_make_a_difference_paired_and_sharper(tmp_path: Path) -> None:
     ledger = board(tmp_path, A_V1=0.80, B_V1=0.79)
-    [alone] = neighbours(tmp_path, ledger.entries())
+    [alone] = neighbours(tmp_path, ledger.entries(), DEFAULT)
     for version in ("A_V1", "B_V1"):
         write(tmp_path, version, 7800)
-    [together] = neighbours(tmp_path, ledger.entries())
-    assert together["paired"]
-    assert not alone["clear"]
-    assert together["clear"]
+    [together] = neighbours(tmp_path, ledger.entries(), DEFAULT)
+    assert together.paired
+    assert not alone.clear
+    assert together.clear
 
 
 @pytest.mark.parametrize(("rows", "blind"), [(0, True), (40, True), (400, False)])
-def test_the_board_is_blind_to_a_few_rows(rows: int, blind: bool) -> None:
-    assert cannot_be_told_apart(rows, 8000) == blind
+def test_the_board_cannot_show_a_difference_in_a_few_rows(rows: int, blind: bool) -> None:
+    assert indistinguishable(rows) == blind
 
 
 def test_the_finals_are_the_best_and_among_equals_another_model(tmp_path: Path) -> None:
-    found = choose(tmp_path, past(tmp_path).entries())
-    assert [final["version"] for final in found["finals"]] == ["Strong_V1", "Boss_V3"]
-    assert "another kind of model" in found["why"][1]
+    proposal = choose(tmp_path, past(tmp_path).entries(), DEFAULT)
+    assert [final.version for final in proposal.finals] == ["Strong_V1", "Boss_V3"]
+    assert "another kind of model" in proposal.why[1]
 
 
-def test_private_scores_have_no_say(tmp_path: Path) -> None:
+def test_private_scores_do_not_change_the_choice(tmp_path: Path) -> None:
     ledger = past(tmp_path)
-    before = choose(tmp_path, ledger.entries())["finals"]
-    score = {"event": "scored", "version": "Midium_V3.1", "board": "kaggle", "private": 0.99}
-    ledger.append(score)
-    after = choose(tmp_path, ledger.entries())["finals"]
-    assert [f["version"] for f in after] == [f["version"] for f in before]
+    before = choose(tmp_path, ledger.entries(), DEFAULT).finals
+    ledger.append(Scored(version="Midium_V3.1", board="kaggle", private=0.99))
+    after = choose(tmp_path, ledger.entries(), DEFAULT).finals
+    assert [f.version for f in after] == [f.version for f in before]
 
 
-def test_a_lucky_best_is_drawn_towards_the_others(tmp_path: Path) -> None:
-    found = choose(tmp_path, board(tmp_path, A_V1=0.80, B_V1=0.79, C_V1=0.79).entries())
-    first = found["finals"][0]
-    assert 0.79 < first["expected"] < 0.80
-    assert first["deviation"] > 0.006
+def test_a_lucky_best_score_is_shrunk_towards_the_others(tmp_path: Path) -> None:
+    proposal = choose(tmp_path, board(tmp_path, A_V1=0.80, B_V1=0.79, C_V1=0.79).entries(), DEFAULT)
+    first = proposal.finals[0]
+    assert 0.79 < first.expected < 0.80
+    assert first.deviation > 0.006
 
 
 def test_validation_with_a_record_can_overrule_a_lucky_public_score(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for n, (cv, public) in enumerate([(0.80, 0.75), (0.82, 0.77), (0.84, 0.79), (0.81, 0.793)]):
-        cv_event = [{"kind": "session", "accuracy": cv}]
-        ledger.append({"event": "created", "version": f"B_V{n}", "cv": cv_event})
-        score = {"board": "kaggle", "public": public}
-        ledger.append({"event": "scored", "version": f"B_V{n}", **score})
-    found = choose(tmp_path, ledger.entries())
-    expected = {c["version"]: c["expected"] for c in found["candidates"]}
+        validation = Validation(kind="session", accuracy=cv)
+        ledger.append(Created(version=f"B_V{n}", cv=[validation]))
+        ledger.append(Scored(version=f"B_V{n}", board="kaggle", public=public))
+    proposal = choose(tmp_path, ledger.entries(), DEFAULT)
+    expected = {c.version: c.expected for c in proposal.candidates}
     assert expected["B_V3"] < 0.793
-    assert all(c["cv_counted"] for c in found["candidates"])
+    assert all(c.cv_counted for c in proposal.candidates)
 
 
 def test_the_better_of_two_is_worth_more_than_either() -> None:
@@ -105,7 +105,7 @@ def test_the_better_of_two_is_worth_more_than_either() -> None:
     assert best_of_two(0.9, 0.5, 0.0) == 0.9
 
 
-def test_one_submission_is_chosen_and_none_is_told(tmp_path: Path) -> None:
-    assert len(choose(tmp_path, board(tmp_path, A_V1=0.8).entries())["finals"]) == 1
+def test_one_submission_is_chosen_and_none_is_an_error(tmp_path: Path) -> None:
+    assert len(choose(tmp_path, board(tmp_path, A_V1=0.8).entries(), DEFAULT).finals) == 1
     with pytest.raises(UsageError, match="no submission has a public score"):
-        choose(tmp_path, [])
+        choose(tmp_path, [], DEFAULT)

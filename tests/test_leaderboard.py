@@ -1,13 +1,13 @@
 """Scores and the table that they are shown in."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.kaggle.events import Created, Scored, Submitted, Validation
 from kaggle_hw4.kaggle.leaderboard import (
-    BASELINES,
     halves,
     passed,
     resolve,
@@ -26,9 +26,8 @@ def write(path: Path, rows: dict[str, str]) -> Path:
     return path
 
 
-def score_event(version: str, public: float | None, board: str = "kaggle") -> dict[str, Any]:
-    both = {"public": public, "private": 0.5}
-    return {"event": "scored", "version": version, "board": board, **both}
+def score_event(version: str, public: float | None, board: str = "kaggle") -> Scored:
+    return Scored(version=version, board=board, public=public, private=0.5)
 
 
 def test_halves_are_exact_and_do_not_depend_on_the_order() -> None:
@@ -38,7 +37,7 @@ def test_halves_are_exact_and_do_not_depend_on_the_order() -> None:
     assert halves(IDS[::-1]) == (public, private)
 
 
-def test_halves_are_the_same_for_ever() -> None:
+def test_the_halves_of_given_ids_never_change() -> None:
     assert halves("abcd") == (["d", "c"], ["b", "a"])
 
 
@@ -53,12 +52,12 @@ def test_each_half_is_scored_by_itself(tmp_path: Path) -> None:
 
 def test_a_score_goes_to_the_ledger_and_into_the_table(tmp_path: Path) -> None:
     truth = write(tmp_path / "truth.csv", dict.fromkeys(IDS, "a"))
-    made = write_submission(tmp_path, "Boss", IDS, ["a"] * 100 + ["b"])
+    written = write_submission(tmp_path, "Boss", IDS, ["a"] * 100 + ["b"])
     ledger = Ledger(tmp_path)
-    ledger.append(score_locally(made.path, truth).event(made.version, truth))
-    (row,) = table(ledger.entries())
-    assert (row["version"], row["label"], row["board"]) == ("Boss_V1", "Boss", "local")
-    assert row["standard_error"] == standard_error(row["public"], 51)
+    ledger.append(score_locally(written.path, truth).event(written.version, truth))
+    (row,) = table(ledger.entries(), DEFAULT)
+    assert (row.version, row.label, row.board) == ("Boss_V1", "Boss", "local")
+    assert row.standard_error == standard_error(row.public, 51)
 
 
 def test_answers_to_another_test_set_are_refused(tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_answers_to_another_test_set_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [None, "", "a,b\n1,2\n", "Id,Category\n", "Id,Category\nx,a\nx,a\n"]
 )
-def test_a_truth_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_truth_file_is_named(tmp_path: Path, content: str | None) -> None:
     truth = tmp_path / "truth.csv"
     if content is not None:
         truth.write_text(content)
@@ -84,9 +83,9 @@ def test_a_truth_file_that_is_none_is_named(tmp_path: Path, content: str | None)
 
 
 def test_the_baselines_are_passed_when_reached() -> None:
-    assert passed(0.60823) == []
-    assert passed(0.7775) == ["Simple", "Medium", "Strong"]
-    assert passed(0.88125) == list(BASELINES)
+    assert passed(0.60823, DEFAULT) == ()
+    assert passed(0.7775, DEFAULT) == ("Simple", "Medium", "Strong")
+    assert passed(0.88125, DEFAULT) == tuple(DEFAULT.baselines)
 
 
 def test_the_standard_error_at_the_boss_baseline() -> None:
@@ -96,24 +95,24 @@ def test_the_standard_error_at_the_boss_baseline() -> None:
 def test_the_table_puts_kaggle_first_the_best_on_top_and_the_unsent_last(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for version in ("A_V1", "B_V1", "C_V1", "D_V1"):
-        ledger.append({"event": "created", "version": version})
+        ledger.append(Created(version=version))
     ledger.append(score_event("C_V1", 0.99, board="local"))
-    ledger.append({"event": "submitted", "version": "D_V1", "to": "kaggle"})
+    ledger.append(Submitted(version="D_V1", to="kaggle"))
     ledger.append(score_event("B_V1", 0.75))
     ledger.append(score_event("C_V1", 0.88))
-    rows = [(row["version"], row["board"]) for row in table(ledger.entries())]
+    rows = [(row.version, row.board) for row in table(ledger.entries(), DEFAULT)]
     kaggle = [("C_V1", "kaggle"), ("B_V1", "kaggle"), ("D_V1", "kaggle")]
     assert rows == [*kaggle, ("C_V1", "local"), ("A_V1", None)]
 
 
 def test_validation_is_shown_by_its_kind(tmp_path: Path) -> None:
-    session = {"kind": "session", "accuracy": 0.8, "low": 0.78, "high": 0.82, "n": 900}
+    session = Validation(kind="session", accuracy=0.8, low=0.78, high=0.82, n=900)
     ledger = Ledger(tmp_path)
-    ledger.append({"event": "created", "version": "A_V1", "cv": session})
-    ledger.append({"event": "created", "version": "B_V1", "cv": [session, {"kind": "utterance"}]})
-    first, second = table(ledger.entries())
-    assert first["cv"]["session"] == {"accuracy": 0.8, "low": 0.78, "high": 0.82, "n": 900}
-    assert set(second["cv"]) == {"session", "utterance"}
+    ledger.append(Created(version="A_V1", cv=[session]))
+    ledger.append(Created(version="B_V1", cv=[session, Validation(kind="utterance")]))
+    first, second = table(ledger.entries(), DEFAULT)
+    assert first.cv["session"] == session
+    assert set(second.cv) == {"session", "utterance"}
 
 
 @pytest.mark.parametrize(
@@ -121,14 +120,14 @@ def test_validation_is_shown_by_its_kind(tmp_path: Path) -> None:
     ["Boss_V1", "output_Boss_V1.csv", "/some/where/output_Boss_V1.csv", "./output_Boss_V1.csv"],
 )
 def test_a_version_is_found_by_its_name_and_by_its_file(tmp_path: Path, name: str) -> None:
-    Ledger(tmp_path).append({"event": "created", "version": "Boss_V1"})
+    Ledger(tmp_path).append(Created(version="Boss_V1"))
     assert resolve(Ledger(tmp_path), name).version == "Boss_V1"
 
 
-def test_without_a_name_the_latest_one_made_is_meant(tmp_path: Path) -> None:
+def test_without_a_name_the_latest_created_is_meant(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for version in ("Boss_V1", "Strong_V1"):
-        ledger.append({"event": "created", "version": version})
+        ledger.append(Created(version=version))
     ledger.append(score_event("Boss_V1", 0.8))
     ledger.append(score_event("ByHand_V1", 0.7))
     assert resolve(ledger, None).version == "Strong_V1"
@@ -142,6 +141,6 @@ def test_a_file_put_there_by_hand_can_be_sent_too(tmp_path: Path) -> None:
 def test_an_unknown_version_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no submission yet"):
         resolve(Ledger(tmp_path), None)
-    Ledger(tmp_path).append({"event": "created", "version": "Boss_V1"})
+    Ledger(tmp_path).append(Created(version="Boss_V1"))
     with pytest.raises(UsageError, match="known: Boss_V1"):
         resolve(Ledger(tmp_path), "Boss_V2")

@@ -6,23 +6,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.kaggle.events import FORMAT, Created, Event, Scored, Submitted
 from kaggle_hw4.kaggle.ledger import Ledger
 
 
-def created(version: str, **more: Any) -> dict[str, Any]:
-    return {"event": "created", "version": version, **more}
+def created(version: str, **more: Any) -> Created:
+    return Created(version=version, **more)
 
 
-def scored(version: str, public: Any, private: Any = None, board: str = "kaggle") -> dict[str, Any]:
-    both = {"public": public, "private": private}
-    return {"event": "scored", "version": version, "board": board, "how": "by hand", **both}
+def scored(version: str, public: Any, private: Any = None, board: str = "kaggle") -> Scored:
+    return Scored(version=version, board=board, public=public, private=private, how="by hand")
 
 
 def append_fifty(folder: Path, process: int) -> None:
@@ -43,13 +45,13 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
     ledger.append(created("Boss_V1"))
     with ledger.path.open("ab") as file:
         file.write(b'{"event": "created", "version": "Boss_V2", "lab')
-    assert [e["version"] for e in ledger.events()] == ["Boss_V1"]
+    assert [e.version for e in ledger.events()] == ["Boss_V1"]
     ledger.append(created("Boss_V3"))
-    assert [e["version"] for e in ledger.events()] == ["Boss_V1", "Boss_V3"]
+    assert [e.version for e in ledger.events()] == ["Boss_V1", "Boss_V3"]
 
 
 @pytest.mark.parametrize("torn", [b"\0" * 64, b"{", b"[1]", b"\xff\xfe", b'{"event": 1}', b"7"])
-def test_a_line_that_is_no_event_is_passed_over(tmp_path: Path, torn: bytes) -> None:
+def test_a_line_that_is_no_event_is_skipped(tmp_path: Path, torn: bytes) -> None:
     ledger = Ledger(tmp_path)
     ledger.append(created("Boss_V1"))
     with ledger.path.open("ab") as file:
@@ -61,9 +63,10 @@ def test_a_line_that_is_no_event_is_passed_over(tmp_path: Path, torn: bytes) -> 
 def test_a_kill_at_any_moment_leaves_a_readable_ledger(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from kaggle_hw4.kaggle.ledger import Ledger\n"
+        "from kaggle_hw4.kaggle.events import Created\n"
         "n = 0\n"
         "while True:\n"
-        "    n += 1; Ledger(Path(sys.argv[1])).append({'event': 'created', 'version': f'B_V{n}'})"
+        "    n += 1; Ledger(Path(sys.argv[1])).append(Created(version=f'B_V{n}'))"
     )
     ledger = Ledger(tmp_path)
     for _ in range(3):
@@ -83,23 +86,23 @@ def test_unknown_fields_and_kinds_are_kept(tmp_path: Path) -> None:
     ledger.append(created("Boss_V1", commit="abc", weather="雨"))
     with ledger.path.open("a") as file:
         file.write('{"event": "praised", "version": "Boss_V1"}\n')
-    assert ledger.events()[0]["weather"] == "雨"
-    assert ledger.events()[1]["event"] == "praised"
+    assert ledger.events()[0].weather == "雨"
+    assert ledger.events()[1].event == "praised"
     assert ledger.entries()[0].created == ledger.events()[0]
 
 
 def test_every_event_is_given_its_time_in_utc(tmp_path: Path) -> None:
     written = Ledger(tmp_path).append(created("Boss_V1"))
-    assert written["at"].endswith("+00:00")
+    assert written.at.endswith("+00:00")
     assert Ledger(tmp_path).events() == [written]
-    assert Ledger(tmp_path).append(created("Boss_V2", at="then"))["at"] == "then"
+    assert Ledger(tmp_path).append(created("Boss_V2", at="then")).at == "then"
 
 
 def test_entries_fold_the_events_of_a_version(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.append(created("B_V1"))
     ledger.append(created("A_V1"))
-    ledger.append({"event": "submitted", "version": "B_V1", "to": "web"})
+    ledger.append(Submitted(version="B_V1", to="web"))
     ledger.append(scored("B_V1", 0.5))
     ledger.append(scored("B_V1", 0.78825))
     ledger.append(scored("B_V1", None, 0.78275))
@@ -107,11 +110,8 @@ def test_entries_fold_the_events_of_a_version(tmp_path: Path) -> None:
     first, second = ledger.entries()
     assert (first.version, second.version) == ("B_V1", "A_V1")
     assert len(first.submissions) == 1
-    assert (first.scores["kaggle"]["public"], first.scores["kaggle"]["private"]) == (
-        0.78825,
-        0.78275,
-    )
-    assert first.scores["local"]["public"] == 0.9
+    assert (first.score("public"), first.score("private")) == (0.78825, 0.78275)
+    assert first.scores["local"].public == 0.9
     assert not second.scores
 
 
@@ -130,11 +130,35 @@ def test_a_score_is_a_fraction(tmp_path: Path, score: Any) -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        scored("Boss_V1", None),
-        scored("Boss_V1", 0.5, board="wall"),
-        {"event": "submitted", "version": "Boss_V1", "to": "grandma"},
+        lambda: scored("Boss_V1", None),
+        lambda: scored("Boss_V1", 0.5, board="wall"),
+        lambda: Submitted(version="Boss_V1", to="grandma"),
     ],
 )
-def test_events_without_sense_are_refused(tmp_path: Path, event: dict[str, Any]) -> None:
+def test_invalid_events_are_refused(tmp_path: Path, event: Callable[[], Event]) -> None:
     with pytest.raises(UsageError):
-        Ledger(tmp_path).append(event)
+        Ledger(tmp_path).append(event())
+
+
+def test_an_event_of_an_unknown_kind_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not an event of the ledger"):
+        Ledger(tmp_path).append(Event(event="praised", version="Boss_V1"))
+    assert not Ledger(tmp_path).path.exists()
+
+
+def test_a_line_says_its_format_and_another_format_is_refused(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append(created("Boss_V1"))
+    line = json.loads(ledger.path.read_text())
+    assert line["format"] == FORMAT
+    ledger.path.write_text(json.dumps(line | {"format": FORMAT + 1}) + "\n")
+    with pytest.raises(DataError, match="use the version of hw4 that wrote it"):
+        ledger.events()
+
+
+def test_an_event_cannot_be_changed() -> None:
+    event = created("Boss_V1", cv=[{"kind": "session", "accuracy": 0.8}])
+    with pytest.raises(ValidationError, match="frozen"):
+        event.version = "Boss_V2"
+    with pytest.raises(ValidationError, match="frozen"):
+        event.cv[0].accuracy = 0.9

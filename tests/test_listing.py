@@ -73,7 +73,9 @@ def test_a_plain_list_with_or_without_a_header(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "hello", "a,b\n", "x,y,z\n", "Boss_V3,75.8,75.7\n"])
-def test_a_file_without_scores_is_told_what_would_do(tmp_path: Path, text: str) -> None:
+def test_a_file_without_scores_is_answered_with_the_known_formats(
+    tmp_path: Path, text: str
+) -> None:
     with pytest.raises(DataError, match="lines of file,private,public"):
         listed(tmp_path, text)
 

@@ -1,4 +1,4 @@
-"""Members: runs that belong together, and refusals of those that do not."""
+"""Members of an ensemble: runs of one corpus and fold table, all others refused."""
 
 import shutil
 from pathlib import Path
@@ -41,13 +41,13 @@ def test_a_member_is_a_variant_and_a_seed_with_all_its_folds(
             folds.fold
         )
         assert member.oof().shape == (len(corpus.train), 4)
-        assert [one.shape for one in member.test()] == [(len(corpus.test), 4)] * 2
+        assert [logits.shape for logits in member.test()] == [(len(corpus.test), 4)] * 2
 
 
-def test_a_copy_of_a_run_is_no_second_member(runs: Path, tmp_path: Path) -> None:
+def test_a_copy_of_a_run_is_not_a_second_member(runs: Path, tmp_path: Path) -> None:
     copy = tmp_path / runs.name / next(runs.iterdir()).name
     shutil.copytree(next(runs.iterdir()), copy)
-    with pytest.raises(DataError, match="fold 0 stands there twice"):
+    with pytest.raises(DataError, match="there are 2 runs of fold 0"):
         find_members(find_runs([runs, tmp_path / runs.name]))
 
 
@@ -58,24 +58,26 @@ def test_runs_of_two_fold_tables_are_not_mixed(runs: Path, corpus: Corpus, tmp_p
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    folder = tmp_path_factory.mktemp("stranger")
+def other_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("other")
     write_corpus(folder / "corpus", speakers=4, sessions=2, utterances=3, frames=100, seed=5)
     return pack(folder / "corpus", folder / "packed")
 
 
-def test_runs_of_two_corpora_are_not_mixed(runs: Path, stranger: Corpus, tmp_path: Path) -> None:
-    other = trained(tiny("boss"), stranger, make_folds(stranger, "session", 2), tmp_path)
+def test_runs_of_two_corpora_are_not_mixed(
+    runs: Path, other_corpus: Corpus, tmp_path: Path
+) -> None:
+    other = trained(tiny("boss"), other_corpus, make_folds(other_corpus, "session", 2), tmp_path)
     with pytest.raises(DataError, match="different corpora"):
         find_members([*find_runs([runs]), other])
 
 
 def test_a_run_predicts_only_what_it_was_trained_on(
-    runs: Path, corpus: Corpus, folds: Folds, stranger: Corpus, tmp_path: Path
+    runs: Path, corpus: Corpus, folds: Folds, other_corpus: Corpus, tmp_path: Path
 ) -> None:
     run = Run(Path(shutil.copytree(find_runs([runs])[0].folder, tmp_path / "run")))
     with pytest.raises(DataError, match="was trained on corpus"):
-        predict_run(run, stranger, make_folds(stranger, "session", 2), WHOLE, CPU)
+        predict_run(run, other_corpus, make_folds(other_corpus, "session", 2), WHOLE, CPU)
     with pytest.raises(DataError, match="was trained on fold table"):
         predict_run(run, corpus, make_folds(corpus, "utterance", 2), WHOLE, CPU)
     recipe = run.folder / "recipe.toml"

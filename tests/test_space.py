@@ -1,4 +1,4 @@
-"""Search spaces: strict, in Optuna's words, and every draw is a recipe."""
+"""Search spaces: strict, in Optuna's terms, and every draw is a recipe."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ WHEN = 'when = { "networks.head" = ["cosine"] }\n'
 CONDITIONAL = HEAD + SCALE + WHEN + "otherwise = 1.0\n" + MARGIN + WHEN + "otherwise = 0.0\n"
 
 
-def space(folder: Path, text: str) -> Space:
+def write_space(folder: Path, text: str) -> Space:
     path = folder / "boss.toml"
     path.write_text(text)
     return read_space(path, tiny("boss"))
@@ -32,34 +32,34 @@ def draws(count: int = 50) -> list[optuna.Trial]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_space_of_a_variant_holds_its_own_values(variant: str) -> None:
+def test_the_space_of_a_variant_contains_the_variant(variant: str) -> None:
     base = read_recipe(shipped(f"pipelines/variants/{variant}.toml"))
-    found = read_space(shipped(f"studies/spaces/{variant}.toml"), base)
-    point = found.locate(base)
+    space = read_space(shipped(f"studies/spaces/{variant}.toml"), base)
+    point = space.locate(base)
     name = "networks.0.d_model" if variant == "champion" else "networks.d_model"
     assert point[name] == base.networks[0].d_model
-    fixed = found.suggest(optuna.trial.FixedTrial(point), base)  # type: ignore[arg-type]
+    fixed = space.suggest(optuna.trial.FixedTrial(point), base)  # type: ignore[arg-type]
     assert fixed == base
 
 
 def test_d_model_is_a_multiple_of_the_heads_by_construction(tmp_path: Path) -> None:
-    found = space(tmp_path, HEADS + D_MODEL + 'multiple_of = "networks.n_heads"\n')
-    recipes = [found.suggest(trial, tiny("boss")) for trial in draws()]
+    space = write_space(tmp_path, HEADS + D_MODEL + 'multiple_of = "networks.n_heads"\n')
+    recipes = [space.suggest(trial, tiny("boss")) for trial in draws()]
     assert {r.networks[0].n_heads for r in recipes} == {2, 4}
     assert {r.networks[0].d_model for r in recipes} == {8, 12, 16, 20, 24}
 
 
 def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path) -> None:
-    found = space(tmp_path, CONDITIONAL)
+    space = write_space(tmp_path, CONDITIONAL)
     for trial in draws():
-        recipe = found.suggest(trial, tiny("boss"))
+        recipe = space.suggest(trial, tiny("boss"))
         linear = recipe.networks[0].head == "linear"
         assert ("loss.margin" in trial.params) != linear
         assert (recipe.loss.scale == 1.0) == linear
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             D_MODEL.replace("d_model", "d_modle"),
@@ -68,24 +68,31 @@ def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path)
         (D_MODEL.replace("low", "lwo"), "lwo is not a key; did you mean low"),
         (D_MODEL.replace('"int"', '"integer"'), "type must be one of int, float, categorical"),
         (D_MODEL.replace("high = 24", "high = 4"), "low 8 is not below high 4"),
-        (D_MODEL + "step = 5\n", "high 24 is no whole number of steps"),
-        (D_MODEL.replace("low = 8", "low = 18"), "own networks.d_model = 16 lies outside"),
+        (D_MODEL + "step = 5\n", "high 24 is not a whole number of steps"),
+        (
+            D_MODEL.replace("low = 8", "low = 18"),
+            "the variant's networks.d_model = 16 lies outside",
+        ),
         (D_MODEL, r"at networks\.d_model = \d+.*no multiple of n_heads"),
-        (MARGIN + WHEN, r"when networks\.head is no parameter above"),
+        (MARGIN + WHEN, r"when networks\.head is not a parameter above"),
         (HEAD, r"at networks\.head = linear.*margins"),
-        ("", "a space of no parameters"),
+        ("", "the space has no parameters"),
         ("[networks]\nd_model = 8\n", "networks.d_model: type must be one of"),
         ("[[", "cannot be read"),
     ],
 )
-def test_a_space_with_a_mistake_is_told_where(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(RecipeError, match=rf"boss\.toml.*{told}") as error:
-        space(tmp_path, text)
+def test_a_mistake_in_a_space_is_reported_with_its_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(RecipeError, match=rf"boss\.toml.*{message}") as error:
+        write_space(tmp_path, text)
     assert "\n" not in str(error.value)
 
 
 def test_edges_of_a_space_are_named(tmp_path: Path) -> None:
-    found = space(tmp_path, HEADS + D_MODEL + 'multiple_of = "networks.n_heads"\n' + MARGIN + SCALE)
+    space = write_space(
+        tmp_path, HEADS + D_MODEL + 'multiple_of = "networks.n_heads"\n' + MARGIN + SCALE
+    )
     at = {"networks.d_model": 24, "loss.margin": 0.0, "loss.scale": 10.1, "networks.n_heads": 4}
-    assert dict(found.edges(at)) == {"networks.d_model": "largest", "loss.scale": "smallest"}
-    assert not dict(found.edges({"networks.d_model": 20, "loss.margin": 0.25, "loss.scale": 30.0}))
+    assert dict(space.edges(at)) == {"networks.d_model": "largest", "loss.scale": "smallest"}
+    assert not dict(space.edges({"networks.d_model": 20, "loss.margin": 0.25, "loss.scale": 30.0}))

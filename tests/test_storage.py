@@ -1,4 +1,4 @@
-"""Where a study lives: repaired when it is opened, owned by one, and never SQLite for two."""
+"""The storage of a study: repaired and locked when it is opened, never SQLite for two workers."""
 
 import json
 import warnings
@@ -9,39 +9,42 @@ import pytest
 from optuna.trial import TrialState
 
 from kaggle_hw4.errors import DataError, StorageError, UsageError
-from kaggle_hw4.tuning.storage import JOURNAL, RETRIES, open_storage, repair
-from kaggle_hw4.tuning.study import ask_again, count, history, living
+from kaggle_hw4.execution.executor import RETRIES
+from kaggle_hw4.tuning.journal import JOURNAL, repair
+from kaggle_hw4.tuning.retry import retry_history
+from kaggle_hw4.tuning.storage import open_storage
+from kaggle_hw4.tuning.study import active_trials, count, retry_crashed
 
 
 def journal(folder: Path, trials: int = 3) -> Path:
-    """A journal of a study with one trial that is told and others left RUNNING."""
+    """A journal of a study with one finished trial and others left RUNNING."""
     with open_storage(folder, None) as storage:
         study = optuna.create_study(storage=storage.backend, study_name="s")
-        asked = [study.ask() for _ in range(trials)]
-        asked[0].suggest_float("x", 0.0, 1.0)
-        study.tell(asked[0], 0.5)
-        asked[1].suggest_float("x", 0.0, 1.0)
-        asked[1].report(0.3, 10)
+        started = [study.ask() for _ in range(trials)]
+        started[0].suggest_float("x", 0.0, 1.0)
+        study.tell(started[0], 0.5)
+        started[1].suggest_float("x", 0.0, 1.0)
+        started[1].report(0.3, 10)
     return folder / JOURNAL
 
 
 def reopened(folder: Path) -> optuna.Study:
-    """The study as a new coordinator finds it."""
+    """The study as a new coordinator leaves it."""
     with open_storage(folder, None) as storage:
         study = optuna.load_study(storage=storage.backend, study_name="s")
-        storage.bury(study)
-        ask_again(study)
+        storage.fail_stale(study)
+        retry_crashed(study)
         return study
 
 
 @pytest.mark.parametrize("torn", [b'{"op_code":6,"tri', b"\x00\x00\x00\n", b'{"op_code":4}'])
-def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+def test_an_incomplete_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
     path = journal(tmp_path)
-    whole = path.read_bytes()
-    path.write_bytes(whole + torn)
+    complete = path.read_bytes()
+    path.write_bytes(complete + torn)
     (tmp_path / f"{JOURNAL}.lock").symlink_to(path)  # the killed writer held it
     repair(path)
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == complete
     assert not (tmp_path / f"{JOURNAL}.lock").is_symlink()
 
 
@@ -53,26 +56,26 @@ def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path)
         repair(path)
 
 
-def test_trials_left_running_by_the_dead_are_asked_again_as_they_were(tmp_path: Path) -> None:
+def test_trials_of_a_crashed_coordinator_are_retried_as_they_were(tmp_path: Path) -> None:
     journal(tmp_path)
     study = reopened(tmp_path)
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE, *[TrialState.FAIL] * 2, *[TrialState.WAITING] * 2]
-    again = study.trials[3]
-    assert (history(again), again.params) == ([1], study.trials[1].params)
-    assert again.intermediate_values == {10: 0.3}
-    assert [trial.number for trial in living(study)] == [0, 3, 4]
-    assert count(study).told == 1
+    retried = study.trials[3]
+    assert (retry_history(retried), retried.params) == ([1], study.trials[1].params)
+    assert retried.intermediate_values == {10: 0.3}
+    assert [trial.number for trial in active_trials(study)] == [0, 3, 4]
+    assert count(study).finished == 1
 
 
-def test_a_trial_is_asked_again_only_so_often(tmp_path: Path) -> None:
+def test_a_trial_is_retried_twice_at_most(tmp_path: Path) -> None:
     journal(tmp_path, trials=2)
     for _ in range(RETRIES + 1):
         study = reopened(tmp_path)
         with open_storage(tmp_path, None) as storage:
             optuna.load_study(storage=storage.backend, study_name="s").ask()
     study = reopened(tmp_path)
-    assert [len(history(trial)) for trial in study.trials] == [0, 0, 1, 2, 0, 1]
+    assert [len(retry_history(trial)) for trial in study.trials] == [0, 0, 1, 2, 0, 1]
     assert count(study).failed == 1
 
 
@@ -86,24 +89,24 @@ def test_a_study_has_one_coordinator(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "jobs", "error", "told"),
+    ("url", "jobs", "error", "message"),
     [
         ("sqlite:///s.db", 2, UsageError, "it loses trials.*journal file.*postgresql"),
         ("mysql://here/s", 1, UsageError, "postgresql://… or sqlite"),
         ("postgresql://nobody:secret@127.0.0.1:1/s", 1, StorageError, "cannot be reached"),
     ],
 )
-def test_a_storage_that_cannot_be_used_is_told_why(
-    tmp_path: Path, url: str, jobs: int, error: type[Exception], told: str
+def test_a_storage_that_cannot_be_used_is_refused_with_the_reason(
+    tmp_path: Path, url: str, jobs: int, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=told) as raised, open_storage(tmp_path, url, jobs):
+    with pytest.raises(error, match=message) as raised, open_storage(tmp_path, url, jobs):
         pass
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_sqlite_serves_a_single_worker(tmp_path: Path) -> None:
-    with open_storage(tmp_path, f"sqlite:///{tmp_path}/s.db") as storage, storage.turn():
+    with open_storage(tmp_path, f"sqlite:///{tmp_path}/s.db") as storage, storage.lock():
         study = optuna.create_study(storage=storage.backend, study_name="s")
         study.ask()
     assert len(study.trials) == 1

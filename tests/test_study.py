@@ -1,4 +1,4 @@
-"""A study's bookkeeping: what it was made of, how many trials it wants, who is pruned."""
+"""A study: its fingerprint, how many trials it asks for, which are retried or pruned."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,32 +8,47 @@ import pytest
 from optuna.trial import TrialState
 
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.runs import FoldTable
+from kaggle_hw4.tuning.fingerprint import Fingerprint, read_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES
+from kaggle_hw4.tuning.space import Int
 from kaggle_hw4.tuning.storage import Storage, open_storage
 from kaggle_hw4.tuning.study import (
-    DEFAULT,
-    EARLIER,
+    BASELINE,
+    EARLIER_BEST,
     FAILURE,
-    FINAL,
+    PERMANENT,
     ask,
-    ask_again,
     best_trials,
     count,
     enqueue,
     make_pruner,
     open_study,
     prune,
+    retry_crashed,
 )
 from tests.conftest import tiny
 
-SESSION = OBJECTIVES["session"]
-MADE_OF = {"corpus": "c1", "space": {"networks.d_model": {"high": 64}}}
+FOLDS = FoldTable(name="session2", by="session", count=2, hash="f")
+
+
+def fingerprint(corpus: str = "c1", high: int = 64, objective: str = "session") -> Fingerprint:
+    return Fingerprint(
+        variant="boss",
+        recipe=tiny("boss").sections(),
+        space={"networks.d_model": Int(type="int", low=8, high=high)},
+        corpus=corpus,
+        folds=FOLDS,
+        objective=objective,
+        fold=0,
+        seed=0,
+    )
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[Storage]:
-    with open_storage(tmp_path, None) as made:
-        yield made
+    with open_storage(tmp_path, None) as opened:
+        yield opened
 
 
 def run(study: optuna.Study, total: int) -> list[float]:
@@ -45,21 +60,46 @@ def run(study: optuna.Study, total: int) -> list[float]:
     return drawn
 
 
-def test_a_study_of_something_else_is_refused_with_what_differs(storage: Storage) -> None:
-    open_study(storage, "s", MADE_OF, SESSION)
-    open_study(storage, "s", MADE_OF, SESSION)
-    other = {"corpus": "c2", "space": {"networks.d_model": {"high": 128}}}
-    told = (
-        r"corpus is c1 there and c2 here; space\.networks\.d_model\.high is 64 there and 128 here"
+def test_another_fingerprint_is_refused_with_what_differs(storage: Storage) -> None:
+    open_study(storage, "s", fingerprint())
+    study = open_study(storage, "s", fingerprint())
+    assert read_fingerprint(study) == fingerprint()
+    message = (
+        r"space\.networks\.d_model\.high is 64 in the study and 128 now; "
+        r"corpus is c1 in the study and c2 now\); name a new study"
     )
-    with pytest.raises(DataError, match=told):
-        open_study(storage, "s", other, SESSION)
+    with pytest.raises(DataError, match=message):
+        open_study(storage, "s", fingerprint("c2", 128))
+
+
+def test_a_difference_names_the_key_of_one_network(storage: Storage) -> None:
+    open_study(storage, "s", fingerprint())
+    changed = fingerprint().model_copy(
+        update={"recipe": tiny("boss", "networks.d_model=24").sections()}
+    )
+    message = r"\(recipe\.networks\.0\.d_model is 16 in the study and 24 now\)"
+    with pytest.raises(DataError, match=message):
+        open_study(storage, "s", changed)
+
+
+@pytest.mark.parametrize("attributes", [{"made_of": {}}, {"fingerprint": {"format": 1}}])
+def test_a_study_of_another_version_is_refused(
+    storage: Storage, attributes: dict[str, object]
+) -> None:
+    study = optuna.create_study(storage=storage.backend, study_name="s")
+    for name, value in attributes.items():
+        study.set_user_attr(name, value)
+    message = "the study s was made by another version of hw4; name a new study"
+    with pytest.raises(DataError, match=message):
+        open_study(storage, "s", fingerprint())
+    with pytest.raises(DataError, match=message):
+        read_fingerprint(study)
 
 
 def test_resuming_continues_to_the_total_and_draws_nothing_twice(storage: Storage) -> None:
-    study = open_study(storage, "s", MADE_OF, SESSION)
+    study = open_study(storage, "s", fingerprint())
     first = run(study, 4)
-    again = open_study(storage, "s", MADE_OF, SESSION)
+    again = open_study(storage, "s", fingerprint())
     assert run(again, 4) == []
     more = run(again, 7)
     assert (len(first), len(more)) == (4, 3)
@@ -72,48 +112,48 @@ def test_the_same_seed_draws_the_same_study_across_a_restart(tmp_path: Path) -> 
         points: list[float] = []
         for total in totals:
             with open_storage(tmp_path / name, None) as storage:
-                points += run(open_study(storage, "s", MADE_OF, SESSION), total)
+                points += run(open_study(storage, "s", fingerprint()), total)
         drawn.append(points)
     assert drawn[0] == drawn[1]
 
 
-def test_own_values_and_an_earlier_best_are_asked_first_and_once(storage: Storage) -> None:
-    study = open_study(storage, "s", MADE_OF, SESSION)
+def test_the_baseline_and_an_earlier_best_run_first_and_once(storage: Storage) -> None:
+    study = open_study(storage, "s", fingerprint())
     for _ in range(2):
-        enqueue(study, DEFAULT, {"x": 0.25})
-        enqueue(study, EARLIER, {"x": 0.75})
+        enqueue(study, BASELINE, {"x": 0.25})
+        enqueue(study, EARLIER_BEST, {"x": 0.75})
     assert run(study, 3)[:2] == [0.25, 0.75]
     assert len(study.trials) == 3
-    enqueue(study, EARLIER, {"x": 0.75})
+    enqueue(study, EARLIER_BEST, {"x": 0.75})
     assert count(study).waiting == 0
 
 
-def test_a_failure_of_its_own_is_told_and_not_asked_again(storage: Storage) -> None:
-    study = open_study(storage, "s", MADE_OF, SESSION)
+def test_a_permanent_failure_is_not_retried(storage: Storage) -> None:
+    study = open_study(storage, "s", fingerprint())
     trial = study.ask()
-    trial.set_user_attr(FINAL, True)
+    trial.set_user_attr(PERMANENT, True)
     study.tell(trial, state=TrialState.FAIL)
-    ask_again(study)
+    retry_crashed(study)
     assert (count(study).failed, count(study).waiting) == (1, 0)
 
 
-def test_a_variant_that_does_not_train_ends_its_study(storage: Storage) -> None:
-    study = open_study(storage, "s", MADE_OF, SESSION)
-    enqueue(study, DEFAULT, {"x": 0.25})
+def test_a_baseline_that_does_not_train_ends_its_study(storage: Storage) -> None:
+    study = open_study(storage, "s", fingerprint())
+    enqueue(study, BASELINE, {"x": 0.25})
     trial = study.ask()
-    trial.set_user_attr(FINAL, True)
+    trial.set_user_attr(PERMANENT, True)
     trial.set_user_attr(FAILURE, "the training diverged")
     study.tell(trial, state=TrialState.FAIL)
-    with pytest.raises(DataError, match="the variant itself does not train: the training diverged"):
-        ask_again(study)
+    with pytest.raises(DataError, match="the baseline does not train: the training diverged"):
+        retry_crashed(study)
 
 
-def test_hyperband_prunes_a_bad_trial_but_never_the_own_values(storage: Storage) -> None:
-    study = open_study(storage, "s", MADE_OF, SESSION)
+def test_hyperband_prunes_a_bad_trial_but_never_the_baseline(storage: Storage) -> None:
+    study = open_study(storage, "s", fingerprint())
     pruner = make_pruner(tiny("boss", "schedule.steps=90", "schedule.validate_every=10").schedule)
     pruned = []
     for number in range(12):
-        enqueue(study, DEFAULT if number == 11 else EARLIER, {"x": 1 - number / 20})
+        enqueue(study, BASELINE if number == 11 else EARLIER_BEST, {"x": 1 - number / 20})
         trial = study.ask()
         for step in range(10, 100, 10):
             trial.report(trial.suggest_float("x", 0.0, 1.0), step)
@@ -127,7 +167,7 @@ def test_hyperband_prunes_a_bad_trial_but_never_the_own_values(storage: Storage)
 
 def test_the_best_trials_differ_and_follow_the_direction(storage: Storage) -> None:
     for name, expected in (("session", [0.9, 0.5]), ("logloss", [0.1, 0.5])):
-        study = open_study(storage, name, MADE_OF, OBJECTIVES[name])
+        study = open_study(storage, name, fingerprint(objective=name))
         for x in (0.5, 0.9, 0.9, 0.1):
             study.add_trial(
                 optuna.create_trial(

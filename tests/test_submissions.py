@@ -1,4 +1,4 @@
-"""Submissions get a version nobody else has, and every wrong row is named."""
+"""Every submission has a version of its own, and every wrong row is named."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ import pytest
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.kaggle.events import Created
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import check_submission, read_submission, write_submission
 
@@ -29,12 +30,12 @@ def check(folder: Path, content: str | bytes) -> list[str]:
 
 
 def test_a_submission_is_written_to_the_byte(tmp_path: Path) -> None:
-    made = write_submission(tmp_path / "submissions", "Strong+Boss", IDS, SPEAKERS)
-    assert made.path == tmp_path / "submissions" / "output_Strong+Boss_V1.csv"
-    assert made.path.read_bytes() == GOOD.encode()
-    assert (made.version, made.sha256) == ("Strong+Boss_V1", sha256_file(made.path))
-    assert read_submission(made.path) == list(zip(IDS, SPEAKERS, strict=True))
-    assert check_submission(made.path, IDS, set(SPEAKERS)) == []
+    written = write_submission(tmp_path / "submissions", "Strong+Boss", IDS, SPEAKERS)
+    assert written.path == tmp_path / "submissions" / "output_Strong+Boss_V1.csv"
+    assert written.path.read_bytes() == GOOD.encode()
+    assert (written.version, written.sha256) == ("Strong+Boss_V1", sha256_file(written.path))
+    assert read_submission(written.path) == list(zip(IDS, SPEAKERS, strict=True))
+    assert check_submission(written.path, IDS, set(SPEAKERS)) == []
 
 
 def test_versions_count_up_for_each_label(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_versions_count_up_for_each_label(tmp_path: Path) -> None:
 
 def test_a_version_is_never_reused_even_after_its_file_is_gone(tmp_path: Path) -> None:
     for _ in range(2):
-        Ledger(tmp_path).append({"event": "created", "version": write(tmp_path)})
+        Ledger(tmp_path).append(Created(version=write(tmp_path)))
     for path in tmp_path.glob("output_*"):
         path.unlink()
     assert write(tmp_path) == "Boss_V3"
@@ -122,7 +123,7 @@ def test_each_problem_is_named_with_its_row(
     assert all("\n" not in line for line in problems)
 
 
-def test_rows_out_of_order_are_told_from_missing_ones(tmp_path: Path) -> None:
+def test_rows_out_of_order_are_not_called_missing(tmp_path: Path) -> None:
     header, *rows = GOOD.splitlines()
     problems = check(tmp_path, "\n".join([header, *rows[::-1]]))
     assert problems[0] == f"row 2: found Id '{IDS[7]}', expected '{IDS[0]}'"
@@ -130,13 +131,13 @@ def test_rows_out_of_order_are_told_from_missing_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [GOOD.encode("utf-16"), b"", b'Id,Category\n"a', b"\x00\xff"])
-def test_files_that_are_no_tables_are_told_in_words(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_tables_are_explained(tmp_path: Path, content: bytes) -> None:
     assert check(tmp_path, content)
     with pytest.raises(DataError):
         read_submission(tmp_path / "output_Boss_V1.csv")
 
 
-def test_a_file_from_windows_is_as_good(tmp_path: Path) -> None:
+def test_a_file_with_windows_line_ends_is_valid(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD.replace("\n", "\r\n")) == []
 
 

@@ -1,4 +1,4 @@
-"""hw4 tune, with real trainings in real processes: killed, stopped, resumed, told once."""
+"""hw4 tune, with real trainings in real processes: killed, stopped, resumed, finished once."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.tuning.storage import JOURNAL
+from kaggle_hw4.tuning.journal import JOURNAL
 from tests.conftest import TINY
 
 SPACE = """
@@ -48,14 +48,14 @@ def workspace(
     corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A workspace with a corpus, a fold table and a space."""
-    here = tmp_path / "here"
-    shutil.copytree(corpus.folder, here / "packed")
-    write_folds(here / "folds", folds, corpus)
-    (here / "studies" / "spaces").mkdir(parents=True)
-    (here / "studies" / "spaces" / "boss.toml").write_text(SPACE)
-    monkeypatch.setenv("HW4_WORKSPACE", str(here))
+    root = tmp_path / "workspace"
+    shutil.copytree(corpus.folder, root / "packed")
+    write_folds(root / "folds", folds, corpus)
+    (root / "studies" / "spaces").mkdir(parents=True)
+    (root / "studies" / "spaces" / "boss.toml").write_text(SPACE)
+    monkeypatch.setenv("HW4_WORKSPACE", str(root))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return here
+    return root
 
 
 def run(*arguments: str) -> int:
@@ -71,8 +71,8 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(workspace: Path) -> Counter[int]:
-    """How often each trial (by its id) was told, from the journal's own lines."""
+def finishes(workspace: Path) -> Counter[int]:
+    """How often each trial (by its id) finished, from the journal's own lines."""
     path = workspace / "studies" / "boss" / JOURNAL
     lines = [json.loads(x) for x in path.read_text().splitlines()] if path.exists() else []
     return Counter(x["trial_id"] for x in lines if x["op_code"] == 6 and x["state"] in (1, 2, 3))
@@ -83,10 +83,10 @@ def workers(coordinator: int) -> list[int]:
     return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
 
-def until(happens: Iterator[object], what: str) -> None:
+def until(observations: Iterator[object], what: str) -> None:
     limit = time.monotonic() + 120
-    for found in happens:
-        if found:
+    for observation in observations:
+        if observation:
             return
         assert time.monotonic() < limit, f"waited in vain for {what}"
         time.sleep(0.1)
@@ -101,23 +101,23 @@ def test_a_study_ends_in_a_tuned_variant(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*TUNE, "--trials", "2", "--finalists", "1", "--jobs", "2", "--json") == 0
-    first = json.loads(capsys.readouterr().out)
-    assert first["trials"]["told"] == 2
-    assert first["best"][0]["params"].keys() == {
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["trials"]["finished"] == 2
+    assert summary["best"][0]["params"].keys() == {
         "networks.n_heads",
         "networks.d_model",
         "optimizer.learning_rate",
     }
-    rows = first["finals"]["candidates"]
+    rows = summary["finals"]["candidates"]
     assert [row["n"] for row in rows] == [2] * len(rows)
-    assert any(row["own"] for row in rows)
+    assert any(row["baseline"] for row in rows)
     assert len(list(workspace.glob("runs/*/*/run.json"))) == 2 * len(rows)
-    if first["finals"]["variant"]:
-        tuned = read_recipe(Path(first["finals"]["variant"]))
-        winner = next(b for b in first["best"] if b["trial"] == rows[0]["trial"])
+    if summary["finals"]["variant"]:
+        tuned = read_recipe(Path(summary["finals"]["variant"]))
+        winner = next(b for b in summary["best"] if b["trial"] == rows[0]["trial"])
         assert tuned.networks[0].d_model == winner["params"]["networks.d_model"]
     assert run("tune", "show", "boss") == 0
-    assert "2 trials told" in capsys.readouterr().out
+    assert "2 trials finished" in capsys.readouterr().out
 
 
 def test_a_dry_run_measures_and_leaves_nothing(
@@ -132,28 +132,36 @@ def test_a_dry_run_measures_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         (("tune",), 2, "--variant is missing; hw4 tune --variant boss"),
         ((*TUNE, "--objective", "luck"), 2, "one of session, utterance, logloss"),
-        ((*TUNE, "--objective", "utterance"), 4, "run `hw4 split --folds 5 --by utterance` first"),
-        ((*TUNE, "--fold", "2"), 2, "has folds 0 to 1"),
+        (
+            (*TUNE, "--objective", "utterance"),
+            4,
+            "needs a fold table by utterance; make one with `hw4 split`",
+        ),
+        ((*TUNE, "--fold", "2"), 2, "has 0 to 1"),
         ((*TUNE, "--space", "bos"), 3, "there is no space 'bos'"),
         ((*TUNE, "--storage", "sqlite:///s.db", "--jobs", "2"), 2, "loses trials"),
-        ((*TUNE, "-s", "networks.d_model=48"), 3, "own networks.d_model = 48 lies outside"),
+        (
+            (*TUNE, "-s", "networks.d_model=48"),
+            3,
+            "boss.toml: the variant's networks.d_model = 48 lies outside",
+        ),
         (("tune", "show", "boss"), 2, "there is no study 'boss'"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_with_its_code(
+def test_a_mistake_is_reported_in_one_line_with_its_exit_code(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],
     command: tuple[str, ...],
     code: int,
-    told: str,
+    message: str,
 ) -> None:
     assert run(*command) == code
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.count("\n") == 1
 
 
@@ -166,13 +174,13 @@ def test_a_trial_that_fails_by_itself_does_not_end_the_study(
         SPACE.replace("high = 5e-2", "high = 1e30").replace("low = 2e-4", "low = 1e-3")
     )
     assert run(*TUNE, "--trials", "4", "--finalists", "1", "--jobs", "2", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["trials"]["told"] == 4
-    assert found["trials"]["failed"] >= 1
-    assert all("diverged" in failure["why"] for failure in found["failures"])
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["trials"]["finished"] == 4
+    assert summary["trials"]["failed"] >= 1
+    assert all("diverged" in failure["reason"] for failure in summary["failures"])
 
 
-def test_a_full_disk_is_told_in_one_line_and_the_study_goes_on(workspace: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line_that_says_how_to_resume(workspace: Path) -> None:
     command = [sys.executable, "-m", "kaggle_hw4", *TUNE, "--trials", "1"]
     done = subprocess.run(
         command,
@@ -191,7 +199,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_study_goes_on(workspace: Path) 
 def test_kills_of_coordinator_and_worker_lose_no_trial(workspace: Path) -> None:
     total, arguments = 6, ("--finalists", "1", "--jobs", "2", "--json", "--trials")
     first = start(*arguments, "4")
-    until(repeatedly(lambda: len(ended(workspace)) >= 1), "a trial")
+    until(repeatedly(lambda: len(finishes(workspace)) >= 1), "a trial")
     until(repeatedly(lambda: workers(first.pid)), "a worker")
     first.kill()
     first.communicate()
@@ -201,16 +209,16 @@ def test_kills_of_coordinator_and_worker_lose_no_trial(workspace: Path) -> None:
         os.kill(pid, signal.SIGKILL)
     output, error = second.communicate()
     assert second.returncode == 0, error
-    told = json.loads(output)["trials"]
-    assert told["told"] == told["complete"] + told["pruned"] == total
-    assert (told["running"], told["waiting"], told["failed"]) == (0, 0, 0)
-    assert told["retried"] >= 2
-    assert set(ended(workspace).values()) == {1}
+    trials = json.loads(output)["trials"]
+    assert trials["finished"] == trials["complete"] + trials["pruned"] == total
+    assert (trials["running"], trials["waiting"], trials["failed"]) == (0, 0, 0)
+    assert trials["retried"] >= 2
+    assert set(finishes(workspace).values()) == {1}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_workers_and_says_how_to_go_on(
+def test_a_signal_ends_the_workers_and_says_how_to_resume(
     workspace: Path, number: int, code: int
 ) -> None:
     process = start("--trials", "3")
@@ -219,7 +227,7 @@ def test_a_signal_ends_the_workers_and_says_how_to_go_on(
     process.send_signal(number)
     _, error = process.communicate()
     assert process.returncode == code
-    assert error == "hw4: study boss stopped; the same command goes on\n"
+    assert error == "hw4: study boss stopped; the same command resumes it\n"
     assert not Path(f"/proc/{worker}").exists()
     lines = (workspace / "studies" / "boss" / JOURNAL).read_text().splitlines()
-    assert json.loads(lines[-1])["state"] == 4, "it waits to go on: to stop is no failure"
+    assert json.loads(lines[-1])["state"] == 4, "it waits to be resumed: a stop is not a failure"

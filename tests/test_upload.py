@@ -1,7 +1,8 @@
-"""hw4 submit and sync with the real Kaggle client, over a real socket, to a board of our own."""
+"""hw4 submit and sync with the real Kaggle client, over a real socket, to a local server."""
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import write_submission
 from kaggle_hw4.kaggle.upload import until_midnight
@@ -21,6 +23,7 @@ from tests.kaggle_board import (
     SCORED,
     Board,
     credentials,
+    declare_edition,
     needs_kaggle,
     surroundings,
 )
@@ -31,17 +34,17 @@ Command = Callable[..., tuple[int, Any, str]]
 
 @pytest.fixture
 def ledger(corpus: Corpus, tmp_path: Path) -> Ledger:
-    """A workspace with a corpus and one submission, Boss_V1."""
-    (tmp_path / "packed").symlink_to(corpus.folder)
-    return made(corpus, Ledger(tmp_path / "submissions"))
+    """A workspace with a corpus of 2022's competition and one submission, Boss_V1."""
+    shutil.copytree(corpus.folder, tmp_path / "packed")
+    declare_edition(tmp_path / "packed")
+    return with_submission(corpus, Ledger(tmp_path / "submissions"))
 
 
-def made(corpus: Corpus, ledger: Ledger, **more: Any) -> Ledger:
+def with_submission(corpus: Corpus, ledger: Ledger) -> Ledger:
     ids = [corpus.ids[row] for row in corpus.test]
     file = write_submission(ledger.folder, "Boss", ids, [corpus.speakers[0]] * len(ids))
-    cv = [{"kind": "session", "accuracy": 0.81234}]
-    event = {"event": "created", "version": file.version, "sha256": file.sha256, "cv": cv}
-    ledger.append(event | {"label": "Boss"} | more)
+    cv = [Validation(kind="session", accuracy=0.81234)]
+    ledger.append(Created(version=file.version, label="Boss", sha256=file.sha256, cv=cv))
     return ledger
 
 
@@ -67,8 +70,8 @@ def hw4(
             main(["--workspace", str(home), *arguments])
         except SystemExit as end:
             code = int(end.code or 0)
-        out, said = capsys.readouterr()
-        return code, json.loads(out) if "--json" in arguments and out else out, said
+        out, errors = capsys.readouterr()
+        return code, json.loads(out) if "--json" in arguments and out else out, errors
 
     return run
 
@@ -78,23 +81,23 @@ def send(hw4: Command, *more: str) -> tuple[int, Any, str]:
 
 
 def events(ledger: Ledger) -> list[str]:
-    return [event["event"] for event in ledger.events()]
+    return [event.event for event in ledger.events()]
 
 
 def test_a_submission_is_sent_to_the_byte_waited_for_and_recorded(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.verdicts = [PENDING, PENDING, SCORED]
-    code, value, said = send(hw4)
+    code, value, errors = send(hw4)
     assert (code, value["status"]) == (0, "complete")
     assert (value["public"], value["private"]) == (0.78825, 0.78275)
-    assert said.index("quota: 1 sent today, 4 left") >= 0
+    assert errors.index("quota: 1 sent today, 4 left") >= 0
     assert list(board.uploads.values()) == [
         ("output_Boss_V1.csv", (ledger.folder / "output_Boss_V1.csv").read_bytes())
     ]
     assert board.submissions[0]["description"].startswith("Boss_V1 · session 0.8123 · ")
     assert events(ledger) == ["created", "submitted", "scored"]
-    assert ledger.entries()[0].scores["kaggle"]["private"] == 0.78275
+    assert ledger.entries()[0].score("private") == 0.78275
 
 
 def test_what_is_there_already_is_not_sent_again(
@@ -107,41 +110,41 @@ def test_what_is_there_already_is_not_sent_again(
 
 
 def test_nothing_is_sent_without_a_yes(ledger: Ledger, board: Board, hw4: Command) -> None:
-    code, _, said = hw4("submit", "Boss_V1")
+    code, _, errors = hw4("submit", "Boss_V1")
     assert code == 2
-    assert "quota: 1 sent today, 4 left" in said, "the quota is shown before the question"
-    assert "give --yes" in said
+    assert "quota: 1 sent today, 4 left" in errors, "the quota is shown before the question"
+    assert "give --yes" in errors
     assert not board.uploads
 
 
-def test_an_upload_that_only_claims_success_is_found_out(
+def test_an_upload_that_only_claims_success_is_detected(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.lists_uploads = False
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 5
-    assert "Kaggle has not got output_Boss_V1.csv (Successfully submitted)" in said
+    assert "Kaggle has not got output_Boss_V1.csv (Successfully submitted)" in errors
     assert events(ledger) == ["created"]
 
 
-def test_a_failed_upload_that_the_client_calls_none_is_found_out(
+def test_a_failed_upload_that_the_client_calls_a_success_is_detected(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.faults["upload"] = [400]
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 5
-    assert "Kaggle has not got output_Boss_V1.csv (Could not submit" in said
+    assert "Kaggle has not got output_Boss_V1.csv (Could not submit" in errors
     assert not board.submissions
 
 
-def test_the_boards_own_words_about_an_error_are_told_and_kept(
+def test_kaggles_own_words_about_an_error_are_shown_and_kept(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.verdicts = [{"status": "ERROR", "errorDescription": "ID column\nhas nulls"}]
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 5
-    assert "Kaggle could not score output_Boss_V1.csv (ID column has nulls)" in said
-    assert ledger.entries()[0].failed["reason"] == "ID column has nulls"
+    assert "Kaggle could not score output_Boss_V1.csv (ID column has nulls)" in errors
+    assert ledger.entries()[0].failed.reason == "ID column has nulls"
     board.verdicts = [SCORED]
     assert send(hw4)[0] == 0, "what failed may be sent again"
     assert len(board.uploads) == 2
@@ -163,9 +166,9 @@ def test_a_used_up_quota_says_when_it_comes_back(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.quota = {"numToday": 5, "numTotal": 9, "numAllowedNow": 0}
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 6
-    assert "today's submissions are used up (5 sent); the next ones come at 00:00 UTC, in" in said
+    assert "today's submissions are used up (5 sent); the next ones come at 00:00 UTC, in" in errors
     assert not board.uploads
     board.quota |= {"limitedByTotal": True}
     assert "all 9 submissions of this competition are used up" in send(hw4)[2]
@@ -190,30 +193,30 @@ PHASES = ("GetSubmissionLimits", "StartSubmissionUpload", "CreateSubmission")
     ],
 )
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_refusal_in_any_phase_is_told_in_words(
+def test_a_refusal_in_any_phase_is_explained(
     ledger: Ledger, board: Board, hw4: Command, phase: str, status: int, words: str
 ) -> None:
     board.faults[phase], board.message = [status], "Not like\nthis."
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 5
-    assert words in said
-    assert "Not like this." in said
+    assert words in errors
+    assert "Not like this." in errors
     assert events(ledger) == ["created"]
 
 
 @pytest.mark.parametrize("phase", [*PHASES, "ListSubmissions"])
-def test_a_connection_dropped_before_anything_was_done_is_told(
+def test_a_connection_dropped_before_anything_was_done_is_reported(
     ledger: Ledger, board: Board, hw4: Command, phase: str
 ) -> None:
     board.faults[phase] = [DROP]
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 5
-    assert "run the same command again" in said
+    assert "run the same command again" in errors
     assert send(hw4)[0] == 0, "and the same command then succeeds"
     assert len(board.submissions) == 1
 
 
-# The client takes up a dropped upload by itself; an answer lost after the deed is found by listing.
+# The client resumes a dropped upload by itself; where an answer was lost, the list has the file.
 @pytest.mark.parametrize(("phase", "fault"), [("upload", DROP), ("CreateSubmission", DROP_AFTER)])
 def test_what_is_lost_on_the_way_still_ends_with_one_scored_submission(
     ledger: Ledger, board: Board, hw4: Command, phase: str, fault: str
@@ -224,14 +227,14 @@ def test_what_is_lost_on_the_way_still_ends_with_one_scored_submission(
     assert len(board.submissions) == 1
 
 
-def test_a_list_that_cannot_be_had_leaves_it_open(
+def test_without_the_list_it_is_unknown_whether_the_file_has_arrived(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.faults["ListSubmissions"] = ["", DROP]  # the one before the upload, the one after it
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 5
-    assert "nobody knows whether Kaggle has got output_Boss_V1.csv" in said
-    assert "look with hw4 leaderboard sync before you send it again" in said
+    assert "nobody knows whether Kaggle has got output_Boss_V1.csv" in errors
+    assert "look with hw4 leaderboard sync before you send it again" in errors
     assert hw4("leaderboard", "sync")[0] == 0
     assert events(ledger) == ["created", "submitted", "scored"]
 
@@ -249,9 +252,9 @@ def test_without_credentials_it_says_where_to_put_them(
     hw4: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KAGGLE_KEY")
-    code, _, said = hw4("submit", "--yes")
+    code, _, errors = hw4("submit", "--yes")
     assert code == 5
-    assert "https://www.kaggle.com/settings/api" in said
+    assert "https://www.kaggle.com/settings/api" in errors
 
 
 def test_a_spoiled_submission_never_reaches_the_network(
@@ -259,32 +262,54 @@ def test_a_spoiled_submission_never_reaches_the_network(
 ) -> None:
     path = ledger.folder / "output_Boss_V1.csv"
     path.write_text(path.read_text().replace(",id", ",di"))
-    code, _, said = send(hw4)
+    code, _, errors = send(hw4)
     assert code == 4
-    assert "is not fit to be sent" in said
+    assert "output_Boss_V1.csv is not valid" in errors
     assert not board.uploads
 
 
-def test_one_that_equals_an_earlier_one_is_warned_of(
+def test_a_submission_equal_to_an_earlier_one_is_warned_of(
     corpus: Corpus, ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.verdicts = [SCORED, SCORED]
     assert send(hw4)[0] == 0
-    made(corpus, ledger)
-    code, value, said = hw4("submit", "Boss_V2", "--yes", "--json")
+    with_submission(corpus, ledger)
+    code, value, errors = hw4("submit", "Boss_V2", "--yes", "--json")
     assert code == 0
     assert value["warnings"] == [
         "Boss_V2 differs from Boss_V1 in 0 of 8 rows: too few for the board to tell them apart"
     ]
-    assert "warning: Boss_V2 differs" in said
+    assert "warning: Boss_V2 differs" in errors
+
+
+def test_a_corpus_of_no_edition_is_warned_of_and_sent_to_the_default_competition(
+    corpus: Corpus, ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    shutil.rmtree(ledger.folder.parent / "packed")
+    shutil.copytree(corpus.folder, ledger.folder.parent / "packed")
+    code, value, errors = send(hw4)
+    assert (code, value["status"]) == (0, "complete")
+    assert value["warnings"] == [
+        "this corpus is no edition of the competition: Kaggle will refuse its ids"
+    ]
+    assert "forecast: none, this corpus is no edition of the competition" in errors
+    assert board.competitions == {"ml2022spring-hw4"}
+
+
+def test_a_submission_goes_to_the_competition_of_its_corpus(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    declare_edition(ledger.folder.parent / "packed", 2023)
+    assert send(hw4)[0] == 0
+    assert board.competitions == {"ml2023spring-hw4"}
 
 
 def test_sync_of_an_empty_board(ledger: Ledger, board: Board, hw4: Command) -> None:
-    code, said, _ = hw4("leaderboard", "sync")
-    assert (code, said) == (0, "Kaggle lists no submissions yet\n")
+    code, errors, _ = hw4("leaderboard", "sync")
+    assert (code, errors) == (0, "Kaggle lists no submissions yet\n")
 
 
-def test_sync_adopts_strangers_page_by_page_and_only_once(
+def test_sync_adopts_files_made_elsewhere_page_by_page_and_only_once(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     for n in range(130):
@@ -292,14 +317,14 @@ def test_sync_adopts_strangers_page_by_page_and_only_once(
     code, news, _ = hw4("leaderboard", "sync", "--json")
     assert code == 0
     assert len({line["version"] for line in news if line["adopted"]}) == 130
-    assert next(e["message"] for e in ledger.events() if e["version"] == "mine") == 'no. 0,\n"new"'
+    assert next(e.message for e in ledger.events() if e.version == "mine") == 'no. 0,\n"new"'
     before = ledger.events()
     _, news, _ = hw4("leaderboard", "sync", "--json")
     assert not any(line["news"] for line in news)
     assert ledger.events() == before
 
 
-def test_sync_tells_ours_from_a_stranger_of_the_same_name(
+def test_sync_recognises_its_own_among_files_of_the_same_name(
     ledger: Ledger, board: Board, hw4: Command
 ) -> None:
     board.add(fileName="output_Boss_V1.csv", description="last week", **SCORED)

@@ -6,10 +6,10 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
-from kaggle_hw4.cli.watching import Watching, curve
+from kaggle_hw4.cli.watching import LiveTable, curve
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.tuning.coordinator import Running
+from kaggle_hw4.tuning.coordinator import RunningTrial
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.space import Space
@@ -26,16 +26,16 @@ def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
 def test_the_table_shows_the_best_the_counts_and_the_running_ones(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    goal = OBJECTIVES["session"]
+    target = OBJECTIVES["session"]
     plan = Plan(
-        Workspace(tmp_path), "boss", tiny("boss"), Space("x"), goal, corpus, folds, "s", trials=9
+        Workspace(tmp_path), "boss", tiny("boss"), Space("x"), target, corpus, folds, "s", trials=9
     )
     study = optuna.create_study(direction="maximize")
     study.tell(study.ask(), 0.75)
     study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
-    running = Running(study.ask(), handle=None, folder=tmp_path, curve={30: 0.2, 60: 0.4})  # type: ignore[arg-type]
+    running = RunningTrial(study.ask(), handle=None, folder=tmp_path, curve={30: 0.2, 60: 0.4})  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=120)
-    console.print(Watching(lambda *_: None).picture(plan, study, [running]))
+    console.print(LiveTable(lambda *_: None).render(plan, study, [running]))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for expected in ("s: 2 of 9 told", "1 pruned", "best 0.7500 (trial 0)", "▁█ 0.4000", "60"):
+    for expected in ("s: 2 of 9 finished", "1 pruned", "best 0.7500 (trial 0)", "▁█ 0.4000", "60"):
         assert expected in text

@@ -1,4 +1,4 @@
-"""Temperatures and fitted weights find what they are made to find."""
+"""Temperatures and fitted weights recover what the logits were made with."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ Y = RANDOM.integers(0, C, N)
 
 
 def member(skill: float) -> np.ndarray:
-    """Log-probabilities (N, C), as loud whether they know something or not."""
+    """Log-probabilities (N, C), of about the same scale whatever the skill."""
     logits = RANDOM.normal(size=(N, C)) + skill * np.eye(C)[Y]
     return log_softmax(2 * logits, axis=1).astype(np.float32)
 
@@ -32,20 +32,20 @@ def test_temperature_undoes_a_scale() -> None:
     assert temperature(logits, y) == pytest.approx(1, abs=0.1)
 
 
-def test_a_member_that_is_always_wrong_is_silenced() -> None:
+def test_a_member_that_is_always_wrong_changes_no_blend() -> None:
     good, wrong = (RANDOM.normal(size=(N, C)) + 4 * np.eye(C)[(Y + k) % C] for k in (0, 1))
-    calm = [log_softmax(x / temperature(x, Y), axis=1) for x in (good, wrong)]
-    alone, together = calm[0].argmax(1), sum(calm).argmax(1)
+    calibrated = [log_softmax(x / temperature(x, Y), axis=1) for x in (good, wrong)]
+    single, blended = calibrated[0].argmax(1), sum(calibrated).argmax(1)
     assert temperature(wrong, Y) > 500
-    assert (alone == together).mean() > 0.99
+    assert (single == blended).mean() > 0.99
 
 
 def test_a_shortlist_holds_the_likeliest_classes_and_the_true_one() -> None:
     logp = np.stack([member(1), member(0.1)])
-    short, own = shortlist(logp, Y)
+    short, target = shortlist(logp, Y)
     assert short.shape == (2, N, SHORT)
-    at = np.arange(N)
-    assert (short[:, at, own] == logp[:, at, Y]).all()
+    rows = np.arange(N)
+    assert (short[:, rows, target] == logp[:, rows, Y]).all()
     mean = mean_log_probability(logp, uniform(2))
     assert np.isclose(mean_log_probability(short, uniform(2)).max(1), mean.max(1)).all()
 
@@ -58,7 +58,7 @@ def test_weights_are_a_distribution_and_prefer_the_better_member(fit) -> None:
     assert weights[0] > 0.7 > 0.25 > max(weights[1:])
 
 
-def test_equal_members_share_greedily_rather_than_one_taking_all() -> None:
+def test_greedy_weights_of_equal_members_are_shared() -> None:
     logp = np.stack([member(3) for _ in range(4)])
     assert greedy_weights(*shortlist(logp, Y)).max() < 0.45
 
@@ -69,23 +69,23 @@ def test_log_linear_weights_are_nearer_to_uniform_with_fewer_rows() -> None:
     assert 0.5 < few[0] < many[0]
 
 
-def test_the_slope_of_log_linear_weights_is_that_of_their_loss() -> None:
-    """A minimum: no small step from it lowers the log-loss with its prior."""
-    short, own = shortlist(np.stack([member(3), member(2), member(1)]), Y)
-    found = linear_weights(short, own)
+def test_log_linear_weights_are_at_a_minimum_of_their_loss() -> None:
+    """No small step lowers the log-loss with its prior."""
+    short, target = shortlist(np.stack([member(3), member(2), member(1)]), Y)
+    weights = linear_weights(short, target)
 
-    def loss(weights: np.ndarray) -> float:
-        mixed = mean_log_probability(short.astype(np.float64), weights / weights.sum())
-        sharp = mixed / temperature(mixed, own)
-        data = -log_softmax(sharp, axis=1)[np.arange(N), own].mean()
-        return float(data - 100 / N * np.log(weights / weights.sum()).mean())
+    def loss(w: np.ndarray) -> float:
+        mixed = mean_log_probability(short.astype(np.float64), w / w.sum())
+        sharp = mixed / temperature(mixed, target)
+        data = -log_softmax(sharp, axis=1)[np.arange(N), target].mean()
+        return float(data - 100 / N * np.log(w / w.sum()).mean())
 
     for step in np.eye(3):
         for sign in (-0.03, 0.03):
-            assert loss(found + sign * step) > loss(found) - 1e-5
+            assert loss(weights + sign * step) > loss(weights) - 1e-5
 
 
 def test_fits_are_the_same_every_time() -> None:
-    short, own = shortlist(np.stack([member(2), member(2.2), member(1)]), Y)
+    short, target = shortlist(np.stack([member(2), member(2.2), member(1)]), Y)
     for fit in FITS.values():
-        assert (fit(short, own) == fit(short, own)).all()
+        assert (fit(short, target) == fit(short, target)).all()

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from kaggle_hw4 import __version__
-from kaggle_hw4.cli import chain, data, leaderboard, submissions, training, tuning
+from kaggle_hw4.cli import chain, data, ensemble, leaderboard, submissions, training, tuning
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Hw4Error, Interrupted, Stopped, UsageError
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 training.add_to(app)
 app.add_typer(tuning.app, name="tune")
+ensemble.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)

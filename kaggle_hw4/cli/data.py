@@ -51,9 +51,7 @@ def download_command(
     folder: Annotated[
         Path | None, typer.Argument(help="Dataset/ will be in it; else in the workspace.")
     ] = None,
-    competition: Annotated[
-        str, typer.Option(help="Kaggle's name of the competition.")
-    ] = DEFAULT.slug,
+    competition: Annotated[str, typer.Option(help="Kaggle's name for it.")] = DEFAULT.slug,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """The live table of a study, on a terminal: the best so far, counts, running trials, time left."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,15 +11,15 @@ from kaggle_hw4.cli.output import say, table
 if TYPE_CHECKING:
     import optuna
 
-    from kaggle_hw4.tuning.coordinator import Running
+    from kaggle_hw4.tuning.coordinator import RunningTrial
     from kaggle_hw4.tuning.plan import Plan
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 24  # of a curve
 
 
-class Watching:
-    """Shows a study while it runs; silent where stderr is no terminal."""
+class LiveTable:
+    """The monitor of a study; shows only messages where stderr is not a terminal."""
 
     def __init__(self, finals: Callable[[int, int | None], None]) -> None:
         self.finals = finals
@@ -27,7 +27,7 @@ class Watching:
         self.live = Live(console=console, transient=True, auto_refresh=False)
         self.terminal = console.is_terminal
 
-    def __enter__(self) -> "Watching":
+    def __enter__(self) -> "LiveTable":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,34 +36,36 @@ class Watching:
     def say(self, text: str) -> None:
         say(text)
 
-    def show(self, plan: "Plan", study: "optuna.Study", running: "Sequence[Running]") -> None:
+    def show(self, plan: "Plan", study: "optuna.Study", running: "Sequence[RunningTrial]") -> None:
         if not self.terminal:
             return
         if not self.live.is_started:
             self.live.start()
-        self.live.update(self.picture(plan, study, running), refresh=True)
+        self.live.update(self.render(plan, study, running), refresh=True)
         if not running:
             self.live.stop()
 
-    def picture(self, plan: "Plan", study: "optuna.Study", running: "Sequence[Running]") -> Any:
+    def render(
+        self, plan: "Plan", study: "optuna.Study", running: "Sequence[RunningTrial]"
+    ) -> Group:
         from kaggle_hw4.tuning.study import best_trials, count
 
-        tally = count(study)
+        counts = count(study)
         best = best_trials(study, plan.objective, 1)
         leader = f"best {best[0].value:.4f} (trial {best[0].number})" if best else "no best yet"
         head = (
-            f"{plan.name}: {tally.told} of {plan.trials} told, {tally.pruned} pruned, "
-            f"{tally.failed} failed; {leader}; {left(plan, study, tally.told)}"
+            f"{plan.name}: {counts.finished} of {plan.trials} finished, {counts.pruned} pruned, "
+            f"{counts.failed} failed; {leader}; {time_left(plan, study, counts.finished)}"
         )
         rows = [
-            (one.trial.number, curve(list(one.curve.values())), f"{max(one.curve, default=0):,}")
-            for one in running
+            (each.trial.number, curve(list(each.curve.values())), f"{max(each.curve, default=0):,}")
+            for each in running
         ]
         return Group(head, table(("trial>", "validation", "step>"), rows))
 
 
 def curve(values: Sequence[float]) -> str:
-    """The last values as bars, from the lowest to the highest, and the last one in figures."""
+    """The last values as bars, from the lowest to the highest, and the last one as a number."""
     if not values:
         return ""
     low, span = min(values), (max(values) - min(values)) or 1.0
@@ -71,11 +73,11 @@ def curve(values: Sequence[float]) -> str:
     return f"{bars} {values[-1]:.4f}"
 
 
-def left(plan: "Plan", study: "optuna.Study", told: int) -> str:
-    """The time left, at the pace of the trials so far."""
+def time_left(plan: "Plan", study: "optuna.Study", finished: int) -> str:
+    """The time left for the search, at the mean duration of the trials so far."""
     trials = study.get_trials(deepcopy=False)
-    seconds = [t.duration.total_seconds() for t in trials if t.duration]
+    seconds = [trial.duration.total_seconds() for trial in trials if trial.duration]
     if not seconds:
         return "time left unknown"
-    minutes = (plan.trials - told) * sum(seconds) / len(seconds) / plan.jobs / 60
+    minutes = (plan.trials - finished) * sum(seconds) / len(seconds) / plan.jobs / 60
     return f"about {minutes:.0f} min left, then the finals"

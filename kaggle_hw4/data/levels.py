@@ -1,9 +1,13 @@
 """Levels of a corpus: extremes and moments of all its features, collected while it is packed."""
 
-import torch
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict
 
 from kaggle_hw4.competition import LOG_FLOOR
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Levels(BaseModel):
@@ -26,11 +30,11 @@ class Moments:
         self.low, self.high = float("inf"), float("-inf")
         self.utterances, self.floored = 0, 0
 
-    def add(self, features: torch.Tensor) -> None:
+    def add(self, features: "torch.Tensor") -> None:
         """Count the features (T, n_mels) of one utterance."""
         low, high = (float(v) for v in features.aminmax())
         self.count += features.numel()
-        self.total += float(features.sum(dtype=torch.float64))
+        self.total += float(features.double().sum())
         self.squares += float(features.double().square().sum())
         self.low, self.high = min(self.low, low), max(self.high, high)
         self.utterances += 1

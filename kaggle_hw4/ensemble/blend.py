@@ -1,58 +1,72 @@
 """Blending in log-probability space: a temperature for each member, then a mean.
 
-Averaging raw logits would let the member with the largest scale decide. Fitted weights are used
-only where nested folds say that they beat plain uniform by more than one standard error.
+In a mean of raw logits, the member with the largest scale would dominate. Fitted weights are used
+only where cross-fitting over folds shows that they beat the uniform mean by more than one standard
+error.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_softmax
 
-from kaggle_hw4.ensemble.combine import UNWEIGHTED, match_counts, mean_log_probability, uniform
+from kaggle_hw4.ensemble.combine import (
+    UNWEIGHTED,
+    Scores,
+    match_counts,
+    mean_log_probability,
+    uniform,
+)
 from kaggle_hw4.ensemble.members import Member
 from kaggle_hw4.ensemble.weights import FITS, shortlist, temperature
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.metrics import accuracy, disagreement, paired
+from kaggle_hw4.metrics import (
+    Accuracy,
+    Bools,
+    Floats,
+    Ints,
+    PairedDifference,
+    accuracy,
+    disagreement,
+    paired,
+)
 
-Array = npt.NDArray[Any]
 METHODS = ("auto", "uniform", *FITS, *UNWEIGHTED)
 
 
 @dataclass(frozen=True)
 class Blend:
-    """What was chosen, and everything that it was chosen from."""
+    """The chosen blend, and the candidates that it was chosen from. Accuracies are out of fold."""
 
     members: tuple[Member, ...]
     temperatures: tuple[float, ...]
-    singles: tuple[dict[str, float], ...]  # OOF accuracy of each member, on the common rows
-    candidates: dict[str, dict[str, float]]  # OOF accuracy by method; fitted ones by nested folds
-    method: str  # "single", or one of METHODS without auto
-    weights: tuple[float, ...]
-    chosen: dict[str, float]
-    differences: dict[str, dict[str, float]]  # of the chosen to what it is named after
-    disagreement: list[list[float]]
-    test_labels: Array  # (N,) indices of speakers, in the order of the members' test_ids
+    singles: tuple[Accuracy, ...]  # of each member, on the utterances that all of them predicted
+    candidates: Mapping[str, Accuracy]  # by method; fitted weights are cross-fitted
+    method: str  # one of METHODS without auto, or "single" where there is one member
+    weights: tuple[float, ...]  # of the members, summing to 1
+    chosen: Accuracy
+    differences: Mapping[str, PairedDifference]  # chosen minus the best single, and minus the rest
+    disagreement: list[list[float]]  # (M, M) shares of utterances
+    test_labels: Ints  # (N,) indices of speakers, in the order of the members' test_ids
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The calibrated members on the rows that all of them predicted out of fold."""
+    """The calibrated members on the utterances that all of them predicted out of fold."""
 
-    logp: Array  # (M, n, C) log-probabilities, float32
-    temperatures: tuple[float, ...]
-    y: Array  # (n,)
-    fold: Array  # (n,)
+    logp: Scores  # (M, n, C)
+    temperatures: tuple[float, ...]  # M of them
+    y: Ints  # (n,) true labels
+    fold: Ints  # (n,)
 
-    def accuracy(self, right: Array) -> dict[str, float]:
-        """What `right` (n,) says, every speaker counting the same in every fold."""
-        return accuracy(right, self.y, self.fold)
+    def accuracy(self, correct: Bools) -> Accuracy:
+        """The accuracy of predictions that are `correct` (n,) or not."""
+        return accuracy(correct, self.y, self.fold)
 
-    def paired(self, ours: Array, theirs: Array) -> dict[str, float]:
-        return paired(ours, theirs, self.y, self.fold)
+    def paired(self, first: Bools, second: Bools) -> PairedDifference:
+        """The difference in accuracy of two predictions, each correct or not: (n,)."""
+        return paired(first, second, self.y, self.fold)
 
 
 def blend(
@@ -63,52 +77,61 @@ def blend(
 ) -> Blend:
     """Calibrate and average `members`; `labels` gives the true label of every training id.
 
-    `counts` are the numbers of test utterances of every speaker, where somebody knows them.
+    `counts` are the numbers of test utterances of every speaker, where they are known. UsageError:
+    no such method, or weights for one member alone. DataError: the members share no utterance.
     """
-    if method not in METHODS:
-        raise UsageError(f"--method {method}: a blend is one of {', '.join(METHODS)}")
+    # Out of fold: which method is the best, and by how much.
     stack = stack_members(members, labels)
-    right = {name: scores.argmax(1) == stack.y for name, scores in _plain(stack, method)}
-    right |= nested(stack, method)
-    candidates = {name: stack.accuracy(hits) for name, hits in right.items()}
-    name = choose(candidates, right, stack) if method == "auto" else method
-    if name not in right:
-        raise UsageError(f"--method {name}: there is one member alone: nothing to weigh")
+    correct = correct_out_of_fold(stack, method)
+    candidates = {name: stack.accuracy(hits) for name, hits in correct.items()}
+    name = choose(candidates, correct, stack) if method == "auto" else method
+    predictions = np.stack([logp.argmax(1) for logp in stack.logp])
+    singles = tuple(stack.accuracy(prediction == stack.y) for prediction in predictions)
+    best = max(range(len(singles)), key=lambda k: singles[k].accuracy)
+    others = {"best single": predictions[best] == stack.y, **correct}
+    # The test set: weights are fitted again, on all utterances.
     weights = _weights(stack, name)
-    predicted = np.stack([one.argmax(1) for one in stack.logp])
-    singles = predicted == stack.y
-    evaluated = tuple(stack.accuracy(one) for one in singles)
-    others = {"best single": singles[np.argmax([one["accuracy"] for one in evaluated])], **right}
+    scores = _test_scores(members, stack.temperatures, name, weights)
     return Blend(
         members=tuple(members),
         temperatures=stack.temperatures,
-        singles=evaluated,
+        singles=singles,
         candidates=candidates,
         method="single" if len(members) == 1 else name,
         weights=tuple(float(w) for w in weights),
         chosen=candidates[name],
-        differences={k: stack.paired(right[name], v) for k, v in others.items() if k != name},
-        disagreement=disagreement(predicted),
-        test_labels=_test_scores(members, stack.temperatures, name, weights, counts).argmax(1),
+        differences={k: stack.paired(correct[name], v) for k, v in others.items() if k != name},
+        disagreement=disagreement(predictions),
+        test_labels=(scores if counts is None else match_counts(scores, counts)).argmax(1),
     )
 
 
+def accuracy_of(members: Sequence[Member], labels: Mapping[str, int], method: str) -> Accuracy:
+    """The accuracy out of fold of one method (not auto), as `blend` computes it.
+
+    Reads no logits of the test set.
+    """
+    stack = stack_members(members, labels)
+    return stack.accuracy(correct_out_of_fold(stack, method)[method])
+
+
 def stack_members(members: Sequence[Member], labels: Mapping[str, int]) -> Stack:
-    """Read and calibrate one member after the other."""
+    """Read and calibrate one member after the other; the memory holds one member's logits."""
     rows = common_rows(members)
     y = np.array([labels[members[0].ids[i]] for i in rows[0]])
-    temperatures, logp = [], np.empty((0,))
+    temperatures: list[float] = []
+    stacked: Scores = np.empty((0,), np.float32)
     for k, (member, chosen) in enumerate(zip(members, rows, strict=True)):
         logits = member.oof()[chosen]
         temperatures.append(temperature(logits, y))
         if k == 0:
-            logp = np.empty((len(members), *logits.shape), np.float32)
-        logp[k] = log_softmax(logits / np.float32(temperatures[k]), axis=1)
-    return Stack(logp, tuple(temperatures), y, members[0].fold[rows[0]])
+            stacked = np.empty((len(members), *logits.shape), np.float32)
+        stacked[k] = log_softmax(logits / np.float32(temperatures[k]), axis=1)
+    return Stack(stacked, tuple(temperatures), y, members[0].fold[rows[0]])
 
 
-def common_rows(members: Sequence[Member]) -> list[Array]:
-    """For each member, the positions of the utterances that every member has predicted."""
+def common_rows(members: Sequence[Member]) -> list[Ints]:
+    """For each member, the positions (n,) of the utterances that every member has predicted."""
     shared = set(members[0].ids).intersection(*(m.ids for m in members))
     if not shared:
         covered = ", ".join(f"{m.name}: folds {list(m.folds)}" for m in members)
@@ -118,57 +141,62 @@ def common_rows(members: Sequence[Member]) -> list[Array]:
     if any(m.test_ids != members[0].test_ids for m in members):
         raise DataError("the members predict different test sets", "train them on one corpus")
     order = sorted(shared)
-    places = [dict(zip(m.ids, range(len(m.ids)), strict=True)) for m in members]
-    return [np.array([place[i] for i in order]) for place in places]
+    positions = [dict(zip(m.ids, range(len(m.ids)), strict=True)) for m in members]
+    return [np.array([position[i] for i in order]) for position in positions]
 
 
-def _plain(stack: Stack, method: str) -> list[tuple[str, Array]]:
-    """Blends that need no fitting: uniform always, the others where they are asked for."""
-    found = [("uniform", mean_log_probability(stack.logp, uniform(len(stack.logp))))]
+def correct_out_of_fold(stack: Stack, method: str) -> dict[str, Bools]:
+    """Which utterances (n,) the blends that `method` asks for get right; uniform is always one."""
+    if method not in METHODS:
+        known = f"a blend is one of {', '.join(METHODS)}"
+        raise UsageError(f"there is no method {method!r}", known, parameter="method")
+    uniform_scores = mean_log_probability(stack.logp, uniform(len(stack.logp)))
+    correct = {"uniform": uniform_scores.argmax(1) == stack.y}
     if method in UNWEIGHTED:
-        found.append((method, UNWEIGHTED[method](stack.logp)))
-    return found
+        correct[method] = UNWEIGHTED[method](stack.logp).argmax(1) == stack.y
+    correct |= cross_fit(stack, method)
+    if method not in ("auto", *correct):
+        what = f"there is one member alone: {method} weights need several"
+        raise UsageError(what, parameter="method")
+    return correct
 
 
-def nested(stack: Stack, method: str) -> dict[str, Array]:
-    """Which rows (n,) a fitted blend gets right, its weights fitted without the row's fold."""
-    wanted = [name for name in FITS if method in ("auto", name)]
-    # Of a single fold, halves of the speakers take the place of folds.
+def cross_fit(stack: Stack, method: str) -> dict[str, Bools]:
+    """Which utterances (n,) a blend gets right whose weights were fitted without their fold.
+
+    By method; {} where `method` asks for no fitted weights, or there is nothing to fit.
+    """
+    methods = [name for name in FITS if method in ("auto", name)]
+    # Where there is a single fold, halves of the speakers take the place of folds.
     part = stack.fold if len(np.unique(stack.fold)) > 1 else stack.y % 2
-    if len(stack.logp) == 1 or len(np.unique(part)) < 2 or not wanted:
+    if len(stack.logp) == 1 or len(np.unique(part)) < 2 or not methods:
         return {}
-    short, own = shortlist(stack.logp, stack.y)
-    right = {name: np.zeros(len(stack.y), bool) for name in wanted}
+    short, target = shortlist(stack.logp, stack.y)
+    correct = {name: np.zeros(len(stack.y), np.bool_) for name in methods}
     for held_out in np.unique(part):
         out = part == held_out
-        for name in wanted:
-            weights = FITS[name](short[:, ~out], own[~out])
+        for name in methods:
+            weights = FITS[name](short[:, ~out], target[~out])
             scores = mean_log_probability(stack.logp, weights, out)
-            right[name][out] = scores.argmax(1) == stack.y[out]
-    return right
+            correct[name][out] = scores.argmax(1) == stack.y[out]
+    return correct
 
 
-def choose(
-    candidates: Mapping[str, dict[str, float]], right: Mapping[str, Array], stack: Stack
-) -> str:
-    """The best of the blends, or uniform unless that one is better by one standard error."""
-    best = max(right, key=lambda name: (candidates[name]["accuracy"], name == "uniform"))
-    gain = stack.paired(right[best], right["uniform"])
-    return best if gain["difference"] > gain["standard_error"] else "uniform"
+def choose(candidates: Mapping[str, Accuracy], correct: Mapping[str, Bools], stack: Stack) -> str:
+    """The most accurate method if it beats uniform by one standard error, else uniform."""
+    best = max(correct, key=lambda name: (candidates[name].accuracy, name == "uniform"))
+    gain = stack.paired(correct[best], correct["uniform"])
+    return best if gain.difference > gain.standard_error else "uniform"
 
 
-def _weights(stack: Stack, name: str) -> Array:
+def _weights(stack: Stack, name: str) -> Floats:
     return FITS[name](*shortlist(stack.logp, stack.y)) if name in FITS else uniform(len(stack.logp))
 
 
 def _test_scores(
-    members: Sequence[Member],
-    temperatures: Sequence[float],
-    name: str,
-    weights: Array,
-    counts: Sequence[int] | None,
-) -> Array:
-    """The blend's scores (N, C) of the test utterances, each member a mean over its folds."""
+    members: Sequence[Member], temperatures: Sequence[float], name: str, weights: Floats
+) -> Scores:
+    """The blend's scores (N, C) of the test utterances; each member is a mean over its folds."""
     logp = np.stack(
         [
             np.mean([log_softmax(x / np.float32(t), axis=1) for x in member.test()], axis=0)
@@ -176,5 +204,4 @@ def _test_scores(
         ]
     )
     unweighted = UNWEIGHTED.get(name)
-    scores = unweighted(logp) if unweighted else mean_log_probability(logp, weights)
-    return scores if counts is None else match_counts(scores, counts)
+    return unweighted(logp) if unweighted else mean_log_probability(logp, weights)

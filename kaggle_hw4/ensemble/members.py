@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,16 @@ from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.runs import Manifest, Run
 
+Logits = npt.NDArray[np.float32]
+LogitsFile = Literal["oof", "seen_session", "test"]
+
 
 @dataclass(frozen=True)
 class Member:
-    """The runs of one variant and seed.
+    """The runs of one variant and seed, one for each of its `folds`.
 
-    Its logits are read when they are asked for and not kept: many members fill a memory.
+    Logits are read when they are asked for, and not kept: those of many members do not fit in
+    memory together.
     """
 
     name: str
@@ -27,30 +31,27 @@ class Member:
     seed: int
     folds: tuple[int, ...]
     by: str  # what the folds hold out: session or utterance
-    ids: tuple[str, ...]
-    fold: npt.NDArray[np.int64]
-    seen_session_ids: tuple[tuple[str, ...], ...]  # of each of `folds`, where they are by session
-    test_ids: tuple[str, ...]
-    inputs: Mapping[str, str]  # run → sha256 of its logits
-    read: Callable[
-        [str, int], npt.NDArray[np.float32]
-    ]  # ("oof", "seen_session" or "test", which fold)
+    ids: tuple[str, ...]  # n utterances, predicted out of fold
+    fold: npt.NDArray[np.int64]  # (n,) the fold that holds out each of `ids`
+    seen_session_ids: tuple[tuple[str, ...], ...]  # for each of `folds`; () if by utterance
+    test_ids: tuple[str, ...]  # N utterances
+    inputs: Mapping[str, str]  # file of logits → sha256
+    read: Callable[[LogitsFile, int], Logits]  # of the k-th of `folds`
 
-    def oof(self) -> npt.NDArray[np.float32]:
-        """Plain logits (n, C) of `ids`, each predicted by the one fold that never saw it."""
+    def oof(self) -> Logits:
+        """Plain logits (n, C) of `ids`, each predicted by the model whose fold holds it out."""
         return np.concatenate([self.read("oof", k) for k in range(len(self.folds))])
 
-    def test(self) -> Iterable[npt.NDArray[np.float32]]:
+    def test(self) -> Iterable[Logits]:
         """Plain logits (N, C) of `test_ids`, one fold's model after the other."""
         return (self.read("test", k) for k in range(len(self.folds)))
 
-    def describe(self) -> dict[str, Any]:
-        return {"name": self.name, "folds": list(self.folds), "inputs": dict(self.inputs)}
 
+def on_seen_sessions(members: Sequence[Member]) -> list[Member]:
+    """The same members with seen-session validation in place of their folds by session.
 
-def seen_session(members: Sequence[Member]) -> list[Member]:
-    """The same members, judged as a random split would: by the utterances held out of sessions
-    that they were trained on. [] where the folds are not by session, or too small for it.
+    Its utterances were held out of sessions that the models were trained on, as in a random split
+    by utterance. [] where the folds are not by session, or a fold has no such utterances.
     """
     if not all(ids for member in members for ids in member.seen_session_ids):
         return []
@@ -63,12 +64,16 @@ def _on_seen_sessions(member: Member) -> Member:
         by="utterance",
         ids=tuple(name for ids in member.seen_session_ids for name in ids),
         fold=np.repeat(member.folds, [len(ids) for ids in member.seen_session_ids]),
-        read=lambda name, k: member.read("seen_session" if name == "oof" else name, k),
+        read=lambda file, k: member.read("seen_session" if file == "oof" else file, k),
     )
 
 
 def find_members(runs: Iterable[Run]) -> list[Member]:
-    """Group finished runs into members; DataError when they do not belong together."""
+    """Group finished runs into members, from the lowest rung of the ladder up.
+
+    Reads the ids of all logits, not the logits. DataError: the runs come from different corpora or
+    fold tables, predict different test sets, or a member has a fold twice.
+    """
     manifests = {run: run.manifest() for run in runs}
     check_one_corpus(manifests)
     groups: dict[tuple[str, str, int], list[Run]] = defaultdict(list)
@@ -79,18 +84,18 @@ def find_members(runs: Iterable[Run]) -> list[Member]:
 
 
 def usable(members: Sequence[Member]) -> tuple[list[Member], dict[str, str]]:
-    """Members that can be judged together, and for each of the others the reason why it cannot.
+    """The members that can be evaluated on the same utterances; for the others, by name, why not.
 
-    All are compared on the utterances that every one of them has predicted, so one that has a
-    single fold beside others with several would take most of the evidence away.
+    Members are evaluated on the utterances that all of them have predicted. One with a single fold
+    beside others with several would reduce these to that fold.
     """
     most = max(len(member.folds) for member in members)
-    alone = {
+    incomplete = {
         m.name: f"has fold {m.folds[0]} only, where others have {most}: train its other folds"
         for m in members
         if len(m.folds) == 1 < most
     }
-    return [m for m in members if m.name not in alone], alone
+    return [m for m in members if m.name not in incomplete], incomplete
 
 
 def label_of(members: Iterable[Member]) -> str:
@@ -103,42 +108,31 @@ def _rung(variant: str) -> int:
     return LADDER.index(variant) if variant in LADDER else len(LADDER)
 
 
-def _table(manifest: Manifest) -> str:
-    return f"{manifest.folds.name} ({manifest.folds.hash})"
-
-
 def check_one_corpus(manifests: Mapping[Run, Manifest]) -> None:
     """DataError unless all runs come from one corpus and one fold table."""
-    for what, key, remedy in (
-        ("corpora", lambda m: m.corpus, "name those of one"),
-        ("fold tables", _table, "choose one with --split"),
-    ):
-        found = defaultdict(set)
-        for run, manifest in manifests.items():
-            found[key(manifest)].add(run.folder.parent.name)
-        if len(found) > 1:
-            listed = "; ".join(f"{k}: {', '.join(sorted(v))}" for k, v in sorted(found.items()))
-            raise DataError(
-                f"these runs come from different {what}: {listed}",
-                remedy,
-            )
+    corpora, tables = defaultdict(set), defaultdict(set)
+    for run, manifest in manifests.items():
+        group = run.folder.parent.name
+        corpora[manifest.corpus].add(group)
+        tables[f"{manifest.folds.name} ({manifest.folds.hash})"].add(group)
+    _check_one(corpora, "corpora", "choose the runs of one corpus")
+    _check_one(tables, "fold tables", "choose the runs of one fold table")
+
+
+def _check_one(groups: Mapping[str, set[str]], what: str, remedy: str) -> None:
+    if len(groups) > 1:
+        listed = "; ".join(f"{k}: {', '.join(sorted(v))}" for k, v in sorted(groups.items()))
+        raise DataError(f"these runs come from different {what}: {listed}", remedy)
 
 
 def _load(name: str, runs: list[Run], manifests: Mapping[Run, Manifest]) -> Member:
     runs = sorted(runs, key=lambda run: manifests[run].fold)
+    test_ids = _test_ids(runs)
     oof_ids = [run.read_ids("oof") for run in runs]
-    test_ids = [run.read_ids("test") for run in runs]
-    for run, ids in zip(runs, test_ids, strict=True):
-        if ids != test_ids[0]:
-            raise DataError(f"{run.name}: its test utterances are not those of {runs[0].name}")
-    seen_session_ids = [
-        run.read_ids("seen_session") if manifests[run].seen_session else () for run in runs
-    ]
-    first = manifests[runs[0]]
-    folds = [manifests[run].fold for run in runs]
-    twice = [fold for fold, times in Counter(folds).items() if times > 1]
-    if twice:
-        raise DataError(f"{name}: fold {twice[0]} stands there twice", "leave the copies out")
+    first, folds = manifests[runs[0]], [manifests[run].fold for run in runs]
+    fold, count = Counter(folds).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{name}: there are {count} runs of fold {fold}", "leave the copies out")
     return Member(
         name=name,
         variant=first.variant,
@@ -148,12 +142,23 @@ def _load(name: str, runs: list[Run], manifests: Mapping[Run, Manifest]) -> Memb
         by=first.folds.by,
         ids=tuple(name for ids in oof_ids for name in ids),
         fold=np.repeat(folds, [len(ids) for ids in oof_ids]),
-        seen_session_ids=tuple(seen_session_ids),
-        test_ids=test_ids[0],
+        seen_session_ids=tuple(
+            run.read_ids("seen_session") if manifests[run].seen_session else () for run in runs
+        ),
+        test_ids=test_ids,
         inputs={
             f"{run.name}/{file}": manifests[run].sha256[file]
             for run in runs
             for file in ("oof.safetensors", "test.safetensors")
         },
-        read=lambda name, k: runs[k].read_logits(name).values,
+        read=lambda file, k: runs[k].read_logits(file).values,
     )
+
+
+def _test_ids(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The test utterances that all of `runs` predict, in their one order."""
+    first = runs[0].read_ids("test")
+    for run in runs[1:]:
+        if run.read_ids("test") != first:
+            raise DataError(f"{run.name}: its test utterances are not those of {runs[0].name}")
+    return first

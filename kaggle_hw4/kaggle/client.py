@@ -4,18 +4,19 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.data.archive import join, unpack
 from kaggle_hw4.errors import BoardError, DataError, UsageError
 
-COMPETITION = "ml2022spring-hw4"
-RETRIES = 5  # of a download that breaks off, each from where the last one stopped
-SPACE = 3  # times the archive's size on the disk while it is unpacked
+RETRIES = 5  # of a broken download; each resumes where the last one stopped
+SPACE = 3  # times the archive's size is needed on the disk while it is unpacked
 
 INSTALL = "run pip install 'kaggle_hw4[kaggle]'"
 CONFIGURE = "name a folder it may write to in KAGGLE_CONFIG_DIR"
@@ -30,63 +31,72 @@ Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all (wher
 
 def download(
     into: Path,
-    competition: str = COMPETITION,
+    competition: str = DEFAULT.slug,
     progress: Progress | None = None,
     retries: int = RETRIES,
 ) -> Path:
-    """Fetch the competition's files and return `into/Dataset`, there only once it is whole.
+    """Fetch the competition's files and return `into/Dataset`, which is created atomically.
 
-    What a broken connection has left in `into` is used by the next download.
+    The next download resumes one that a broken connection has left in `into`. Raises UsageError
+    where the folder exists, BoardError where Kaggle refuses, DataError for a useless archive.
     """
     dataset = into / "Dataset"
     if dataset.exists():
         raise UsageError(f"{dataset} is already there", "use it, or remove it to download again")
-    api = connect(competition)
-    with told(competition), _work_folder(into, competition) as folder:
+    api = connect(competition).api
+    with kaggle_errors(competition), _work_folder(into, competition) as folder:
         archive = _fetch(api, competition, folder / "archive", progress, retries)
         try:
             _find_dataset(archive, folder).replace(dataset)
         except DataError:
-            archive.unlink()  # or the next download would go on with it
+            archive.unlink()  # or the next download would resume it
             raise
         shutil.rmtree(folder)
     return dataset
 
 
-def connect(competition: str = COMPETITION) -> Any:
-    """The authenticated KaggleApi."""
+@dataclass(frozen=True)
+class Connection:
+    """The authenticated KaggleApi, and the competition that it is asked about."""
+
+    api: Any
+    competition: str  # Kaggle's name for it
+
+
+def connect(competition: str) -> Connection:
+    """Sign in. Raises BoardError where the client or the credentials are missing or refused."""
     try:
         with redirect_stdout(StringIO()):  # it authenticates, and prints, as soon as it is imported
             from kaggle.api.kaggle_api_extended import KaggleApi
     except ImportError as error:
-        raise BoardError(f"the Kaggle client is not installed ({error})", INSTALL) from None
+        raise BoardError(f"the Kaggle client is not installed ({error})", INSTALL) from error
     except OSError as error:  # it makes its folder as soon as it is imported
-        raise BoardError(f"the Kaggle client cannot start ({error})", CONFIGURE) from None
+        raise BoardError(f"the Kaggle client cannot start ({error})", CONFIGURE) from error
     api = KaggleApi()
-    with told(competition):
+    with kaggle_errors(competition):
         try:
             api.authenticate()
-        except SystemExit:
-            raise BoardError("Kaggle's credentials are missing or not valid", SIGN_IN) from None
-    return api
+        except SystemExit as error:
+            raise BoardError("Kaggle's credentials are missing or not valid", SIGN_IN) from error
+    return Connection(api, competition)
 
 
 @contextmanager
-def told(competition: str) -> Iterator[None]:
-    """Keep the client's own words off the screen, and put its errors into a competitor's words."""
+def kaggle_errors(competition: str) -> Iterator[None]:
+    """Keep the client's prints off the screen, and raise its errors as BoardError or DataError."""
     import requests
 
     try:
         with redirect_stdout(StringIO()):
             yield
     except requests.HTTPError as error:
-        raise _refusal(error, competition) from None
+        raise _refusal(error, competition) from error
     except requests.RequestException as error:
         reason = f"Kaggle cannot be reached, or the connection broke ({type(error).__name__})"
-        raise BoardError(reason, f"check the network and {AGAIN}", uncertain=True) from None
+        raise BoardError(reason, f"check the network and {AGAIN}", uncertain=True) from error
     except OSError as error:
         where = error.filename or "the disk"
-        raise DataError(f"{where} cannot be written ({error.strerror})") from None
+        raise DataError(f"{where} cannot be written ({error.strerror})") from error
 
 
 def _refusal(error: Any, competition: str) -> BoardError:
@@ -96,7 +106,7 @@ def _refusal(error: Any, competition: str) -> BoardError:
     remedy = {
         401: SIGN_IN,
         403: f"join the competition and accept its rules at {page}/rules",
-        404: f"look whether {page} is there",
+        404: f"look whether {page} exists",
         429: f"too many requests: wait a few minutes and {AGAIN}",
     }.get(status, "the fault is on Kaggle's side: try again later")
     reason = f"Kaggle answered {status} for {competition} ({_reason(error)})"
@@ -104,21 +114,21 @@ def _refusal(error: Any, competition: str) -> BoardError:
 
 
 def _reason(error: Any) -> str:
-    """What the board itself says, on one line, without the address it was asked at."""
+    """Kaggle's own words on one line, without the address that was asked."""
     words = " ".join(str(error).split()).partition(" for url")[0]
     return words[:200] or "no reason given"
 
 
 @contextmanager
 def _work_folder(into: Path, competition: str) -> Iterator[Path]:
-    """The folder for what is on its way, for one process at a time."""
+    """The folder of an unfinished download, for one process at a time."""
     folder = into / f".{competition}.partial"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(into / f".{competition}.lock", timeout=0):
             yield folder
-    except Timeout:
-        raise UsageError(f"another download to {into} is at work", "wait for it") from None
+    except Timeout as error:
+        raise UsageError(f"another download to {into} is running", "wait for it") from error
 
 
 def _fetch(
@@ -136,16 +146,16 @@ def _fetch(
         _check_space(archive.parent, (total or 0) - _size(archive))
         http = kaggle.http_client()
         try:
-            with _watched(archive, total, progress):
+            with _reporting_size(archive, total, progress):
                 api.download_file(response, str(archive), http, resume=True, max_retries=retries)
-        except ValueError as error:  # of a wrong size: what is there must not be gone on with
+        except ValueError as error:  # of a wrong size: resuming it would keep the wrong bytes
             archive.unlink(missing_ok=True)
-            raise BoardError(f"the download is not whole ({error})", AGAIN) from None
+            raise BoardError(f"the download is not complete ({error})", AGAIN) from error
     return archive
 
 
 def _check_space(folder: Path, missing: int) -> None:
-    """Say before hours of downloading, not after, that the files will not fit."""
+    """Raise before hours of downloading, not after, where the files will not fit."""
     need, free = SPACE * missing, shutil.disk_usage(folder).free
     if need > free:
         raise DataError(
@@ -155,8 +165,8 @@ def _check_space(folder: Path, missing: int) -> None:
 
 
 @contextmanager
-def _watched(file: Path, total: int | None, progress: Progress | None) -> Iterator[None]:
-    """Report the size of `file` while it grows: the client itself downloads without a word."""
+def _reporting_size(file: Path, total: int | None, progress: Progress | None) -> Iterator[None]:
+    """Report the size of `file` while it grows: the client itself reports nothing."""
     if progress is None:
         yield
         return
@@ -187,8 +197,8 @@ def _find_dataset(archive: Path, folder: Path) -> Path:
     inner = None if _with_metadata(files) else _inner_archive(files)
     if inner:
         unpack(inner, files / "inner")
-    if found := _with_metadata(files):
-        return found
+    if dataset := _with_metadata(files):
+        return dataset
     raise DataError(
         "the competition's archive holds no metadata.json",
         "download it from the Data page of the competition and run hw4 data pack on its folder",
@@ -196,13 +206,14 @@ def _find_dataset(archive: Path, folder: Path) -> Path:
 
 
 def _with_metadata(folder: Path) -> Path | None:
-    found = sorted(folder.rglob("metadata.json"), key=lambda path: len(path.parts))
-    return found[0].parent if found else None
+    files = sorted(folder.rglob("metadata.json"), key=lambda path: len(path.parts))
+    return files[0].parent if files else None
 
 
 def _inner_archive(folder: Path) -> Path | None:
-    """An archive among the files, put together where it came in parts."""
+    """An archive among the files, joined where it came in parts."""
     if parts := list(folder.rglob("*.tar.gz.part*")):
         return join(parts, folder / "joined.tar.gz")
-    found = [path for end in ("*.tar.gz", "*.tgz", "*.tar", "*.zip") for path in folder.rglob(end)]
-    return found[0] if found else None
+    kinds = ("*.tar.gz", "*.tgz", "*.tar", "*.zip")
+    archives = [path for kind in kinds for path in folder.rglob(kind)]
+    return archives[0] if archives else None

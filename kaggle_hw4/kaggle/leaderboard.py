@@ -1,18 +1,16 @@
-"""Scores: a board of one's own on a truth file, and the table of all submissions."""
+"""Scores: a local board on a truth file, and the table of all submissions."""
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from kaggle_hw4.competition import Edition, destination
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.kaggle.ledger import BOARDS, Entry, Event, Ledger
+from kaggle_hw4.kaggle.events import BOARDS, Scored, Validation
+from kaggle_hw4.kaggle.ledger import Entry, Ledger
 from kaggle_hw4.kaggle.submissions import path_of, read_submission, version_of
-
-BASELINES = {"Simple": 0.60824, "Medium": 0.70375, "Strong": 0.77750, "Boss": 0.86500}
-ROWS_OF_A_HALF = 4000  # of Kaggle's board: the public and the private one score as many rows
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,32 @@ class Score:
     n_public: int
     n_private: int
 
-    def event(self, version: str, truth_csv: Path) -> Event:
+    def event(self, version: str, truth_csv: Path) -> Scored:
         """What the ledger keeps of it."""
-        return {
-            "event": "scored",
-            "version": version,
-            "board": "local",
-            "public": self.public,
-            "private": self.private,
-            "n_public": self.n_public,
-            "n_private": self.n_private,
-            "how": f"truth file {truth_csv}",
-        }
+        return Scored(
+            version=version,
+            board="local",
+            public=self.public,
+            private=self.private,
+            n_public=self.n_public,
+            n_private=self.n_private,
+            how=f"truth file {truth_csv}",
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A version on one board; `board` is None where it was sent to none."""
+
+    version: str
+    label: str
+    cv: Mapping[str, Validation]  # by its kind
+    board: str | None
+    public: float | None
+    private: float | None
+    standard_error: float | None  # of the public score
+    failed: str | None  # the board's reason
+    passes: tuple[str, ...]  # names of baselines
 
 
 def halves(ids: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -46,7 +58,10 @@ def halves(ids: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def score_locally(submission_path: Path, truth_csv: Path) -> Score:
-    """Score a submission as a board would, on a truth file (Id,Category) for the same ids."""
+    """Score a submission as a board would, on a truth file (Id,Category) for the same ids.
+
+    Raises DataError where either file is no such table, or their ids differ.
+    """
     truth = _answers(truth_csv, "truth file")
     answers = _answers(submission_path, "submission")
     if len(truth) < 2:
@@ -69,23 +84,27 @@ def standard_error(accuracy: float, n: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / n)
 
 
-def passed(accuracy: float) -> list[str]:
-    """The names of the baselines that a public score reaches, the lowest first."""
-    return [name for name, baseline in BASELINES.items() if accuracy >= baseline]
+def passed(accuracy: float, edition: Edition | None) -> tuple[str, ...]:
+    """The names of the edition's baselines that a public score reaches, the lowest first."""
+    baselines = edition.baselines if edition else {}
+    return tuple(name for name, baseline in baselines.items() if accuracy >= baseline)
 
 
-def table(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """A row per version and board, best public score first, versions sent nowhere last.
+def table(entries: Iterable[Entry], edition: Edition | None) -> list[Row]:
+    """A row per version and board, best public score first, versions that were not sent last.
 
     Kaggle's board comes first. The local one is on another corpus: neither Kaggle's scores nor
     its baselines can be compared with it.
     """
-    rows = [_row(entry, board) for entry in entries for board in _boards(entry)]
+    rows = [_row(entry, board, edition) for entry in entries for board in _boards(entry)]
     return sorted(rows, key=_rank)
 
 
 def resolve(ledger: Ledger, name: str | None) -> Entry:
-    """The entry of a version, of its file's name or path; without a name, the latest one made."""
+    """The entry of a version, of its file's name or path; without a name, the latest created.
+
+    Raises UsageError where there is none.
+    """
     entries = {entry.version: entry for entry in ledger.entries()}
     if name is None:
         created = [entry for entry in entries.values() if entry.created]
@@ -101,11 +120,16 @@ def resolve(ledger: Ledger, name: str | None) -> Entry:
     raise UsageError(f"there is no submission {name!r}", f"known: {known}")
 
 
+def cv_by_kind(cv: Iterable[Validation]) -> dict[str, Validation]:
+    """Validations by their kind: session or utterance."""
+    return {validation.kind: validation for validation in cv}
+
+
 def _answers(path: Path, what: str) -> dict[str, str]:
     rows = read_submission(path, what)
     answers = dict(rows)
     if len(answers) < len(rows):
-        raise DataError(f"{path}: {len(rows) - len(answers)} ids of the {what} are there twice")
+        raise DataError(f"{path}: {len(rows) - len(answers)} ids of the {what} occur twice")
     return answers
 
 
@@ -120,43 +144,30 @@ def _disagreements(answers: Collection[str], truth: Collection[str]) -> list[str
 
 
 def _boards(entry: Entry) -> list[str | None]:
-    """Where the version has a score, or waits for one; [None] when it was sent nowhere."""
-    sent = {"local" if event.get("to") == "local" else "kaggle" for event in entry.submissions}
+    """Where the version has a score, or waits for one; [None] when it was not sent."""
+    sent = {"local" if event.to == "local" else "kaggle" for event in entry.submissions}
     return [board for board in BOARDS if board in sent or board in entry.scores] or [None]
 
 
-def label_of(entry: Entry) -> str:
-    """Boss for Boss_V3, also where a person has chosen the version's name."""
-    name = entry.version.rpartition("_V")[0] or entry.version
-    return str((entry.created or {}).get("label") or name)
+def _row(entry: Entry, board: str | None, edition: Edition | None) -> Row:
+    scored = entry.scores.get(board or "")
+    public = scored.public if scored else None
+    n = (scored.n_public if scored else None) or (
+        destination(edition).board_rows if board == "kaggle" else None
+    )
+    return Row(
+        version=entry.version,
+        label=entry.label,
+        cv=cv_by_kind(entry.cv),
+        board=board,
+        public=public,
+        private=scored.private if scored else None,
+        standard_error=None if public is None or not n else standard_error(public, n),
+        failed=None if entry.failed is None else entry.failed.reason,
+        passes=passed(public, edition) if board == "kaggle" and public is not None else (),
+    )
 
 
-def _row(entry: Entry, board: str | None) -> dict[str, Any]:
-    score = entry.scores.get(board or "", {})
-    created = entry.created or {}
-    public = score.get("public")
-    rows = score.get("n_public") or (ROWS_OF_A_HALF if board == "kaggle" else None)
-    return {
-        "version": entry.version,
-        "label": label_of(entry),
-        "cv": cv_by_kind(created.get("cv")),
-        "board": board,
-        "public": public,
-        "private": score.get("private"),
-        "standard_error": None if public is None or not rows else standard_error(public, rows),
-        "failed": None if entry.failed is None else entry.failed.get("reason"),
-        "passes": passed(public) if board == "kaggle" and public is not None else [],
-    }
-
-
-def cv_by_kind(cv: Any) -> dict[str, dict[str, Any]]:
-    """Validation by its kind (session, utterance): accuracy, low, high, n."""
-    found = [cv] if isinstance(cv, dict) else cv or []
-    return {
-        one.get("kind", "unknown"): {k: v for k, v in one.items() if k != "kind"} for one in found
-    }
-
-
-def _rank(row: dict[str, Any]) -> tuple[int, float]:
-    board = BOARDS.index(row["board"]) if row["board"] else len(BOARDS)
-    return board, math.inf if row["public"] is None else -row["public"]
+def _rank(row: Row) -> tuple[int, float]:
+    board = BOARDS.index(row.board) if row.board else len(BOARDS)
+    return board, math.inf if row.public is None else -row.public

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.kaggle.events import Half
 
 FORMATS = (
     "give the client's listing (kaggle competitions submissions -v), "
@@ -20,7 +21,7 @@ CLIENT = re.compile(r"^(?:ref,)?fileName,", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Listed:
-    """One submission as a board lists it; what it does not tell is empty."""
+    """One submission as a board lists it; what the list does not say is empty."""
 
     file: str
     public: float | None = None
@@ -31,19 +32,22 @@ class Listed:
     status: str = "complete"  # or pending, or error
     error: str = ""  # the board's own words
 
+    def score(self, half: Half) -> float | None:
+        return self.public if half == "public" else self.private
+
 
 def read_listing(path: Path) -> list[Listed]:
-    """The submissions in `path`, in its order; DataError when it holds none."""
+    """The submissions in `path`, in its order. Raises DataError where it holds none."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", FORMATS) from None
-    found = from_client(text) or from_columns(text) or from_page(text)
-    if not found:
+        raise DataError(f"{path} cannot be read ({error})", FORMATS) from error
+    rows = from_client(text) or from_columns(text) or from_page(text)
+    if not rows:
         raise DataError(f"{path} holds no submissions", FORMATS)
-    if wrong := [row for row in found if not _plausible(row)]:
+    if wrong := [row for row in rows if not _plausible(row)]:
         raise DataError(f"{path}: {wrong[0].file}: a score is between 0 and 1", FORMATS)
-    return found
+    return rows
 
 
 def from_client(text: str) -> list[Listed]:

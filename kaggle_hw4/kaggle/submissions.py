@@ -1,4 +1,4 @@
-"""The submission CSV: written once under a version of its own, read back, checked row by row."""
+"""The submission CSV: written once under a new version, read back, checked row by row."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from kaggle_hw4.kaggle.ledger import Ledger
 
 HEADER = ("Id", "Category")
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$"
-SHOWN = 5  # problems of one kind that are told one by one
+SHOWN = 5  # problems of one kind that are listed
 
 Row = tuple[int, str, str]  # its number in the file (the header is row 1), Id, Category
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One file, and the version that nothing else will ever be called, such as Strong+Boss_V3."""
+    """One file and its version, such as Strong+Boss_V3, which is never used again."""
 
     version: str
     path: Path
@@ -30,11 +30,15 @@ class Submission:
 def write_submission(
     folder: Path, label: str, ids: Sequence[str], speakers: Sequence[str]
 ) -> Submission:
-    """Write `output_<label>_V<n>.csv`, n above every n that this label has ever had here."""
+    """Write `output_<label>_V<n>.csv`, n above every n that this label has ever had here.
+
+    Raises UsageError for a label that cannot be part of a file's name.
+    """
     if not re.fullmatch(LABEL, label):
         raise UsageError(
             f"label {label!r} cannot name a file",
-            "give it a --label of letters, digits, +, -, _ and .",
+            "a label is made of letters, digits, +, -, _ and .",
+            parameter="label",
         )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -52,12 +56,12 @@ def path_of(folder: Path, version: str) -> Path:
 
 
 def version_of(path: Path) -> str:
-    """The version that a file's name tells: Boss_V2 for output_Boss_V2.csv."""
+    """The version in a file's name: Boss_V2 for output_Boss_V2.csv."""
     return path.name.removeprefix("output_").removesuffix(".csv")
 
 
 def read_submission(path: Path, what: str = "submission") -> list[tuple[str, str]]:
-    """The rows (Id, Category); `what` names the file to the user when it is not such a table."""
+    """The rows (Id, Category). `what` names the file in the DataError where it is no such table."""
     header, *body = _table(path, what)
     problems = _header_problems(header) + _shape_problems(body)
     if problems:
@@ -66,7 +70,7 @@ def read_submission(path: Path, what: str = "submission") -> list[tuple[str, str
 
 
 def check_submission(path: Path, test_ids: Sequence[str], speakers: Collection[str]) -> list[str]:
-    """Everything that Kaggle would refuse or score as wrong, one line each; [] when it is fine."""
+    """Everything that Kaggle would refuse or score as wrong, one line each; [] when it is valid."""
     try:
         header, *body = _table(path, "submission")
     except DataError as error:
@@ -84,9 +88,10 @@ def check_submission(path: Path, test_ids: Sequence[str], speakers: Collection[s
 def _largest_number(ledger: Ledger, label: str) -> int:
     """The largest n of this label; in any case, since some disks take Boss and boss for one."""
     versions = [version_of(path) for path in ledger.folder.glob("output_*")]
-    versions += [event["version"] for event in ledger.events()]
+    versions += [event.version for event in ledger.events()]
     pattern = re.compile(re.escape(label) + r"_V([0-9]{1,9})", re.IGNORECASE)
-    return max((int(found[1]) for name in versions if (found := pattern.match(name))), default=0)
+    numbers = (int(match[1]) for name in versions if (match := pattern.match(name)))
+    return max(numbers, default=0)
 
 
 def _table(path: Path, what: str) -> list[list[str]]:
@@ -94,25 +99,28 @@ def _table(path: Path, what: str) -> list[list[str]]:
     try:
         text = path.read_bytes().decode("utf-8")
         return list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
-    except FileNotFoundError:
-        raise DataError(f"{path}: the {what} is missing") from None
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: the {what} is missing") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8, expected plain UTF-8") from None
+        problem = f"byte {error.start} is not UTF-8, expected plain UTF-8"
+        raise DataError(f"{path}: {problem}") from error
     except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: the {what} cannot be read ({error})") from None
+        raise DataError(f"{path}: the {what} cannot be read ({error})") from error
 
 
 def _header_problems(header: list[str]) -> list[str]:
     if tuple(header) == HEADER:
         return []
-    found, expected = ",".join(header), ",".join(HEADER)
-    mark = " (a byte order mark before it)" if found.startswith("\ufeff") else ""
-    return [f"row 1: found {found!r}{mark}, expected {expected!r}"]
+    line, expected = ",".join(header), ",".join(HEADER)
+    mark = " (a byte order mark before it)" if line.startswith("\ufeff") else ""
+    return [f"row 1: found {line!r}{mark}, expected {expected!r}"]
 
 
 def _shape_problems(body: list[list[str]]) -> list[str]:
     wrong = [(n, ",".join(row)) for n, row in enumerate(body, start=2) if len(row) != 2]
-    return _some([f"row {n}: found {row!r}, expected an Id and a Category" for n, row in wrong])
+    return _first_few(
+        [f"row {n}: found {row!r}, expected an Id and a Category" for n, row in wrong]
+    )
 
 
 def _id_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
@@ -129,22 +137,27 @@ def _id_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
         for number, name in enumerate(test_ids, start=2)
         if name not in seen
     ]
-    return _some(unknown) + _some(again) + _some(missing)
+    return _first_few(unknown) + _first_few(again) + _first_few(missing)
 
 
 def _order_problems(rows: list[Row], test_ids: Sequence[str]) -> list[str]:
     pairs = zip(rows, test_ids, strict=True)
-    wrong = [(n, name, due) for (n, name, _), due in pairs if name != due]
-    return _some([f"row {n}: found Id {name!r}, expected {due!r}" for n, name, due in wrong])
+    return _first_few(
+        [
+            f"row {n}: found Id {name!r}, expected {expected!r}"
+            for (n, name, _), expected in pairs
+            if name != expected
+        ]
+    )
 
 
 def _label_problems(rows: list[Row], speakers: set[str]) -> list[str]:
     wrong = [(n, label) for n, _, label in rows if label not in speakers]
     expected = f"expected one of the {len(speakers)} speakers"
-    return _some([f"row {n}: found Category {label!r}, {expected}" for n, label in wrong])
+    return _first_few([f"row {n}: found Category {label!r}, {expected}" for n, label in wrong])
 
 
-def _some(problems: list[str]) -> list[str]:
+def _first_few(problems: list[str]) -> list[str]:
     """The first few of a kind, and how many more there are."""
     more = len(problems) - SHOWN
     return problems if more <= 0 else [*problems[:SHOWN], f"… and {more} more rows like that"]

@@ -1,4 +1,4 @@
-"""Sending a submission to Kaggle, and making sure that it has arrived."""
+"""Uploading a submission to Kaggle, and making sure that it has arrived."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kaggle_hw4.errors import BoardError, QuotaError
-from kaggle_hw4.kaggle.client import AGAIN, COMPETITION, told
+from kaggle_hw4.kaggle.client import AGAIN, Connection, kaggle_errors
 from kaggle_hw4.kaggle.listing import Listed, number
 
 PAGE = 100  # submissions asked for at a time
-LOOKS = 3  # at the list, before an upload counts as lost
+ATTEMPTS = 3  # to find an upload in the list, before it counts as lost
 SYNC = "look with hw4 leaderboard sync before you send it again"
 
 
@@ -26,6 +26,7 @@ class Quota:
     limited_by_total: bool
 
     def check(self) -> None:
+        """Raise QuotaError where none is left."""
         if self.left > 0:
             return
         if self.limited_by_total:
@@ -44,26 +45,29 @@ def until_midnight(now: datetime) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def quota(api: Any) -> Quota:
-    with told(COMPETITION):
-        found = api.competition_get_submission_limits(COMPETITION)
+def quota(kaggle: Connection) -> Quota:
+    with kaggle_errors(kaggle.competition):
+        limits = kaggle.api.competition_get_submission_limits(kaggle.competition)
     return Quota(
-        found.num_today, found.num_allowed_now, found.num_total, bool(found.limited_by_total)
+        limits.num_today, limits.num_allowed_now, limits.num_total, bool(limits.limited_by_total)
     )
 
 
-def list_submissions(api: Any) -> list[Listed]:
+def list_submissions(kaggle: Connection) -> list[Listed]:
     """All submissions of this team, newest first."""
-    found: dict[str, Listed] = {}
+    submissions: dict[str, Listed] = {}  # by reference
     for page in range(1, 100):
-        with told(COMPETITION):
-            rows = api.competition_submissions(COMPETITION, page_number=page, page_size=PAGE) or []
+        with kaggle_errors(kaggle.competition):
+            rows = kaggle.api.competition_submissions(
+                kaggle.competition, page_number=page, page_size=PAGE
+            )
+        rows = rows or []
         listed = (_listed(row) for row in rows if row is not None)
-        new = {row.ref: row for row in listed if row.ref not in found}
-        found |= new
+        new = {row.ref: row for row in listed if row.ref not in submissions}
+        submissions |= new
         if not new or len(rows) < PAGE:
             break
-    return list(found.values())
+    return list(submissions.values())
 
 
 def _listed(row: Any) -> Listed:
@@ -80,62 +84,66 @@ def _listed(row: Any) -> Listed:
 
 
 def find(rows: Iterable[Listed], path: Path, message: str) -> Listed | None:
-    """The submission of this very file: its message carries the file's own mark."""
+    """The submission of this file: its message carries the beginning of the file's sha256."""
     return next((row for row in rows if (row.file, row.message) == (path.name, message)), None)
 
 
-def send(api: Any, path: Path, message: str, before: Iterable[Listed]) -> Listed:
+def send(kaggle: Connection, path: Path, message: str, before: Iterable[Listed]) -> Listed:
     """Upload `path` and return it as the board then lists it; `before` is its list until now.
 
     The client calls some failed uploads a success, and a connection that breaks while it waits
-    for an answer says nothing: only the list tells.
+    for an answer says nothing: only the list is evidence. Raises BoardError where the submission
+    is not in it.
     """
     try:
-        with told(COMPETITION):
-            answer = api.competition_submit(str(path), message, COMPETITION, quiet=True).message
+        with kaggle_errors(kaggle.competition):
+            answer = kaggle.api.competition_submit(
+                str(path), message, kaggle.competition, quiet=True
+            ).message
     except BoardError as error:
         if not error.uncertain:
             raise
         answer = str(error)
     try:
-        found = _look(api, path, message, {row.ref for row in before})
+        listed = _find_new(kaggle, path, message, {row.ref for row in before})
     except BoardError as error:
-        raise BoardError(
-            f"nobody knows whether Kaggle has got {path.name}: {error}", SYNC
-        ) from None
-    if found is None:
+        what = f"nobody knows whether Kaggle has got {path.name}: {error}"
+        raise BoardError(what, SYNC) from error
+    if listed is None:
         raise BoardError(f"Kaggle has not got {path.name} ({answer or 'no reason given'})", AGAIN)
-    return found
+    return listed
 
 
-def _look(api: Any, path: Path, message: str, before: Collection[str]) -> Listed | None:
-    for pause in pauses(LOOKS):
-        new = (row for row in list_submissions(api) if row.ref not in before)
-        if found := find(new, path, message):
-            return found
+def _find_new(
+    kaggle: Connection, path: Path, message: str, before: Collection[str]
+) -> Listed | None:
+    for pause in pauses(ATTEMPTS):
+        new = (row for row in list_submissions(kaggle) if row.ref not in before)
+        if listed := find(new, path, message):
+            return listed
         time.sleep(pause)
     return None
 
 
-def wait(api: Any, sent: Listed, seconds: float, tell: Callable[[str], None]) -> Listed:
+def wait(kaggle: Connection, sent: Listed, seconds: float, notify: Callable[[str], None]) -> Listed:
     """Ask for the status of `sent` until it has one, or for so many seconds; its newest state."""
     end = time.monotonic() + seconds
     for pause in pauses():
         if sent.status != "pending" or time.monotonic() + pause > end:
             break
-        tell(f"{sent.file}: {sent.status}")
+        notify(f"{sent.file}: {sent.status}")
         time.sleep(pause)
         try:
-            rows = list_submissions(api)
+            rows = list_submissions(kaggle)
         except BoardError as error:  # it has arrived; a broken connection now loses nothing
-            tell(str(error))
+            notify(str(error))
             continue
         sent = next((row for row in rows if row.ref == sent.ref), sent)
     return sent
 
 
 def pauses(count: int | None = None) -> Iterator[float]:
-    """Seconds between two looks: half a second first, a quarter of a minute at most."""
+    """Seconds between two requests: half a second first, a quarter of a minute at most."""
     pause, given = 0.5, 0
     while count is None or given < count:
         yield pause

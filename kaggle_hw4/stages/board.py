@@ -1,27 +1,97 @@
-"""From Kaggle's list of submissions, or a file with such a list, to the ledger."""
+"""The ledger's scores: taken in by hand, from a file or from Kaggle; and what they show."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from kaggle_hw4.competition import destination
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.workspace import Workspace, shipped
 
+if TYPE_CHECKING:
+    from kaggle_hw4.kaggle.events import Scored
+    from kaggle_hw4.kaggle.finals import Finals
+    from kaggle_hw4.kaggle.forecast import Forecast, Tracking
+    from kaggle_hw4.kaggle.leaderboard import Row
+    from kaggle_hw4.kaggle.noise import Difference
+    from kaggle_hw4.kaggle.sync import News
 
-def import_scores(workspace: Workspace, path: Path) -> list[dict[str, Any]]:
+
+@dataclass(frozen=True)
+class Board:
+    """All submissions, what is noise between them, and what to expect of the next ones."""
+
+    edition: int | None  # the year; None where the corpus is no edition of the competition
+    baselines: Mapping[str, float]  # public scores, lowest first
+    submissions: "Sequence[Row]"
+    neighbours: "Sequence[Difference]"
+    labels: "Sequence[Difference]"
+    tracking: "Sequence[Tracking]"
+    forecasts: "Mapping[str, Forecast | None]"  # of versions without a score from Kaggle
+
+
+def read_board(workspace: Workspace) -> Board:
+    """The board of a workspace, from its ledger alone."""
+    from kaggle_hw4.kaggle import noise
+    from kaggle_hw4.kaggle.forecast import forecast, tracking
+    from kaggle_hw4.kaggle.leaderboard import table
+    from kaggle_hw4.kaggle.ledger import Ledger
+
+    edition, ledger = edition_of_workspace(workspace), Ledger(workspace.submissions)
+    entries = ledger.entries()
+    waiting = [e for e in entries if edition and e.created and "kaggle" not in e.scores]
+    return Board(
+        edition=edition.year if edition else None,
+        baselines=edition.baselines if edition else {},
+        submissions=table(entries, edition),
+        neighbours=noise.neighbours(ledger.folder, entries, edition),
+        labels=noise.labels(ledger.folder, entries, edition),
+        tracking=tracking(entries),
+        forecasts={e.version: forecast(entries, e.cv, edition) for e in waiting},
+    )
+
+
+def choose_finals(workspace: Workspace) -> "Finals":
+    """The two submissions to select. Raises UsageError where none has a public score."""
+    from kaggle_hw4.kaggle.finals import choose
+    from kaggle_hw4.kaggle.ledger import Ledger
+
+    ledger = Ledger(workspace.submissions)
+    return choose(ledger.folder, ledger.entries(), edition_of_workspace(workspace))
+
+
+def record_score(
+    workspace: Workspace, version: str, public: float | None, private: float | None
+) -> "Scored":
+    """Keep what a person has read on Kaggle's board. Raises UsageError for no such score."""
+    from kaggle_hw4.kaggle.events import Scored
+    from kaggle_hw4.kaggle.leaderboard import resolve
+    from kaggle_hw4.kaggle.ledger import Ledger
+
+    ledger = Ledger(workspace.submissions)
+    known = resolve(ledger, version).version
+    scores = {"public": public, "private": private}
+    return ledger.append(Scored(version=known, board="kaggle", how="by hand", **scores))
+
+
+def import_scores(workspace: Workspace, path: Path) -> "list[News]":
     """Take the scores of a file into the ledger; what is known already is left alone."""
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.listing import read_listing
     from kaggle_hw4.kaggle.sync import record
 
-    found = path if path.exists() else shipped(str(path))  # examples/past_scores.csv
-    rows = read_listing(found if found.exists() else path)
+    example = shipped(str(path))  # examples/past_scores.csv
+    rows = read_listing(example if example.exists() and not path.exists() else path)
     return record(Ledger(workspace.submissions), rows, f"imported from {path.name}")
 
 
-def synchronise(workspace: Workspace) -> list[dict[str, Any]]:
+def synchronise(workspace: Workspace) -> "list[News]":
     """Take Kaggle's own list of this team's submissions into the ledger."""
     from kaggle_hw4.kaggle.client import connect
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.sync import record
     from kaggle_hw4.kaggle.upload import list_submissions
 
-    return record(Ledger(workspace.submissions), list_submissions(connect()), "synced from Kaggle")
+    kaggle = connect(destination(edition_of_workspace(workspace)).slug)
+    return record(Ledger(workspace.submissions), list_submissions(kaggle), "synced from Kaggle")

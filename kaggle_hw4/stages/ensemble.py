@@ -1,6 +1,7 @@
 """From finished runs to a versioned submission."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from filelock import FileLock
 
 from kaggle_hw4.artifact import commit, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
@@ -15,149 +17,230 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.ensemble.blend import Blend
     from kaggle_hw4.ensemble.members import Member
+    from kaggle_hw4.kaggle.events import Created
+    from kaggle_hw4.kaggle.forecast import Forecast
     from kaggle_hw4.kaggle.ledger import Ledger
+    from kaggle_hw4.kaggle.submissions import Submission
+    from kaggle_hw4.metrics import Accuracy
     from kaggle_hw4.runs import Run
 
 
-def ensemble(
-    workspace: Workspace,
-    paths: Iterable[Path],
-    label: str | None = None,
-    split: str | None = None,
-    method: str = "auto",
-    counts: Path | None = None,
-) -> dict[str, Any]:
-    """Blend the finished runs below `paths` into a new submission, or find it made.
+@dataclass(frozen=True)
+class Request:
+    """The blend that is asked for."""
 
-    `split` takes only the runs of the fold table of that name. Where it is by session, what a
-    random split would have said of the same models is kept beside it.
+    label: str | None = None  # of the submission; None: the variants, as in Strong+Boss
+    split: str | None = None  # only runs of the fold table of this name
+    method: str = "auto"  # one of kaggle_hw4.ensemble.blend.METHODS
+    counts: Path | None = None  # a table speaker,count of the test set, where it is known
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """A submission and what its blend was chosen from."""
+
+    created: "Created"  # the event in the ledger
+    new: bool  # False: a submission from exactly these logits existed already
+    left_out: Mapping[str, str]  # run or member → why it is not in the blend
+    forecast: "Forecast | None"  # of its public score; None: too little is known
+    edition: int | None  # the year, where the corpus is the competition's
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What determines a blend: the same label, request and logits make the same submission."""
+
+    label: str
+    method: str
+    counts: str | None  # sha256 of the table
+    inputs: Mapping[str, str]  # file of logits → sha256
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the created event that hold them."""
+        asked = {"method": self.method, "counts": self.counts}
+        return {"label": self.label, "asked": asked, "inputs": dict(self.inputs)}
+
+
+DEFAULT = Request()
+
+
+def ensemble(
+    workspace: Workspace, paths: Iterable[Path], request: Request = DEFAULT
+) -> EnsembleResult:
+    """Blend the finished runs below `paths` into a new submission, unless it exists already.
+
+    Where the folds are by session, the seen-session accuracy of the same blend is kept beside its
+    accuracy out of fold. Raises UsageError for a request that these runs cannot meet, and DataError
+    for runs that do not belong together.
     """
     workspace.submissions.mkdir(parents=True, exist_ok=True)
-    with FileLock(workspace.submissions / ".ensemble.lock"):  # two at once would make it twice
-        return _ensemble(workspace, paths, label, split, method, counts)
+    # Two processes at once would both write the same submission.
+    with FileLock(workspace.submissions / ".ensemble.lock"):
+        return _ensemble(workspace, paths, request)
 
 
-def _ensemble(
-    workspace: Workspace,
-    paths: Iterable[Path],
-    label: str | None,
-    split: str | None,
-    method: str,
-    counts: Path | None,
-) -> dict[str, Any]:
-    from kaggle_hw4.ensemble.members import find_members, label_of, usable
+def _ensemble(workspace: Workspace, paths: Iterable[Path], request: Request) -> EnsembleResult:
+    from kaggle_hw4.ensemble.members import find_members, usable
     from kaggle_hw4.kaggle.forecast import forecast
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.runs import find_runs, finished
 
+    # Which runs, grouped into members.
     runs = find_runs(paths)
     done = finished(runs)
-    chosen = [run for run in done if split in (None, _table(run))]
-    if not chosen:
-        raise UsageError(f"none of these runs was trained on the fold table {split!r}")
-    members, left_out = usable(find_members(chosen))
+    members, left_out = usable(find_members(_on_split(done, request.split)))
     left_out |= {run.name: "is not finished" for run in runs if not run.done}
-    label = label or label_of(members)
-    asked = {"method": method, "counts": sha256_file(counts) if counts else None}
-    inputs = {k: v for m in members for k, v in m.inputs.items()}
-    ledger = Ledger(workspace.submissions)
-    made = _made_already(ledger, {"label": label, "asked": asked, "inputs": inputs})
-    new = made is None
-    if made is None:
+
+    # Blend them, unless the ledger has a submission from exactly these logits.
+    sources, ledger = _sources(members, request), Ledger(workspace.submissions)
+    existing = _existing(ledger, sources)
+    if existing is None:
         corpus = corpus_of(workspace)
         check_corpus(corpus, done)
-        found = _blend(corpus, members, method, counts)
-        made = _write(ledger, corpus, found, {"label": label, "asked": asked, "inputs": inputs})
-    promise = forecast(ledger.entries(), made.get("cv"))
-    return {**made, "new": new, "left_out": left_out, "forecast": promise}
+        created = _create(ledger, corpus, members, request, sources)
+    else:
+        created = existing
+    edition = edition_of_workspace(workspace)
+    return EnsembleResult(
+        created=created,
+        new=existing is None,
+        left_out=left_out,
+        forecast=forecast(ledger.entries(), created.cv, edition),
+        edition=edition.year if edition else None,
+    )
 
 
-def _table(run: "Run") -> str:
-    return run.manifest().folds.name
+def _on_split(runs: Iterable["Run"], split: str | None) -> list["Run"]:
+    chosen = [run for run in runs if split in (None, run.manifest().folds.name)]
+    if not chosen:
+        raise UsageError(
+            f"none of these runs was trained on the fold table {split!r}", parameter="split"
+        )
+    return chosen
 
 
-def _made_already(ledger: "Ledger", what: dict[str, Any]) -> dict[str, Any] | None:
-    """The creation of a submission from just these logits whose file is still as it was."""
+def _sources(members: Sequence["Member"], request: Request) -> Sources:
+    from kaggle_hw4.ensemble.members import label_of
+
+    return Sources(
+        label=request.label or label_of(members),
+        method=request.method,
+        counts=sha256_file(request.counts) if request.counts else None,
+        inputs={file: sha256 for member in members for file, sha256 in member.inputs.items()},
+    )
+
+
+def _existing(ledger: "Ledger", sources: Sources) -> "Created | None":
+    """The created event of a submission from these sources whose file is unchanged."""
     from kaggle_hw4.kaggle.submissions import path_of
 
     for entry in ledger.entries():
-        made, path = entry.created or {}, path_of(ledger.folder, entry.version)
-        same = all(made.get(key) == value for key, value in what.items())
-        if same and path.is_file() and sha256_file(path) == made.get("sha256"):
-            return made
+        created, path = entry.created, path_of(ledger.folder, entry.version)
+        if created is None:
+            continue
+        same = all(getattr(created, key) == value for key, value in sources.fields().items())
+        if same and path.is_file() and sha256_file(path) == created.sha256:
+            return created
     return None
 
 
-def _blend(
+def _create(
+    ledger: "Ledger",
     corpus: "Corpus",
-    members: "Sequence[Member]",
-    method: str,
-    counts: Path | None,
-) -> dict[str, Any]:
-    """What the ledger keeps of the blend of `members`, and the labels that it predicts."""
+    members: Sequence["Member"],
+    request: Request,
+    sources: Sources,
+) -> "Created":
+    """Blend the members, write the submission, and append both to the ledger."""
     from kaggle_hw4.ensemble.blend import blend
-    from kaggle_hw4.ensemble.members import seen_session
-
-    truth = truth_of(corpus)
-    known = None if counts is None else read_counts(counts, corpus)
-    found = blend(members, truth, method, known)
-    cv = [{"kind": members[0].by, **found.chosen}]
-    if easier := seen_session(members):
-        same = "uniform" if found.method == "single" else found.method
-        cv.append({"kind": "utterance", **blend(easier, truth, same).chosen})
-    return describe(found) | {"cv": cv, "test_labels": found.test_labels}
-
-
-def _write(
-    ledger: "Ledger", corpus: "Corpus", found: dict[str, Any], what: dict[str, Any]
-) -> dict[str, Any]:
-    """Write the submission and tell the ledger."""
     from kaggle_hw4.kaggle.submissions import write_submission
 
-    names = [corpus.speakers[i] for i in found.pop("test_labels")]
+    labels = labels_of(corpus)
+    counts = None if request.counts is None else read_counts(request.counts, corpus)
+    blended = blend(members, labels, request.method, counts)
+    seen_session = _seen_session_accuracy(members, labels, blended.method)
     ids = [corpus.ids[row] for row in corpus.test]
-    written = write_submission(ledger.folder, what["label"], ids, names)
-    event = {"event": "created", "version": written.version, "label": what["label"]}
-    details = {"sha256": written.sha256, "rows": len(names), **found, "commit": commit()}
-    return ledger.append(event | details | what)
+    speakers = [corpus.speakers[i] for i in blended.test_labels]
+    submission = write_submission(ledger.folder, sources.label, ids, speakers)
+    return ledger.append(_event(submission, blended, seen_session, sources))
 
 
-def truth_of(corpus: "Corpus") -> dict[str, int]:
-    """The label of every training utterance."""
-    return {corpus.ids[row]: int(corpus.labels[row]) for row in corpus.train}
+def _seen_session_accuracy(
+    members: Sequence["Member"], labels: Mapping[str, int], method: str
+) -> "Accuracy | None":
+    """Of the same method on utterances of seen sessions; None where the folds have none."""
+    from kaggle_hw4.ensemble.blend import accuracy_of
+    from kaggle_hw4.ensemble.members import on_seen_sessions
+
+    seen = on_seen_sessions(members)
+    return accuracy_of(seen, labels, "uniform" if method == "single" else method) if seen else None
 
 
-def describe(found: "Blend") -> dict[str, Any]:
-    """A blend as the ledger keeps it."""
-    members = zip(found.members, found.temperatures, found.singles, strict=True)
+def _event(
+    submission: "Submission",
+    blended: "Blend",
+    seen_session: "Accuracy | None",
+    sources: Sources,
+) -> "Created":
+    """The created event of the ledger: the one place where a blend becomes plain values."""
+    from kaggle_hw4.kaggle.events import Created, Validation
+
+    rated = zip(blended.members, blended.temperatures, blended.singles, strict=True)
+    validations = {blended.members[0].by: blended.chosen}
+    if seen_session is not None:
+        validations["utterance"] = seen_session
+    return Created(
+        version=submission.version,
+        sha256=submission.sha256,
+        rows=len(blended.test_labels),
+        members=[_member(*each) for each in rated],
+        weights=list(blended.weights),
+        method=blended.method,
+        candidates={name: asdict(each) for name, each in blended.candidates.items()},
+        differences={name: asdict(each) for name, each in blended.differences.items()},
+        disagreement=blended.disagreement,
+        cv=[Validation(kind=kind, **asdict(each)) for kind, each in validations.items()],
+        commit=commit(),
+        **sources.fields(),
+    )
+
+
+def _member(member: "Member", temperature: float, accuracy: "Accuracy") -> dict[str, Any]:
     return {
-        "members": [m.describe() | {"temperature": t, "oof": s} for m, t, s in members],
-        "weights": list(found.weights),
-        "method": found.method,
-        "candidates": found.candidates,
-        "differences": found.differences,
-        "disagreement": found.disagreement,
+        "name": member.name,
+        "folds": list(member.folds),
+        "inputs": dict(member.inputs),
+        "temperature": temperature,
+        "oof": asdict(accuracy),
     }
 
 
+def labels_of(corpus: "Corpus") -> dict[str, int]:
+    """The label of every training utterance, by its id."""
+    return {corpus.ids[row]: int(corpus.labels[row]) for row in corpus.train}
+
+
 def read_counts(path: Path, corpus: "Corpus") -> list[int]:
-    """The lines speaker,count of `path` in label order; they must add up to the test set."""
+    """The lines speaker,count of `path` in label order; DataError unless they add up to the test
+    set.
+    """
     import csv
 
     try:
         rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
         counts = {name.strip(): int(count) for name, count in rows[rows[0][1:] == ["count"] :]}
     except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{path}: not a table of speaker,count ({error})") from None
+        raise DataError(f"{path}: not a table of speaker,count ({error})") from error
     unknown = sorted(set(counts) - set(corpus.speakers))
     total = sum(counts.values())
     if unknown or total != len(corpus.test) or min(counts.values()) < 0:
-        told = f"unknown speaker {unknown[0]}" if unknown else f"they add up to {total:,}"
-        raise DataError(f"{path}: {told}, the test set has {len(corpus.test):,} utterances")
+        problem = f"unknown speaker {unknown[0]}" if unknown else f"they add up to {total:,}"
+        raise DataError(f"{path}: {problem}, the test set has {len(corpus.test):,} utterances")
     return [counts.get(speaker, 0) for speaker in corpus.speakers]
 
 
 def check_corpus(corpus: "Corpus", runs: Iterable["Run"]) -> None:
+    """DataError unless all runs were trained on this corpus."""
     for run in runs:
         if run.manifest().corpus != corpus.hash:
             raise DataError(

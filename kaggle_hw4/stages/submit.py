@@ -1,53 +1,87 @@
-"""From a submission to its score: the checks, the local board, Kaggle."""
+"""From a submission to its score: the checks, the local board, Kaggle.
+
+`check` reads only; `submit` scores on a local board or names the page for an upload by hand, and
+sends nothing; `send` uploads to Kaggle.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.competition import NO_EDITION, Edition, destination
 from kaggle_hw4.errors import BoardError, DataError, UsageError
+from kaggle_hw4.kaggle.events import DESTINATIONS
+from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.kaggle.events import Scored
+    from kaggle_hw4.kaggle.forecast import Forecast
     from kaggle_hw4.kaggle.ledger import Entry, Ledger
     from kaggle_hw4.kaggle.listing import Listed
+    from kaggle_hw4.kaggle.upload import Quota
 
-SUBMIT_PAGE = "https://www.kaggle.com/competitions/ml2022spring-hw4/submissions"
-DESTINATIONS = ("kaggle", "web", "local")
+KAGGLE_REFUSES = f"{NO_EDITION}: Kaggle will refuse its ids"
 WAIT = 600.0  # seconds for a score
 
-Ask = Callable[[dict[str, Any]], bool]  # shown what would be sent and the quota: send it?
-Tell = Callable[[str], None]
 
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a submission before it is sent, and what became of it.
 
-def submit(
-    workspace: Workspace, version: str | None, to: str, truth: Path | None = None
-) -> dict[str, Any]:
-    """Check a submission, then score it on `truth`, say where to upload it, or leave it at that.
-
-    Nothing is sent anywhere: that is `send`.
+    What does not apply, or is not known yet, is None.
     """
-    if to not in ("web", "local"):
-        raise UsageError(f"--to {to}: a submission goes to one of {', '.join(DESTINATIONS)}")
-    if to == "web" and truth is not None:
-        raise UsageError("--truth is for --to local: Kaggle has a truth of its own")
-    ledger, entry, result = _checked(workspace, version)
-    result["to"] = to
-    if to == "web":
-        return result | {"page": SUBMIT_PAGE}  # only a recorded score is evidence of an upload
-    if truth is None:
-        return result
-    from kaggle_hw4.kaggle.leaderboard import score_locally
 
-    score = score_locally(Path(result["path"]), truth)
-    ledger.append({"event": "submitted", "version": entry.version, "to": to})
-    return result | ledger.append(score.event(entry.version, truth))
+    version: str
+    path: Path
+    to: str  # one of DESTINATIONS
+    edition: int | None = None  # the year, where the corpus is the competition's
+    warnings: tuple[str, ...] = ()
+    forecast: "Forecast | None" = None
+    page: str | None = None  # where to upload the file by hand
+    message: str | None = None  # what Kaggle's list of submissions shows
+    quota: "Quota | None" = None
+    status: str | None = None  # at Kaggle: pending or complete; or not sent
+    ref: str | None = None  # Kaggle's number for it
+    board: str | None = None  # kaggle or local, where it has been sent
+    public: float | None = None
+    private: float | None = None
+    n_public: int | None = None  # rows of the public half
+    n_private: int | None = None
 
 
-def _checked(workspace: Workspace, version: str | None) -> "tuple[Ledger, Entry, dict[str, Any]]":
-    """The entry, fit to be sent, with what there is to know before; DataError names each fault."""
-    from kaggle_hw4.kaggle.forecast import forecast
+@dataclass(frozen=True)
+class Checked:
+    """A valid submission and where it was read."""
+
+    ledger: "Ledger"
+    entry: "Entry"
+    path: Path
+    edition: Edition | None
+
+    def outcome(self, to: str) -> Outcome:
+        """What there is to know before it is sent."""
+        from kaggle_hw4.kaggle.forecast import forecast
+
+        return Outcome(
+            version=self.entry.version,
+            path=self.path,
+            to=to,
+            edition=self.edition.year if self.edition else None,
+            warnings=tuple(_warnings(self.ledger, self.entry.version)),
+            forecast=forecast(self.ledger.entries(), self.entry.cv, self.edition),
+        )
+
+
+Ask = Callable[[Outcome], bool]  # shown what would be sent and the quota: send it?
+Notify = Callable[[str], None]  # shows what is being waited for
+
+
+def check(workspace: Workspace, version: str | None) -> Checked:
+    """The submission, the latest one without a name. Raises DataError that names each problem."""
     from kaggle_hw4.kaggle.leaderboard import resolve
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.submissions import check_submission, path_of
@@ -57,38 +91,88 @@ def _checked(workspace: Workspace, version: str | None) -> "tuple[Ledger, Entry,
     path = path_of(workspace.submissions, entry.version)
     corpus = corpus_of(workspace)
     problems = check_submission(path, [corpus.ids[row] for row in corpus.test], corpus.speakers)
-    if not problems and entry.created and sha256_file(path) != entry.created.get("sha256"):
+    if not problems and entry.created and sha256_file(path) != entry.created.sha256:
         problems = ["its rows have changed since hw4 wrote it"]
     if problems:
-        raise DataError(f"{path} is not fit to be sent", "make it anew: hw4 ensemble", problems)
-    result = {
-        "version": entry.version,
-        "path": str(path),
-        "warnings": _warnings(ledger, entry.version),
-        "forecast": forecast(ledger.entries(), (entry.created or {}).get("cv")),
-    }
-    return ledger, entry, result
+        raise DataError(f"{path} is not valid", "make it again: hw4 ensemble", problems)
+    return Checked(ledger, entry, path, edition_of_workspace(workspace))
+
+
+def submit(
+    workspace: Workspace, version: str | None, to: str, truth: Path | None = None
+) -> Outcome:
+    """Check a submission, then score it on `truth` or name the page to upload it; else only check.
+
+    Nothing is sent to Kaggle: that is `send`. Raises UsageError for another destination, DataError
+    for a submission or a truth file that is not valid.
+    """
+    if to not in ("web", "local"):
+        known = f"a submission goes to one of {', '.join(DESTINATIONS)}"
+        raise UsageError(f"{known}, not {to!r}", parameter="to")
+    if to == "web" and truth is not None:
+        what = "a truth file is for the local board: Kaggle has its own"
+        raise UsageError(what, parameter="truth")
+    checked = check(workspace, version)
+    outcome = checked.outcome(to)
+    if to == "web":
+        # Nothing goes to the ledger: only a recorded score is evidence of an upload.
+        return replace(outcome, page=checked.edition.submit_page if checked.edition else None)
+    return outcome if truth is None else _score(checked, outcome, truth)
+
+
+def _score(checked: Checked, outcome: Outcome, truth: Path) -> Outcome:
+    """Score on a truth file, and keep the score."""
+    from kaggle_hw4.kaggle.events import Submitted
+    from kaggle_hw4.kaggle.leaderboard import score_locally
+
+    score = score_locally(checked.path, truth)
+    checked.ledger.append(Submitted(version=outcome.version, to="local"))
+    return _with_scores(outcome, checked.ledger.append(score.event(outcome.version, truth)))
+
+
+def known_outcome(workspace: Workspace, version: str, to: str) -> Outcome | None:
+    """What the ledger knows of a submission that has its score already; None where it has none."""
+    from kaggle_hw4.kaggle.leaderboard import resolve
+    from kaggle_hw4.kaggle.ledger import Ledger
+    from kaggle_hw4.kaggle.submissions import path_of
+
+    entry = resolve(Ledger(workspace.submissions), version)
+    scored = entry.scores.get("local" if to == "local" else "kaggle")
+    if scored is None:
+        return None
+    return _with_scores(Outcome(version, path_of(workspace.submissions, version), to), scored)
+
+
+def _with_scores(outcome: Outcome, scored: "Scored") -> Outcome:
+    return replace(
+        outcome,
+        board=scored.board,
+        public=scored.public,
+        private=scored.private,
+        n_public=scored.n_public,
+        n_private=scored.n_private,
+    )
 
 
 def _warnings(ledger: "Ledger", version: str) -> list[str]:
     """Earlier submissions that the board could hardly tell from this one."""
-    from kaggle_hw4.kaggle.noise import cannot_be_told_apart, differing
+    from kaggle_hw4.kaggle.noise import differing, indistinguishable
 
-    found = []
+    warnings = []
     for entry in ledger.entries():
         sent = entry.version != version and (entry.submissions or entry.scores)
         rows = differing(ledger.folder, version, entry.version) if sent else None
-        if rows and cannot_be_told_apart(*rows):
-            found.append(
-                f"{version} differs from {entry.version} in {rows[0]:,} of {rows[1]:,} rows: "
+        if rows and indistinguishable(rows.rows):
+            warnings.append(
+                f"{version} differs from {entry.version} in {rows.rows:,} of {rows.total:,} rows: "
                 "too few for the board to tell them apart"
             )
-    return found
+    return warnings
 
 
 def send(
-    workspace: Workspace, version: str | None, ask: Ask, tell: Tell, seconds: float = WAIT
-) -> dict[str, Any]:
+    workspace: Workspace, version: str | None, ask: Ask, notify: Notify, seconds: float = WAIT
+) -> Outcome:
     """Upload a submission to Kaggle, unless it is there already, and wait for its score.
 
     Raises QuotaError before anything is sent, BoardError where Kaggle has not got it or cannot
@@ -97,31 +181,51 @@ def send(
     from kaggle_hw4.kaggle import sync, upload
     from kaggle_hw4.kaggle.client import connect
 
-    ledger, entry, result = _checked(workspace, version)
-    path = Path(result["path"])
-    created = entry.created or {"version": entry.version, "sha256": sha256_file(path)}
-    message = sync.message_of(created)
-    api = connect()
-    allowed = upload.quota(api)
-    result |= {"to": "kaggle", "message": message, "quota": vars(allowed)}
-    before = upload.list_submissions(api)
-    # One that the board could not score may be sent again.
+    # Check the file, and compose the message that marks it in Kaggle's list.
+    checked = check(workspace, version)
+    path, ledger, message = checked.path, checked.ledger, _message(checked)
+    outcome = checked.outcome("kaggle")
+    if checked.edition is None:
+        outcome = replace(outcome, warnings=(*outcome.warnings, KAGGLE_REFUSES))
+
+    # Ask Kaggle for the quota, and whether the file has been sent before. One that the board
+    # could not score may be sent again.
+    kaggle = connect(destination(checked.edition).slug)
+    quota = upload.quota(kaggle)
+    outcome = replace(outcome, message=message, quota=quota)
+    before = upload.list_submissions(kaggle)
     listed = upload.find((row for row in before if row.status != "error"), path, message)
+
+    # Send it, and wait for its score.
     if listed is None:
-        allowed.check()
-        if not ask(result):
-            return result | {"status": "not sent"}
-        tell(f"{path.name}: sending")
-        listed = upload.send(api, path, message, before)
+        quota.check()
+        if not ask(outcome):
+            return replace(outcome, status="not sent")
+        notify(f"{path.name}: sending")
+        listed = upload.send(kaggle, path, message, before)
     sync.record(ledger, [listed], "by hw4 submit")
-    listed = upload.wait(api, listed, seconds, tell)
+    listed = upload.wait(kaggle, listed, seconds, notify)
     sync.record(ledger, [listed], "by hw4 submit")
+    return _with_state(outcome, listed)
+
+
+def _message(checked: Checked) -> str:
+    from kaggle_hw4.kaggle.events import Created
+    from kaggle_hw4.kaggle.sync import message_of
+
+    version, created = checked.entry.version, checked.entry.created
+    return message_of(created or Created(version=version, sha256=sha256_file(checked.path)))
+
+
+def _with_state(outcome: Outcome, listed: "Listed") -> Outcome:
     if listed.status == "error":
         reason = listed.error or "no reason given"
-        raise BoardError(f"Kaggle could not score {path.name} ({reason})")
-    return result | _state(listed)
-
-
-def _state(listed: "Listed") -> dict[str, Any]:
-    scores = {"public": listed.public, "private": listed.private}
-    return {"board": "kaggle", "ref": listed.ref, "status": listed.status, **scores}
+        raise BoardError(f"Kaggle could not score {outcome.path.name} ({reason})")
+    return replace(
+        outcome,
+        board="kaggle",
+        ref=listed.ref,
+        status=listed.status,
+        public=listed.public,
+        private=listed.private,
+    )

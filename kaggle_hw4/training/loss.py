@@ -52,6 +52,6 @@ def apply_margin(logits: Tensor, config: LossConfig, margin: float) -> Tensor:
     # The slope of the sine is infinite at a cosine of 1, so the cosine is kept a little below.
     cosine = (logits / config.scale).clamp(-1 + 1e-6, 1 - 1e-6)
     turned = cosine * math.cos(margin) - (1 - cosine.square()).sqrt() * math.sin(margin)
-    # Beyond θ = π - m, cos(θ + m) would grow again: a straight line goes on instead.
+    # Beyond θ = π - m, cos(θ + m) would grow again: a straight line continues it.
     straight = cosine - margin * math.sin(margin)
     return config.scale * torch.where(cosine > -math.cos(margin), turned, straight)

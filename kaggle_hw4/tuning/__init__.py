@@ -1,1 +1,1 @@
-"""The search for a better recipe: Optuna's ask and tell, with trials in processes of their own."""
+"""Hyperparameter search for a recipe: Optuna's ask and tell, each trial in its own process."""

@@ -1,4 +1,4 @@
-"""The coordinator: owns the study, asks for trials, watches their workers, prunes, tells."""
+"""The coordinator of a study: asks for trials, has them trained, prunes them, tells the results."""
 
 import shutil
 import signal
@@ -22,185 +22,217 @@ from kaggle_hw4.errors import (
     UsageError,
 )
 from kaggle_hw4.execution.executor import POLL, Handle, stop_all
-from kaggle_hw4.signals import graceful_shutdown
-from kaggle_hw4.tuning import study as bookkeeping
+from kaggle_hw4.signals import RESUME, graceful_shutdown
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.storage import AWAY, Storage, reason
+from kaggle_hw4.tuning.retry import retry_history
+from kaggle_hw4.tuning.server import CONNECTION_ERRORS, reason
+from kaggle_hw4.tuning.storage import Storage
+from kaggle_hw4.tuning.study import (
+    FAILURE,
+    PERMANENT,
+    ask,
+    count,
+    make_pruner,
+    prune,
+    retry_crashed,
+)
 
-PATIENCE = 600.0  # seconds to wait for a server that went away
+PATIENCE = 600.0  # seconds to wait for a server that is unreachable
+ONCE_SOLVED = "once that is solved the same command resumes the study"
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """How a trial ended; `value` is None unless it is complete."""
+
+    state: TrialState
+    value: float | None = None
 
 
 @dataclass
-class Running:
-    """A trial under way. `verdict` is what is to be told, once there is something to tell."""
+class RunningTrial:
+    """A trial that is being trained here. `outcome` is None until there is one to tell."""
 
     trial: optuna.Trial
     handle: Handle
     folder: Path  # of its recipe and its run
-    curve: dict[int, float] = field(default_factory=dict)
-    verdict: tuple[TrialState, float | None] | None = None
+    curve: dict[int, float] = field(default_factory=dict)  # the objective by step
+    outcome: TrialOutcome | None = None
+
+    def kill(self) -> None:
+        self.handle.stop(signal.SIGKILL)
 
 
-class Watcher(Protocol):
-    """Who is told how a study goes."""
+class StudyMonitor(Protocol):
+    """Shows the progress of a study."""
 
-    def show(self, plan: Plan, study: optuna.Study, running: Sequence[Running]) -> None: ...
+    def show(self, plan: Plan, study: optuna.Study, running: Sequence[RunningTrial]) -> None: ...
     def finals(self, done: int, total: int) -> None: ...
     def say(self, text: str) -> None: ...
 
 
 class Coordinator:
-    """`search` asks and tells until the plan's total is told."""
+    """`search` asks and tells until the plan's number of trials has finished."""
 
-    def __init__(self, plan: Plan, storage: Storage, study: optuna.Study, watcher: Watcher) -> None:
-        self.plan, self.storage, self.study, self.watcher = plan, storage, study, watcher
-        self.pruner = bookkeeping.make_pruner(plan.base.schedule)
+    def __init__(
+        self, plan: Plan, storage: Storage, study: optuna.Study, monitor: StudyMonitor
+    ) -> None:
+        self.plan, self.storage, self.study, self.monitor = plan, storage, study, monitor
+        self.pruner = make_pruner(plan.baseline.schedule)
         self.executor = plan.executor
-        self.running: list[Running] = []
-        self.away_since: float | None = None
-        self.broken = False  # the storage: nothing more is written to it
+        self.running: list[RunningTrial] = []
+        self.unreachable_since: float | None = None  # the server
+        self.storage_failed = False  # nothing more is written to it
 
     def search(self) -> None:
-        """Raises Stopped or Interrupted when a signal asks for it, StorageError when the server
-        stays away, DataError when the disk is full or the variant itself does not train. What was
-        running then goes on with the same command.
+        """Raises Stopped or Interrupted on a signal, StorageError when the server stays
+        unreachable, DataError when the disk is full or the baseline does not train. The same
+        command resumes the trials that were running then.
         """
         with graceful_shutdown() as request:
             try:
-                while not self.attempt():
+                while not self.poll():
                     if request.signal:
                         raise request.error(f"study {self.plan.name} stopped")
                     time.sleep(POLL)
             except Hw4Error:
-                self.put_back()
+                self.requeue()
                 raise
             finally:
-                stop_all(one.handle for one in self.running)
+                stop_all(running.handle for running in self.running)
 
-    def attempt(self) -> bool:
-        """One tick; a server that is away is waited for, and said to be, once."""
+    def poll(self) -> bool:
+        """One tick; where the server is unreachable it is repeated later."""
         try:
-            done = self.tick()
-        except AWAY as error:
-            self.wait(reason(error))
+            finished = self.tick()
+        except CONNECTION_ERRORS as error:
+            self.wait_for_server(error)
             return False
         except OSError as error:
-            self.broken = True
+            self.storage_failed = True
             raise DataError(
                 f"{error.filename or self.storage.name}: {error.strerror or error}",
-                "once that is mended the same command goes on; what was told is kept",
-            ) from None
-        if self.away_since is not None:
-            self.watcher.say("the study's server is back")
-            self.away_since = None
-        return done
+                ONCE_SOLVED,
+            ) from error
+        if self.unreachable_since is not None:
+            self.monitor.say("the study's server is reachable again")
+            self.unreachable_since = None
+        return finished
 
-    def wait(self, why: str) -> None:
+    def wait_for_server(self, error: Exception) -> None:
+        """Say once that the server is unreachable; StorageError when it is for too long."""
         now = time.monotonic()
-        if self.away_since is None:
-            self.away_since = now
-            self.watcher.say(f"the study's server is away, waiting for it ({why})")
-        if now - self.away_since > PATIENCE:
-            self.broken = True
+        if self.unreachable_since is None:
+            self.unreachable_since = now
+            self.monitor.say(f"the study's server is unreachable, waiting for it ({reason(error)})")
+        if now - self.unreachable_since > PATIENCE:
+            self.storage_failed = True
             raise StorageError(
-                f"the study's server stayed away for {PATIENCE:.0f} s ({why})",
-                "the same command goes on when it is back",
-            )
+                f"the study's server was unreachable for {PATIENCE:.0f} s ({reason(error)})", RESUME
+            ) from error
 
     def tick(self) -> bool:
-        """Tell what has ended, ask for what is missing; True when the total is told.
+        """Tell the trials that have ended, start new ones; True when enough have finished.
 
-        Anything here may fail in the middle for want of the server: the next tick goes on.
+        Any call of the storage may fail when the server is unreachable: the next tick repeats it.
         """
-        self.storage.beat(one.trial._trial_id for one in self.running)
-        for one in list(self.running):
-            self.harvest(one)
+        # Show other coordinators that the trials here are active, and tell what has ended.
+        self.storage.heartbeat(running.trial._trial_id for running in self.running)
+        for running in list(self.running):
+            self.collect(running)
+        # Enqueue crashed trials again and start what fits, one coordinator at a time.
         if len(self.running) < self.plan.jobs:
-            with self.storage.turn():
-                self.storage.bury(self.study)
-                bookkeeping.ask_again(self.study)
+            with self.storage.lock():
+                self.storage.fail_stale(self.study)
+                retry_crashed(self.study)
                 while len(self.running) < self.plan.jobs and self.launch():
                     pass
-        self.watcher.show(self.plan, self.study, self.running)
-        return not self.running and bookkeeping.count(self.study).told >= self.plan.trials
+        # Show the progress.
+        self.monitor.show(self.plan, self.study, self.running)
+        return not self.running and count(self.study).finished >= self.plan.trials
 
     def launch(self) -> bool:
-        """Ask for a trial and start its worker; False when there is none to ask for."""
-        plan = self.plan
-        trial = bookkeeping.ask(self.study, plan.trials, plan.seeds[0])
+        """Ask for a trial and start its run; False when no more is needed."""
+        trial = ask(self.study, self.plan.trials, self.plan.seeds[0])
         if trial is None:
             return False
-        self.storage.beat([trial._trial_id])
+        self.storage.heartbeat([trial._trial_id])
         try:
-            recipe = plan.space.suggest(trial, plan.base)
+            recipe = self.plan.space.suggest(trial, self.plan.baseline)
         except RecipeError as error:
-            self.note_failure(trial, str(error), final=True)
+            self.note_failure(trial, str(error), permanent=True)
             self.study.tell(trial, state=TrialState.FAIL)
             return True
         frozen = self.study.get_trials(deepcopy=False)[trial.number]
-        # A trial that is asked again goes on from the checkpoint of the one that died.
-        first = [*bookkeeping.history(frozen), trial.number][0]
-        folder = plan.folder / "trials" / str(first)
-        write_text(folder / f"{plan.variant}.toml", recipe.to_toml())
-        path = folder / f"{plan.variant}.toml"
-        handle = self.executor.submit(plan.spec(path, plan.fold, plan.seeds[0], folder / "runs"))
+        # The retry of a crashed trial resumes from that one's checkpoint, in the same folder.
+        first = [*retry_history(frozen), trial.number][0]
+        folder = self.plan.folder / "trials" / str(first)
+        path = folder / f"{self.plan.variant}.toml"
+        write_text(path, recipe.to_toml())
+        spec = self.plan.spec(path, self.plan.fold, self.plan.seeds[0], folder / "runs")
         curve = dict(frozen.intermediate_values)
-        self.running.append(Running(trial, handle, folder, curve))
+        self.running.append(RunningTrial(trial, self.executor.submit(spec), folder, curve))
         return True
 
-    def harvest(self, one: Running) -> None:
-        """Pass on what a worker has reported; tell its trial when it has ended or should."""
+    def collect(self, running: RunningTrial) -> None:
+        """Report what a run has logged; tell its trial when it has ended or should be pruned."""
         try:
-            ended = one.handle.poll()  # looked at before its last reports
-            if one.verdict is None:
-                self.listen_to(one)
-            if one.verdict is None and ended:
-                one.verdict = self.judge(one)
-            if one.verdict is None:
+            ended = running.handle.poll()  # before its last lines are read
+            if running.outcome is None:
+                self.report(running)
+            if running.outcome is None and ended:
+                running.outcome = self.outcome(running)
+            if running.outcome is None:
                 return
-            state, value = one.verdict
-            self.study.tell(one.trial, value, state, skip_if_finished=True)
+            state, value = running.outcome.state, running.outcome.value
+            self.study.tell(running.trial, value, state, skip_if_finished=True)
         except UpdateFinishedTrialError:
-            # Told already, before the server went away, or failed by another coordinator.
-            one.handle.stop(signal.SIGKILL)
-        one.handle.collect()
-        self.running.remove(one)
-        if one.verdict and one.verdict[0] != TrialState.FAIL:  # others may go on, or be looked into
-            shutil.rmtree(one.folder, ignore_errors=True)
+            # Finished before the server became unreachable, or failed by another coordinator.
+            running.kill()
+        running.handle.collect()
+        self.running.remove(running)
+        # A failed trial keeps its folder: its retry resumes from there, or a person looks into it.
+        if running.outcome and running.outcome.state != TrialState.FAIL:
+            shutil.rmtree(running.folder, ignore_errors=True)
 
-    def listen_to(self, one: Running) -> None:
-        for line in one.handle.run.logged():
+    def report(self, running: RunningTrial) -> None:
+        """Report every new validation to Optuna; kill the run where its trial should be pruned."""
+        for line in running.handle.run.logged():
             value, step = self.plan.objective.of_report(line), int(line["step"])
-            if value is None or step in one.curve:
+            if value is None or step in running.curve:
                 continue
-            one.trial.report(value, step)
-            one.curve[step] = value
-            more = step < self.plan.base.schedule.steps
-            if more and bookkeeping.prune(self.study, self.pruner, one.trial.number):
-                one.handle.stop(signal.SIGKILL)
-                one.verdict = TrialState.PRUNED, None
+            running.trial.report(value, step)
+            running.curve[step] = value
+            unfinished = step < self.plan.baseline.schedule.steps
+            if unfinished and prune(self.study, self.pruner, running.trial.number):
+                running.kill()
+                running.outcome = TrialOutcome(TrialState.PRUNED)
                 return
 
-    def judge(self, one: Running) -> tuple[TrialState, float | None]:
-        """What a worker that has ended has to say: a value, or a failure of its trial's own."""
-        outcome = one.handle.collect()
-        if outcome.manifest:
-            return TrialState.COMPLETE, self.plan.objective.of_run(outcome.manifest)
-        code, why = outcome.code, outcome.reason
-        if code in (UsageError.exit_code, DataError.exit_code):  # others would fail as well
-            raise DataError(f"trial {one.trial.number}: {why}", "the same command then goes on")
-        self.note_failure(one.trial, why, final=code == RecipeError.exit_code)
-        return TrialState.FAIL, None
+    def outcome(self, running: RunningTrial) -> TrialOutcome:
+        """The outcome of a trial whose run has ended: complete, or failed by itself.
 
-    def note_failure(self, trial: optuna.Trial, why: str, *, final: bool) -> None:
-        trial.set_user_attr(bookkeeping.FAILURE, why)
-        trial.set_user_attr(bookkeeping.FINAL, final)
+        Raises DataError for a failure that all other trials would share.
+        """
+        run = running.handle.collect()
+        if run.manifest:
+            return TrialOutcome(TrialState.COMPLETE, self.plan.objective.of_run(run.manifest))
+        if run.code in (UsageError.exit_code, DataError.exit_code):
+            raise DataError(f"trial {running.trial.number}: {run.reason}", ONCE_SOLVED)
+        permanent = run.code == RecipeError.exit_code
+        self.note_failure(running.trial, run.reason, permanent=permanent)
+        return TrialOutcome(TrialState.FAIL)
 
-    def put_back(self) -> None:
-        """Let the trials wait again, to go on from their checkpoints: to stop is no failure."""
-        stop_all(one.handle for one in self.running)
-        if self.broken:
+    def note_failure(self, trial: optuna.Trial, why: str, *, permanent: bool) -> None:
+        trial.set_user_attr(FAILURE, why)
+        trial.set_user_attr(PERMANENT, permanent)
+
+    def requeue(self) -> None:
+        """Stop the runs with a checkpoint and let their trials wait: a stop is not a failure."""
+        stop_all(running.handle for running in self.running)
+        if self.storage_failed:
             return
-        with suppress(*AWAY, UpdateFinishedTrialError), self.storage.turn():
-            for one in self.running:
-                self.storage.backend.set_trial_state_values(one.trial._trial_id, TrialState.WAITING)
+        with suppress(*CONNECTION_ERRORS, UpdateFinishedTrialError), self.storage.lock():
+            for running in self.running:
+                trial = running.trial._trial_id
+                self.storage.backend.set_trial_state_values(trial, TrialState.WAITING)

@@ -1,9 +1,9 @@
-"""Cost before value: what a study will take, from a few measured steps."""
+"""The cost of a study, extrapolated from a few measured training steps."""
 
 import subprocess
 import sys
 import time
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import optuna
@@ -19,46 +19,68 @@ from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.loop import train_step
 from kaggle_hw4.training.optimizer import make_optimizer
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.storage import quiet_optuna
-from kaggle_hw4.tuning.study import REDUCTION, least_steps
+from kaggle_hw4.tuning.quiet import quiet_optuna
+from kaggle_hw4.tuning.study import REDUCTION_FACTOR, min_steps
 
-DRAWS = 3  # random points of the space, beside the variant's own values
-STEPS = 4  # measured, after a first one
-TIMED = 32  # validation utterances predicted
+DRAWS = 3  # random points of the space, measured beside the baseline
+STEPS = 4  # measured, after one to warm up
+SAMPLE = 32  # validation utterances predicted
 
 
-def estimate(plan: Plan) -> dict[str, Any]:
-    """Seconds of a step, of a validation, of a trial to its end, of the search and of the finals.
+@dataclass(frozen=True)
+class CostEstimate:
+    """Times in seconds. `step` and `validation` are means over the measured recipes, `trial` is a
+    whole training; `trained_share` is the share of all steps that pruning leaves.
+    """
 
-    The variant's own values and some draws of the space are measured one at a time: what several
-    workers take from each other comes on top.
+    measured: int  # recipes
+    step: float
+    slowest_step: float
+    validation: float
+    trial: float
+    trained_share: float
+    search: float
+    finals: float
+    final_runs: int
+    total: float
+
+
+def estimate(plan: Plan) -> CostEstimate:
+    """Measure the baseline and some random points of the space, and extrapolate to the study.
+
+    They are measured one at a time: several workers also slow each other down.
     """
     torch.set_num_threads(plan.executor.threads)
+    # Measure.
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
-        draws = [plan.space.suggest(study.ask(), plan.base) for _ in range(DRAWS)]
+        recipes = [
+            plan.baseline,
+            *(plan.space.suggest(study.ask(), plan.baseline) for _ in range(DRAWS)),
+        ]
     store = FrameStore(plan.corpus, choose_device(plan.device))
-    costs = np.array([measure(plan, store, recipe) for recipe in (plan.base, *draws)])
-    schedule = plan.base.schedule
-    start, (step, validation) = start_seconds(), costs.mean(0)
+    costs = np.array([measure(plan, store, recipe) for recipe in recipes])
+    startup, (step, validation) = startup_seconds(), costs.mean(0).tolist()
+    # Extrapolate to a trial, then to all of them and to the finals.
+    schedule = plan.baseline.schedule
     validations = -(-schedule.steps // schedule.validate_every)
-    trial = schedule.steps * step + validations * validation
-    share = kept_share(least_steps(schedule), schedule.steps)
-    runs = (plan.finalists + 1) * plan.folds.count * len(plan.seeds)
-    search = plan.trials * (start + share * trial) / plan.jobs
-    finals = runs * (start + trial) / plan.jobs
-    return {
-        "measured": len(costs),
-        "step": step,
-        "slowest_step": costs[:, 0].max(),
-        "validation": validation,
-        "trial": start + trial,
-        "trained_share": share,
-        "search": search,
-        "finals": finals,
-        "runs_of_the_finals": runs,
-        "total": search + finals,
-    }
+    training = schedule.steps * step + validations * validation
+    share = trained_share(min_steps(schedule), schedule.steps)
+    final_runs = (plan.finalists + 1) * plan.folds.count * len(plan.seeds)
+    search = plan.trials * (startup + share * training) / plan.jobs
+    finals = final_runs * (startup + training) / plan.jobs
+    return CostEstimate(
+        measured=len(recipes),
+        step=step,
+        slowest_step=float(costs[:, 0].max()),
+        validation=validation,
+        trial=startup + training,
+        trained_share=share,
+        search=search,
+        finals=finals,
+        final_runs=final_runs,
+        total=search + finals,
+    )
 
 
 def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float]:
@@ -66,42 +88,50 @@ def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float
     torch.manual_seed(0)
     model = build_model(recipe, len(plan.corpus.speakers), plan.corpus.n_mels).to(store.device)
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
-    rows, validated = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
-    batches = Batches(store, rows, plan.folds.session, recipe, seed=0)
+    training, validation = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
+    batches = Batches(store, training, plan.folds.session, recipe, seed=0)
     train_step(state, batches.at(0), recipe)
+    # Time some steps.
     begin = time.perf_counter()
     for step in range(1, STEPS + 1):
         train_step(state, batches.at(step), recipe)
     float(state.since_report.sum())  # waits for the device
     seconds_of_step = (time.perf_counter() - begin) / STEPS
-    seen_session = validated[:TIMED]
+    # Time the prediction of some utterances, and scale it to the frames of all.
+    sample = validation[:SAMPLE]
     begin = time.perf_counter()
-    predict_logits(state.ema, store, seen_session, WHOLE)
+    predict_logits(state.ema, store, sample, WHOLE)
     seconds = time.perf_counter() - begin
     lengths = plan.corpus.lengths
-    return seconds_of_step, seconds * float(lengths[validated].sum() / lengths[seen_session].sum())
+    return seconds_of_step, seconds * float(lengths[validation].sum() / lengths[sample].sum())
 
 
-def start_seconds() -> float:
+def startup_seconds() -> float:
     """What a worker takes before its first step."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import kaggle_hw4.training.loop"], check=True)
     return time.perf_counter() - begin
 
 
-def kept_share(least: int, most: int) -> float:
-    """The share of all steps that Hyperband lets its trials take, by its own brackets."""
-    rungs = [least]
-    while rungs[-1] * REDUCTION <= most:
-        rungs.append(rungs[-1] * REDUCTION)
+def trained_share(first: int, steps: int) -> float:
+    """The share of all training steps that Hyperband leaves, averaged over its brackets.
+
+    `first` is the first rung, `steps` the last. Each bracket starts to prune at another rung; at
+    every rung, one trial in REDUCTION_FACTOR is kept.
+    """
+    rungs = [first]
+    while rungs[-1] * REDUCTION_FACTOR <= steps:
+        rungs.append(rungs[-1] * REDUCTION_FACTOR)
     shares, sizes = [], []
-    for first in range(len(rungs)):
-        ends = [*rungs[first:-1], most] if first < len(rungs) - 1 else [most]
-        taken, survivors, before = 0.0, 1.0, 0
+    for start in range(len(rungs)):
+        # The steps that a trial of this bracket trains on average, as a share of all.
+        ends = [*rungs[start:-1], steps]
+        trained, survivors, before = 0.0, 1.0, 0
         for end in ends:
-            taken += survivors * (end - before)
-            survivors, before = survivors / REDUCTION, end
-        shares.append(taken / most)
-        left = len(rungs) - 1 - first
-        sizes.append(np.ceil(len(rungs) * REDUCTION**left / (left + 1)))
+            trained += survivors * (end - before)
+            survivors, before = survivors / REDUCTION_FACTOR, end
+        shares.append(trained / steps)
+        # The bracket's size, as Optuna's HyperbandPruner has it.
+        left = len(rungs) - 1 - start
+        sizes.append(np.ceil(len(rungs) * REDUCTION_FACTOR**left / (left + 1)))
     return float(np.average(shares, weights=sizes))

@@ -1,4 +1,4 @@
-"""What a study looks for, and where a run says it: the one place that knows both."""
+"""What a study optimises, and where a run reports it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,20 @@ from kaggle_hw4.runs import Manifest
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure of the validation on a fold table that holds out utterances or sessions."""
+    """A metric of the validation, on a fold table `by` session or utterance."""
 
     name: str
     by: str
-    figure: Literal["accuracy", "loss"]
+    metric: Literal["accuracy", "loss"]
     direction: Literal["maximize", "minimize"]
 
     def of_report(self, line: Mapping[str, float]) -> float | None:
-        """The figure in a line of metrics.jsonl, where it validated."""
-        return line.get(f"validation_{self.figure}")
+        """The metric in a line of metrics.jsonl; None where that step was not validated."""
+        return line.get(f"validation_{self.metric}")
 
     def of_run(self, manifest: Manifest) -> float:
-        return float(getattr(manifest.validation, self.figure))
+        """The metric of a finished run."""
+        return float(getattr(manifest.validation, self.metric))
 
     @property
     def sign(self) -> int:
@@ -45,23 +46,27 @@ OBJECTIVES = {
 
 def find_objective(name: str) -> Objective:
     if name not in OBJECTIVES:
-        raise UsageError(f"--objective {name}: choose one of {', '.join(OBJECTIVES)}")
+        raise UsageError(
+            f"{name} is not an objective",
+            f"choose one of {', '.join(OBJECTIVES)}",
+            parameter="objective",
+        )
     return OBJECTIVES[name]
 
 
-def find_table(objective: Objective, folder: Path, corpus: Corpus, name: str | None) -> Folds:
+def find_fold_table(objective: Objective, folder: Path, corpus: Corpus, name: str | None) -> Folds:
     """The fold table that the objective needs: the one named, or the only one of its kind."""
     names = [name] if name else [path.stem for path in sorted(folder.glob("*.csv"))]
     tables = [find_folds(folder, corpus, each) for each in names]
-    fitting = [table for table in tables if table.by == objective.by]
-    if not fitting:
+    suitable = [table for table in tables if table.by == objective.by]
+    if not suitable:
         raise DataError(
             f"the objective {objective.name} needs a fold table by {objective.by}",
-            f"run `hw4 split --folds 5 --by {objective.by}` first",
+            "make one with `hw4 split`",
         )
-    if len(fitting) > 1:
-        listed = ", ".join(table.name for table in fitting)
+    if len(suitable) > 1:
+        listed = ", ".join(table.name for table in suitable)
         raise UsageError(
-            f"there are several fold tables by {objective.by}: {listed}", "name one with --split"
+            f"there are several fold tables by {objective.by}", f"name one of {listed}", "split"
         )
-    return fitting[0]
+    return suitable[0]

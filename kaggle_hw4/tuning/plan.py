@@ -1,36 +1,49 @@
-"""What to tune, on what, and how much of it."""
+"""Everything that a study is run with: the variant, its space, the data, and how much of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.runs import FoldTable
 from kaggle_hw4.stages.split import corpus_of
-from kaggle_hw4.tuning.objective import Objective, find_objective, find_table
+from kaggle_hw4.tuning.fingerprint import Fingerprint
+from kaggle_hw4.tuning.objective import Objective, find_fold_table, find_objective
 from kaggle_hw4.tuning.space import Space, read_space
 from kaggle_hw4.workspace import Workspace
+
+
+class Effort(TypedDict, total=False):
+    """The parts of a plan that have a default; `Plan` explains them."""
+
+    fold: int
+    seeds: Sequence[int]
+    trials: int
+    finalists: int
+    jobs: int
+    device: str
 
 
 @dataclass(frozen=True)
 class Plan:
     workspace: Workspace
     variant: str
-    base: Recipe
+    baseline: Recipe  # the variant as it is
     space: Space
     objective: Objective
     corpus: Corpus
     folds: Folds
     name: str  # of the study
-    fold: int = 0  # that the search validates on
+    fold: int = 0  # the search validates on it
     seeds: Sequence[int] = (0,)  # of the finals; the search uses the first
-    trials: int = 50
-    finalists: int = 3
-    jobs: int = 1
+    trials: int = 50  # in all
+    finalists: int = 3  # the best trials that are retrained
+    jobs: int = 1  # runs at a time
     device: str = "auto"
 
     @property
@@ -47,20 +60,21 @@ class Plan:
         """What trains the trials and the finals."""
         return Subprocesses(self.jobs)
 
-    def made_of(self) -> dict[str, Any]:
-        return {
-            "variant": self.variant,
-            "recipe": self.base.sections(),
-            "space": self.space.dump(),
-            "corpus": self.corpus.hash,
-            "folds": {"name": self.folds.name, "hash": self.folds.hash},
-            "objective": self.objective.name,
-            "fold": self.fold,
-            "seed": self.seeds[0],
-        }
+    def fingerprint(self) -> Fingerprint:
+        folds = self.folds
+        return Fingerprint(
+            variant=self.variant,
+            recipe=self.baseline.sections(),
+            space=dict(self.space.parameters),
+            corpus=self.corpus.hash,
+            folds=FoldTable(name=folds.name, by=folds.by, count=folds.count, hash=folds.hash),
+            objective=self.objective.name,
+            fold=self.fold,
+            seed=self.seeds[0],
+        )
 
     def spec(self, recipe: Path, fold: int, seed: int, runs: Path) -> RunSpec:
-        """The run of a recipe file; it goes below `runs`."""
+        """The run of a recipe file; its folder is made below `runs`."""
         return RunSpec(
             workspace=str(self.workspace.root),
             variant=str(recipe),
@@ -81,17 +95,20 @@ def make_plan(
     objective: str,
     split: str | None,
     name: str | None,
-    **rest: Any,
+    **effort: Unpack[Effort],
 ) -> Plan:
-    """A plan with all of its parts found and checked, before anything is started."""
+    """A plan whose parts are all found and checked, before anything is started.
+
+    `settings` are `section.key=value` laid over the variant. A space or study without a name is
+    called as the variant is. Raises UsageError, RecipeError or DataError where a part is missing.
+    """
     path = workspace.variant(variant)
-    base = read_recipe(path, settings)
-    goal = find_objective(objective)
-    searched = read_space(workspace.space(space or path.stem), base)
+    baseline = read_recipe(path, settings)
+    target = find_objective(objective)
+    searched = read_space(workspace.space(space or path.stem), baseline)
     corpus = corpus_of(workspace)
-    folds = find_table(goal, workspace.folds, corpus, split)
-    plan = Plan(
-        workspace, path.stem, base, searched, goal, corpus, folds, name or path.stem, **rest
-    )
+    folds = find_fold_table(target, workspace.folds, corpus, split)
+    study = name or path.stem
+    plan = Plan(workspace, path.stem, baseline, searched, target, corpus, folds, study, **effort)
     folds.check(plan.fold)
     return plan

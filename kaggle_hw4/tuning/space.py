@@ -1,21 +1,21 @@
-"""A search space: a TOML file in Optuna's own words, over the keys of a recipe. Reader and checker.
+"""A search space: a TOML file in Optuna's own terms, over the keys of a recipe. Reader and checks.
 
     [networks.d_model]
     type = "int"                      int, float or categorical
     low = 96
     high = 384
-    multiple_of = "networks.n_heads"     by construction: the step is their least common multiple
+    multiple_of = "networks.n_heads"     the step is the least common multiple of its values
 
-`when` makes a parameter conditional on earlier ones; where it does not hold, the key takes
-`otherwise`, or stays as it is in the variant.
+`when` makes a parameter conditional on earlier ones; where the condition does not hold, the key
+takes the value `otherwise`, or stays as it is in the variant.
 """
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import optuna
 from pydantic import Field
@@ -23,17 +23,20 @@ from pydantic import Field
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.settings import Section, get_keys, key_names, read_toml, set_key, validate
+from kaggle_hw4.tuning.quiet import quiet_optuna
 
 Scalar = bool | int | float | str
-CHECKED = 200  # random draws that must all make a recipe before a study begins
+Params = dict[str, Any]  # Optuna's: the values of a trial by `section.key`
+TEST_DRAWS = 200  # random points that must all make a recipe before a study begins
 
 
 class Parameter(Section):
     when: dict[str, list[Scalar]] = Field(default_factory=dict)
     otherwise: Scalar | None = None
 
-    def active(self, chosen: Mapping[str, Any]) -> bool:
-        return all(chosen.get(name) in values for name, values in self.when.items())
+    def active(self, params: Params) -> bool:
+        """Whether the condition `when` holds for the parameters drawn so far."""
+        return all(params.get(name) in values for name, values in self.when.items())
 
 
 class Int(Parameter):
@@ -47,7 +50,7 @@ class Int(Parameter):
     def suggest(self, trial: optuna.Trial, name: str) -> int:
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return bool(self.low <= value <= self.high and (value - self.low) % self.step == 0)
 
 
@@ -61,7 +64,7 @@ class Float(Parameter):
     def suggest(self, trial: optuna.Trial, name: str) -> float:
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         steps = (value - self.low) / self.step if self.step else 0.0
         return bool(self.low <= value <= self.high) and math.isclose(steps, round(steps))
 
@@ -73,11 +76,12 @@ class Categorical(Parameter):
     def suggest(self, trial: optuna.Trial, name: str) -> Scalar | None:
         return trial.suggest_categorical(name, self.choices)
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return value in self.choices
 
 
-KINDS: dict[str, type[Int | Float | Categorical]] = {
+AnyParameter = Annotated[Int | Float | Categorical, Field(discriminator="type")]
+TYPES: dict[str, type[Int | Float | Categorical]] = {
     "int": Int,
     "float": Float,
     "categorical": Categorical,
@@ -89,46 +93,40 @@ class Space:
     """Parameters by `section.key`, in the order in which they are drawn."""
 
     name: str
-    parameters: Mapping[str, Int | Float | Categorical] = field(default_factory=dict)
+    parameters: Mapping[str, AnyParameter] = field(default_factory=dict)
 
     def suggest(self, trial: optuna.Trial, base: Recipe) -> Recipe:
-        """Draw every active parameter and lay it over `base`; RecipeError when they clash."""
-        values, chosen = base.sections(), dict[str, Any]()
+        """Draw every active parameter and set it in `base`; RecipeError when they contradict."""
+        values, params = base.sections(), Params()
         for name, parameter in self.parameters.items():
-            if parameter.active(chosen):
-                chosen[name] = parameter.suggest(trial, name)
-                set_key(values, name, chosen[name])
+            if parameter.active(params):
+                params[name] = parameter.suggest(trial, name)
+                set_key(values, name, params[name])
             elif parameter.otherwise is not None:
                 set_key(values, name, parameter.otherwise)
-        return validate(Recipe, values, _point(self.name, chosen))
+        point = ", ".join(f"{name} = {value}" for name, value in params.items())
+        return validate(Recipe, values, f"{self.name}: at {point}")
 
-    def locate(self, recipe: Recipe) -> dict[str, Any]:
-        """The parameters of `recipe` as a point of this space; RecipeError when it is outside."""
-        values, chosen = recipe.sections(), dict[str, Any]()
+    def locate(self, recipe: Recipe) -> Params:
+        """The point of this space that `recipe` is; RecipeError when it lies outside."""
+        values, params = recipe.sections(), Params()
         for name, parameter in self.parameters.items():
-            if parameter.active(chosen):
+            if parameter.active(params):
                 value, *others = get_keys(values, name) or [None]
-                outside = value is None or not parameter.holds(value)
+                outside = value is None or not parameter.contains(value)
                 if outside or any(other != value for other in others):
                     raise RecipeError(
-                        f"{self.name}: the variant's own {name} = {value} lies outside of the space"
+                        f"{self.name}: the variant's {name} = {value} lies outside of the space"
                     )
-                chosen[name] = value
-        return chosen
+                params[name] = value
+        return params
 
-    @classmethod
-    def load(cls, name: str, dumped: Mapping[str, Any]) -> "Space":
-        return cls(name, {k: validate(KINDS[v["type"]], v, k) for k, v in dumped.items()})
+    def edges(self, params: Params) -> Iterator[tuple[str, str]]:
+        """Which values of `params` are the `largest` or `smallest` allowed (within 2 % of it).
 
-    def dump(self) -> dict[str, Any]:
-        return {name: p.model_dump(exclude_none=True) for name, p in self.parameters.items()}
-
-    def edges(self, chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Which values of `chosen` are the `largest` or `smallest` allowed (within 2 % of it).
-
-        A lower edge at 0, or at a count of 1, is the end of the world, not of the space.
+        A lower edge at 0, or at a count of 1, is natural: no space could be wider there.
         """
-        for name, value in chosen.items():
+        for name, value in params.items():
             parameter = self.parameters.get(name)
             if isinstance(parameter, Int | Float):
                 scale = math.log if parameter.log else float
@@ -143,67 +141,69 @@ class Space:
 def read_space(path: Path, base: Recipe) -> Space:
     """The space in `path`, checked against the recipe that it varies, or RecipeError."""
     known = set(key_names(base.sections()))
-    parameters: dict[str, Int | Float | Categorical] = {}
+    parameters: dict[str, AnyParameter] = {}
+    # Read and check each parameter.
     for name, table in _tables(read_toml(path)):
         where = f"{path.name}: {name}"
         if name not in known:
             raise RecipeError(f"{where} is not a key of this variant" + _nearest(name, known))
-        if not isinstance(table, dict) or table.get("type") not in KINDS:
-            raise RecipeError(f"{where}: type must be one of {', '.join(KINDS)}")
-        parameter = validate(KINDS[table["type"]], table, where)
+        if not isinstance(table, dict) or table.get("type") not in TYPES:
+            raise RecipeError(f"{where}: type must be one of {', '.join(TYPES)}")
+        parameter = validate(TYPES[table["type"]], table, where)
         for other in parameter.when:
             if other not in parameters:
                 raise RecipeError(
-                    f"{where}: when {other} is no parameter above it" + _nearest(other, parameters)
+                    f"{where}: when {other} is not a parameter above it"
+                    + _nearest(other, parameters)
                 )
-        parameters[name] = _checked(parameter, where, parameters, base)
+        parameters[name] = _with_step(parameter, where, parameters, base)
+        _check_range(parameters[name], where)
     if not parameters:
-        raise RecipeError(f"{path.name}: a space of no parameters")
+        raise RecipeError(f"{path.name}: the space has no parameters")
+    # Check them together: the baseline is a point of the space, and every point is a recipe.
     space = Space(path.name, parameters)
     space.locate(base)
-    _try(space, base)
+    _test_draws(space, base)
     return space
 
 
-def _checked(
-    parameter: Int | Float | Categorical,
-    where: str,
-    earlier: Mapping[str, Int | Float | Categorical],
-    base: Recipe,
-) -> Int | Float | Categorical:
-    """`parameter` with its step worked out; RecipeError for a range that is none."""
-    if isinstance(parameter, Int) and parameter.multiple_of:
-        step = math.lcm(*_values(parameter.multiple_of, where, earlier, base))
-        parameter = parameter.model_copy(update={"step": step})
-        if parameter.low % step:
-            raise RecipeError(f"{where}: low {parameter.low} is no multiple of {step}")
-    if isinstance(parameter, Int | Float):
-        if parameter.low >= parameter.high:
-            raise RecipeError(f"{where}: low {parameter.low} is not below high {parameter.high}")
-        if parameter.log and (parameter.low <= 0 or parameter.step not in (None, 1)):
-            raise RecipeError(f"{where}: log needs a low above 0 and no step")
-        if not parameter.holds(parameter.high):
-            raise RecipeError(
-                f"{where}: high {parameter.high} is no whole number of steps from low"
-            )
-    return parameter
+def _with_step(
+    parameter: AnyParameter, where: str, earlier: Mapping[str, AnyParameter], base: Recipe
+) -> AnyParameter:
+    """`parameter` with the step that `multiple_of` asks for."""
+    if not isinstance(parameter, Int) or not parameter.multiple_of:
+        return parameter
+    step = math.lcm(*_values(parameter.multiple_of, where, earlier, base))
+    if parameter.low % step:
+        raise RecipeError(f"{where}: low {parameter.low} is not a multiple of {step}")
+    return parameter.model_copy(update={"step": step})
 
 
-def _values(
-    name: str, where: str, earlier: Mapping[str, Int | Float | Categorical], base: Recipe
-) -> list[int]:
-    """All that a key can be: its choices, its range, or the variant's own value."""
+def _check_range(parameter: AnyParameter, where: str) -> None:
+    """RecipeError for an invalid range."""
+    if isinstance(parameter, Categorical):
+        return
+    if parameter.low >= parameter.high:
+        raise RecipeError(f"{where}: low {parameter.low} is not below high {parameter.high}")
+    if parameter.log and (parameter.low <= 0 or parameter.step not in (None, 1)):
+        raise RecipeError(f"{where}: log needs a low above 0 and no step")
+    if not parameter.contains(parameter.high):
+        raise RecipeError(f"{where}: high {parameter.high} is not a whole number of steps from low")
+
+
+def _values(name: str, where: str, earlier: Mapping[str, AnyParameter], base: Recipe) -> list[int]:
+    """All values that a key can have: its choices, its range, or the variant's own value."""
     parameter = earlier.get(name)
     if isinstance(parameter, Int):
         return list(range(parameter.low, parameter.high + 1, parameter.step))
-    own = get_keys(base.sections(), name)
-    values: Sequence[Any] = parameter.choices if isinstance(parameter, Categorical) else own
+    fixed = get_keys(base.sections(), name)
+    values: Sequence[Any] = parameter.choices if isinstance(parameter, Categorical) else fixed
     if not values or not all(isinstance(value, int) and value > 0 for value in values):
-        raise RecipeError(f"{where}: multiple_of {name} is no whole number")
+        raise RecipeError(f"{where}: multiple_of {name} is not a positive whole number")
     return [int(value) for value in values]
 
 
-def _tables(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _tables(values: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """Every table that describes a parameter, with the key that it describes."""
     for key, value in values.items():
         name = f"{path}.{key}" if path else key
@@ -214,20 +214,14 @@ def _tables(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield name, value
 
 
-def _nearest(name: str, known: Any) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), 1, 0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _point(name: str, chosen: Mapping[str, Any]) -> str:
-    return f"{name}: at " + ", ".join(f"{k} = {v}" for k, v in chosen.items())
-
-
-def _try(space: Space, base: Recipe) -> None:
-    """Draw some points: what a recipe refuses is told before a night is spent."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(CHECKED):
-        space.suggest(study.ask(), base)
-    optuna.logging.set_verbosity(before)
+def _test_draws(space: Space, base: Recipe) -> None:
+    """Draw random points: a recipe that is refused is reported before hours are spent."""
+    with quiet_optuna():
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        for _ in range(TEST_DRAWS):
+            space.suggest(study.ask(), base)

@@ -1,66 +1,114 @@
-"""What a study says when it is looked at: its best, what mattered, and where the space ends."""
+"""The summary of a study: its best trials, what mattered, and where the space is too narrow."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.tuning.finals import Finals, read_finals
+from kaggle_hw4.tuning.fingerprint import Fingerprint, read_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES
-from kaggle_hw4.tuning.space import Space
-from kaggle_hw4.tuning.storage import Storage
-from kaggle_hw4.tuning.study import FAILURE, FINALS, IDENTITY, ROLE, best_trials, count
+from kaggle_hw4.tuning.space import Params, Scalar, Space
+from kaggle_hw4.tuning.storage import Storage, known_studies
+from kaggle_hw4.tuning.study import (
+    CRASHED,
+    FAILURE,
+    ROLE,
+    TrialCounts,
+    best_trials,
+    count,
+)
 
 SHOWN = 5  # best trials
 
 
-def load(storage: Storage, name: str) -> optuna.Study:
-    """The study of that name, to be read."""
+@dataclass(frozen=True)
+class TrialSummary:
+    """A complete trial; `role` is that of an enqueued one, None for one that was drawn."""
+
+    trial: int
+    value: float
+    role: str | None
+    params: Params
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A parameter whose best value is the `largest` or `smallest` that the space allows."""
+
+    parameter: str
+    edge: str
+    value: Scalar
+
+
+@dataclass(frozen=True)
+class Failure:
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """`importances` are shares by parameter, {} where the trials do not differ yet."""
+
+    study: str
+    fingerprint: Fingerprint
+    direction: str
+    trials: TrialCounts
+    best: tuple[TrialSummary, ...]
+    importances: dict[str, float]
+    edges: tuple[Edge, ...]
+    failures: tuple[Failure, ...]
+    finals: Finals | None
+
+
+def load_study(storage: Storage, name: str) -> optuna.Study:
+    """The study of that name, for reading; UsageError when there is none."""
     known = optuna.get_all_study_names(storage.backend)
     if name not in known:
-        there = f"there are {', '.join(known)}" if known else "`hw4 tune` makes one"
-        raise UsageError(f"there is no study {name!r} on {storage.name}", there)
-    study = optuna.load_study(study_name=name, storage=storage.backend)
-    if IDENTITY not in study.user_attrs:
-        raise UsageError(f"{name} is no study of hw4", "`hw4 tune` makes one")
-    return study
+        raise UsageError(f"there is no study {name!r} on {storage.name}", known_studies(known))
+    return optuna.load_study(study_name=name, storage=storage.backend)
 
 
-def summarise(study: optuna.Study) -> dict[str, Any]:
-    """Counts, the best trials, importances, edges, failures and the finals, as plain values."""
-    made_of = study.user_attrs[IDENTITY]
-    objective = OBJECTIVES[made_of["objective"]]
+def summarise(study: optuna.Study) -> StudySummary:
+    """The summary of a study, running or not; DataError where another version of hw4 made it."""
+    fingerprint = read_fingerprint(study)
+    objective = OBJECTIVES[fingerprint.objective]
     best = best_trials(study, objective, SHOWN)
-    space = Space.load(study.study_name, made_of["space"])
-    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-    return {
-        "study": study.study_name,
-        "made_of": {k: v for k, v in made_of.items() if k not in ("recipe", "space")},
-        "direction": objective.direction,
-        "trials": vars(count(study)) | {"told": count(study).told},
-        "best": [_describe(trial) for trial in best],
-        "importances": importances(study),
-        "edges": [
-            {"parameter": name, "edge": edge, "value": best[0].params[name]}
-            for name, edge in (space.edges(best[0].params) if best else ())
-        ],
-        "failures": [
-            {"trial": t.number, "why": t.user_attrs.get(FAILURE, "its coordinator died")}
-            for t in failed
-        ],
-        "finals": study.user_attrs.get(FINALS),
-    }
+    return StudySummary(
+        study=study.study_name,
+        fingerprint=fingerprint,
+        direction=objective.direction,
+        trials=count(study),
+        best=tuple(_describe(trial) for trial in best),
+        importances=importances(study),
+        edges=find_edges(Space(study.study_name, fingerprint.space), best[0]) if best else (),
+        failures=find_failures(study),
+        finals=read_finals(study),
+    )
 
 
-def _describe(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    role = trial.user_attrs.get(ROLE)
-    return {"trial": trial.number, "value": trial.value, "role": role, "params": trial.params}
+def _describe(trial: FrozenTrial) -> TrialSummary:
+    value = float(trial.value or 0.0)
+    return TrialSummary(trial.number, value, trial.user_attrs.get(ROLE), trial.params)
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """How much each parameter mattered (PED-ANOVA, Watanabe et al. 2023), once trials differ."""
+    """The importance of each parameter (PED-ANOVA, Watanabe et al. 2023), once trials differ."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.value for trial in complete}) < 2:
         return {}
-    found = optuna.importance.get_param_importances(study)
-    return {name: float(share) for name, share in found.items()}
+    shares = optuna.importance.get_param_importances(study)
+    return {name: float(share) for name, share in shares.items()}
+
+
+def find_edges(space: Space, best: FrozenTrial) -> tuple[Edge, ...]:
+    edges = space.edges(best.params)
+    return tuple(Edge(name, edge, best.params[name]) for name, edge in edges)
+
+
+def find_failures(study: optuna.Study) -> tuple[Failure, ...]:
+    """All failed trials, also those that were retried."""
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    return tuple(Failure(trial.number, trial.user_attrs.get(FAILURE, CRASHED)) for trial in failed)

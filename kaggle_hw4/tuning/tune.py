@@ -1,54 +1,60 @@
-"""A study from its first trial to its winner, or what is left of it."""
+"""A study from its first trial to its winner; one that was stopped resumes."""
 
 from pathlib import Path
-from typing import Any
 
 import optuna
 
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.tuning.coordinator import Coordinator, Watcher
-from kaggle_hw4.tuning.finalists import find_candidates, name_winner, retrain, write_winner
+from kaggle_hw4.tuning.coordinator import Coordinator, StudyMonitor
+from kaggle_hw4.tuning.finalists import find_candidates, retrain
+from kaggle_hw4.tuning.finals import name_winner, write_finals, write_winner
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.storage import look_into, open_storage
-from kaggle_hw4.tuning.study import DEFAULT, EARLIER, FINALS, enqueue, open_study
-from kaggle_hw4.tuning.summary import load, summarise
+from kaggle_hw4.tuning.storage import open_storage, read_storage
+from kaggle_hw4.tuning.study import BASELINE, EARLIER_BEST, enqueue, open_study
+from kaggle_hw4.tuning.summary import StudySummary, load_study, summarise
 
 
-def tune(plan: Plan, url: str | None, heartbeat: int, watcher: Watcher) -> dict[str, Any]:
-    """Search until the total is told, then the finals; return the study's summary."""
+def tune(plan: Plan, url: str | None, heartbeat: int, monitor: StudyMonitor) -> StudySummary:
+    """Search until the plan's trials have finished, retrain the finalists, summarise.
+
+    `url` is that of a server; without one the study is a journal file in the plan's folder.
+    `heartbeat` is the time in seconds between two heartbeats to the server.
+    """
     with open_storage(plan.folder, url, plan.jobs, heartbeat) as storage:
-        with storage.turn():
-            study = open_study(storage, plan.name, plan.made_of(), plan.objective)
-            enqueue(study, DEFAULT, plan.space.locate(plan.base))
-            enqueue_earlier_best(plan, study, watcher)
-        Coordinator(plan, storage, study, watcher).search()
-        with storage.alone() as mine:
-            if mine:
-                _finish(plan, study, watcher)
+        # Open the study; its first trials are the baseline and an earlier winner.
+        with storage.lock():
+            study = open_study(storage, plan.name, plan.fingerprint())
+            enqueue(study, BASELINE, plan.space.locate(plan.baseline))
+            enqueue_earlier_best(plan, study, monitor)
+        # Search.
+        Coordinator(plan, storage, study, monitor).search()
+        # One of the coordinators retrains the finalists.
+        with storage.finals_lock() as locked:
+            if locked:
+                _run_finals(plan, study, monitor)
             else:
-                watcher.say("another coordinator retrains the finalists")
+                monitor.say("another coordinator retrains the finalists")
         return summarise(study)
 
 
-def enqueue_earlier_best(plan: Plan, study: optuna.Study, watcher: Watcher) -> None:
-    """Have the winner of an earlier study of this variant asked early, if the space holds it."""
-    path = plan.tuned
-    if path.is_file():
+def enqueue_earlier_best(plan: Plan, study: optuna.Study, monitor: StudyMonitor) -> None:
+    """Enqueue the winner of an earlier study of this variant, if the space contains it."""
+    if plan.tuned.is_file():
         try:
-            enqueue(study, EARLIER, plan.space.locate(read_recipe(path)))
+            enqueue(study, EARLIER_BEST, plan.space.locate(read_recipe(plan.tuned)))
         except RecipeError as error:
-            watcher.say(f"the earlier best is left out: {error}")
+            monitor.say(f"the earlier best is left out: {error}")
 
 
-def _finish(plan: Plan, study: optuna.Study, watcher: Watcher) -> None:
+def _run_finals(plan: Plan, study: optuna.Study, monitor: StudyMonitor) -> None:
     candidates = find_candidates(plan, study)
-    finals = name_winner(plan, candidates, retrain(plan, candidates, watcher))
-    path = write_winner(plan, study, candidates, finals)
-    study.set_user_attr(FINALS, finals | {"variant": path})
+    finals = name_winner(plan, candidates, retrain(plan, candidates, monitor))
+    path = write_winner(plan, len(study.trials), candidates, finals)
+    write_finals(study, finals.model_copy(update={"variant": path}))
 
 
-def show(folder: Path, url: str | None) -> dict[str, Any]:
-    """The summary of a study, running or not."""
-    with look_into(folder, url) as storage:
-        return summarise(load(storage, folder.name))
+def read_summary(folder: Path, url: str | None) -> StudySummary:
+    """The summary of the study that is called as `folder` is, running or not."""
+    with read_storage(folder, url) as storage:
+        return summarise(load_study(storage, folder.name))

@@ -1,0 +1,172 @@
+"""hw4 ensemble, compare."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.output import percent, plain, points, say, show, table
+from kaggle_hw4.cli.submissions import forecast_line
+from kaggle_hw4.workspace import Workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("ensemble")(ensemble_command)
+    app.command("compare")(compare_command)
+
+
+def ensemble_command(
+    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
+    label: Annotated[str | None, typer.Option(help="Default: as in Strong+Boss.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only runs of this fold table.")] = None,
+    method: Annotated[
+        str, typer.Option(help="auto, uniform, greedy, log-linear, vote or probabilities.")
+    ] = "auto",
+    counts: Annotated[
+        Path | None, typer.Option(help="A table speaker,count of the test set, if exactly known.")
+    ] = None,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Blend runs into a new, versioned submission.
+
+    Each member's logits are calibrated on its out-of-fold utterances, then log-probabilities are
+    averaged. Fitted weights are used only where cross-fitting over folds shows that they beat
+    uniform weights by more than one standard error.
+
+    Example: hw4 ensemble runs/*
+    """
+    from kaggle_hw4.stages.ensemble import Request, ensemble
+
+    request = Request(label, split, method, counts)
+    result = ensemble(Workspace.at(workspace), runs, request)
+    values = plain(result)
+    values = values.pop("created") | values
+    version = result.created.version
+    forecast = forecast_line(result.forecast, result.edition is not None)
+    for name, reason in result.left_out.items():
+        say(f"left out: {name} {reason}")
+    if not result.new:
+        say(f"{version} was made from exactly these runs already")
+    show(values, as_json, lambda: _submission(values, forecast), f"hw4 submit {version}")
+
+
+def compare_command(
+    first: Annotated[Path, typer.Argument(help="A run, or a folder of runs.")],
+    second: Annotated[Path, typer.Argument(help="What it is compared with.")],
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test whether two runs differ by more than noise.
+
+    On the out-of-fold utterances that both predicted; a folder of several runs is blended
+    uniformly.
+
+    Example: hw4 compare runs/strong-1a2b3c4d runs/boss-5e6f7a8b
+    """
+    from kaggle_hw4.stages.compare import compare
+
+    place = Workspace.at(workspace)
+    comparison = compare(place, first, second)
+    values = {
+        "runs": [
+            {"path": place.shown(side.path), "members": side.members, **plain(side.accuracy)}
+            for side in (comparison.first, comparison.second)
+        ],
+        "by": comparison.by,
+        "first_less_second": plain(comparison.difference),
+    }
+    show(values, as_json, lambda: _comparison(values), "hw4 ensemble runs/*")
+
+
+def _submission(values: dict[str, Any], forecast: str) -> Any:
+    """Members and candidates, differences, disagreement, other validations, the forecast."""
+    from rich.console import Group
+
+    validation, *others = values["cv"]
+    rows = _member_rows(values)
+    if len(values["members"]) > 1:
+        rows += _candidate_rows(values)
+    columns = ("#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", "")
+    title = f"{values['version']}: folds by {validation['kind']}, {validation['n']:,} utterances"
+    parts = [table(columns, rows, title)]
+    if len(values["members"]) > 1:
+        parts += [_differences(values), _disagreement(values)]
+    parts += [f"validation by {other['kind']}: {percent(other['accuracy'])}" for other in others]
+    return Group(*parts, forecast)
+
+
+def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    members = values["members"]
+    best = max(member["oof"]["accuracy"] for member in members)
+    return [
+        (
+            str(number),
+            member["name"],
+            str(len(member["folds"])),
+            f"{member['temperature']:.2f}",
+            f"{weight:.2f}",
+            *_accuracy_cells(member["oof"]),
+            "best single" if member["oof"]["accuracy"] == best else "",
+        )
+        for number, (member, weight) in enumerate(
+            zip(members, values["weights"], strict=True), start=1
+        )
+    ]
+
+
+def _candidate_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    remark = {values["method"]: "chosen"}
+    return [
+        ("", name, "", "", "", *_accuracy_cells(accuracy), remark.get(name, ""))
+        for name, accuracy in values["candidates"].items()
+    ]
+
+
+def _differences(values: dict[str, Any]) -> Any:
+    method = values["method"]
+    differences = {f"{method} minus {name}": d for name, d in values["differences"].items()}
+    return _paired_table("difference", differences)
+
+
+def _disagreement(values: dict[str, Any]) -> Any:
+    """Percent of the utterances; members by their number."""
+    rows = [
+        (str(k), *("" if i == k - 1 else f"{100 * share:.0f}" for i, share in enumerate(shares)))
+        for k, shares in enumerate(values["disagreement"], 1)
+    ]
+    numbers = (f"{k}>" for k in range(1, len(rows) + 1))
+    return table(("#", *numbers), rows, "Disagreement of two members, % of the utterances")
+
+
+def _comparison(values: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    rows = [(run["path"], len(run["members"]), *_accuracy_cells(run)) for run in values["runs"]]
+    title = f"Out of fold by {values['by']}, {values['runs'][0]['n']:,} utterances"
+    columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %")
+    difference = {"first minus second": values["first_less_second"]}
+    return Group(table(columns, rows, title), _paired_table("", difference))
+
+
+def _paired_table(heading: str, differences: dict[str, dict[str, Any]]) -> Any:
+    columns = (heading, "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
+    return table(columns, [(name, *_paired_cells(d)) for name, d in differences.items()])
+
+
+def _accuracy_cells(accuracy: dict[str, Any]) -> tuple[str, str, str]:
+    interval = f"{accuracy['low']:.3f}–{accuracy['high']:.3f}"
+    return percent(accuracy["accuracy"]), f"{accuracy['standard_error']:.4f}", interval
+
+
+def _paired_cells(paired: dict[str, Any]) -> tuple[str, ...]:
+    interval = f"{points(paired['low'])} to {points(paired['high'])}"
+    significant = paired["low"] > 0 or paired["high"] < 0
+    return (
+        points(paired["difference"]),
+        interval,
+        f"{paired['won']}, {paired['lost']}",
+        f"{paired['p']:.2g}",
+        "" if significant else "may be noise",
+    )

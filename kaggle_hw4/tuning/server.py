@@ -1,0 +1,82 @@
+"""A study on a database server, which coordinators on many machines share."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage, fail_stale_trials
+from sqlalchemy.exc import SQLAlchemyError
+
+from kaggle_hw4.tuning.retry import retry
+
+HEARTBEAT = 20  # seconds between two heartbeats of a trial
+MISSED_HEARTBEATS = 3  # after so many a trial is stale
+CONNECTION_ERRORS = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+# PostgreSQL's advisory locks: two numbers that all coordinators know.
+STUDY_LOCK = "pg_advisory_xact_lock(4, 2022)"  # until the transaction ends
+FINALS_LOCK = "pg_try_advisory_lock(4, 2023)"  # until the connection is closed
+
+
+class Server:
+    """A study on PostgreSQL, or on SQLite for a single worker."""
+
+    def __init__(self, url: str, interval: int) -> None:
+        driver = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+        self.name = sqlalchemy.make_url(driver).render_as_string(hide_password=True)
+        self.backend = RDBStorage(
+            driver,
+            engine_kwargs={"pool_pre_ping": True},  # reconnect to a server that was restarted
+            heartbeat_interval=interval,
+            grace_period=MISSED_HEARTBEATS * interval,
+            heartbeat_stale_trial_callback=retry,
+        )
+        self.interval = interval
+        self.last_heartbeat: dict[int, float] = {}  # of each trial, on this machine's clock
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with self.backend.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sqlalchemy.text(f"SELECT {STUDY_LOCK}"))
+            yield
+
+    @contextmanager
+    def finals_lock(self) -> Iterator[bool]:
+        engine = self.backend.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            shared = connection.dialect.name == "postgresql"
+            query = sqlalchemy.text(f"SELECT {FINALS_LOCK}")
+            yield bool(connection.scalar(query)) if shared else True
+
+    def heartbeat(self, trials: Iterable[int]) -> None:
+        now = time.monotonic()
+        for trial in trials:
+            if now - self.last_heartbeat.get(trial, -float("inf")) > self.interval:
+                self.backend.record_heartbeat(trial)
+                self.last_heartbeat[trial] = now
+
+    def fail_stale(self, study: optuna.Study) -> None:
+        self._record_missing_heartbeats(study)
+        fail_stale_trials(study)
+
+    def _record_missing_heartbeats(self, study: optuna.Study) -> None:
+        """Record one heartbeat for each trial that has none: its coordinator crashed before the
+        first, and Optuna never counts a trial without any as stale.
+        """
+        query = sqlalchemy.text(
+            "SELECT trial_id FROM trials WHERE state = 'RUNNING' AND study_id = :study"
+            " AND trial_id NOT IN (SELECT trial_id FROM trial_heartbeats)"
+        )
+        with self.backend.engine.begin() as connection:
+            trials = connection.execute(query, {"study": study._study_id}).scalars().all()
+        for trial in trials:
+            self.backend.record_heartbeat(trial)
+
+
+def reason(error: Exception) -> str:
+    """The first line of the database's own message."""
+    cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+    return str(getattr(cause, "orig", cause) or error).strip().split("\n")[0]

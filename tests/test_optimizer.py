@@ -1,0 +1,45 @@
+"""AdamW gets every parameter; the rate follows the step; the EMA follows the weights."""
+
+import pytest
+import torch
+
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
+from tests.conftest import VARIANTS, tiny
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_optimizer_gets_every_parameter(variant: str) -> None:
+    recipe = tiny(variant)
+    model = build_model(recipe, 4)
+    given = {
+        id(p)
+        for group in make_optimizer(model, recipe.optimizer).param_groups
+        for p in group["params"]
+    }
+    assert given == {id(p) for p in model.parameters()}
+    assert id(model.networks[0].head.weight) in given
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    recipe = tiny("boss", "schedule.steps=100", "schedule.warmup_steps=10")
+    rates = [learning_rate(step, recipe.optimizer, recipe.schedule) for step in range(101)]
+    assert rates[0] == 0.0
+    assert max(rates) == rates[10] == 1e-3
+    assert rates[55] == pytest.approx(5e-4)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_ema_weights_are_the_moving_average_of_the_weights() -> None:
+    """Weights, and the running statistics of BatchNorm too."""
+    live, ema = (build_model(tiny("boss"), 4) for _ in range(2))
+    expected = {k: v.clone() for k, v in ema.state_dict().items() if v.is_floating_point()}
+    for step in range(1000, 1003):
+        for name, value in live.state_dict().items():
+            if name in expected:
+                value.normal_()
+                expected[name] = 0.9 * expected[name] + 0.1 * value
+        update_ema(ema, live, 0.9, step)
+    assert any("running_mean" in name for name in expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(ema.state_dict()[name], value)
