@@ -341,7 +341,7 @@ def test_a_flag_is_named_where_an_argument_is_wrong(
     assert run("split", "--folds", "2") == 0
     capsys.readouterr()
     assert run("train", "--variant", "boss", "--fold", "7") == 2
-    assert capsys.readouterr().err.startswith("hw4: --fold: no fold 7: session2 has folds 0 to 1")
+    assert capsys.readouterr().err.startswith("hw4: --fold: no fold 7: session2 has 0 to 1")
 
 
 def test_h_is_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ class Folds:
         """Raise UsageError unless there is such a fold."""
         if not 0 <= fold < self.count:
             last = self.count - 1
-            raise UsageError(f"no fold {fold}: {self.name} has folds 0 to {last}", parameter="fold")
+            raise UsageError(f"no fold {fold}: {self.name} has 0 to {last}", parameter="fold")
 
     def validation(self, fold: int) -> IntArray:
         """The validation rows of a fold: of unseen sessions where the split is by session."""
