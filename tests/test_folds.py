@@ -12,10 +12,10 @@ from kaggle_hw4.data.folds import (
     assign_holdout_groups,
     find_folds,
     make_folds,
-    purge,
     read_folds,
     write_folds,
 )
+from kaggle_hw4.data.leakage import purge
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.synth.corpus import write_corpus
 

@@ -84,11 +84,13 @@ class _Target:
         return self.folder.joinpath(*relative.parts)
 
     def write(self, path: Path, source: IO[bytes]) -> None:
+        """Copy an entry to its `path`, which must not exist yet."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             shutil.copyfileobj(source, file, 2**20)
 
     def refusal(self, reason: str) -> DataError:
+        """The error to raise for a hostile archive."""
         return DataError(f"{self.archive}: refused, {reason}", "nothing was unpacked")
 
 

@@ -14,13 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kaggle_hw4.artifact import sha256_json, write_text
 from kaggle_hw4.data.corpus import Corpus
-from kaggle_hw4.data.duplicates import find_near_duplicates
+from kaggle_hw4.data.leakage import MIN_TRAINING, find_leakage_pairs, purge
 from kaggle_hw4.errors import DataError, UsageError
 
 FORMAT: Final = 2
 KINDS = ("session", "utterance")
 HOLDOUT_GROUPS = 10  # of each speaker's utterances; every fold holds out one of them
-MIN_TRAINING = 3  # utterances of a speaker that a fold trains on, before holdouts and purging
 REMEDY = "delete it and run `hw4 split` again"
 
 Progress = Callable[[int, int], None]
@@ -122,41 +121,6 @@ def _cluster(corpus: Corpus, count: int, progress: Progress) -> IntArray:
     rows = corpus.train
     descriptors, labels = corpus.channels.descriptor[rows], corpus.labels[rows]
     return cluster_sessions(descriptors, labels, max(count, MIN_SESSIONS), progress)
-
-
-def find_leakage_pairs(corpus: Corpus, progress: Progress) -> IntArray:
-    """Pairs (m, 2) of training rows: the first must not be trained on where the second is
-    validated. Each row and the two of its speaker with the nearest channel; near-duplicates, in
-    both orders.
-    """
-    from kaggle_hw4.data.sessions import nearest_of_speaker
-
-    labels = corpus.labels[corpus.train]
-    nearest = nearest_of_speaker(corpus.channels.descriptor[corpus.train], labels)
-    pairs = [(row, int(other)) for row, others in enumerate(nearest) for other in others]
-    speakers = np.unique(labels)
-    for done, label in enumerate(speakers, 1):
-        rows = np.flatnonzero(labels == label)
-        for i, j in find_near_duplicates(corpus, rows):
-            pairs += [(int(rows[i]), int(rows[j])), (int(rows[j]), int(rows[i]))]
-        progress(done, len(speakers))
-    return np.array(pairs, np.int64)
-
-
-def purge(pairs: IntArray, labels: IntArray, fold: IntArray, count: int) -> BoolArray:
-    """Whether row i is not trained on in fold k (n, count), because the second row of one of its
-    leakage `pairs` (m, 2) is validated there. Nothing is purged of a speaker who would be left with
-    too few utterances.
-    """
-    purged = np.zeros((len(fold), count), bool)
-    purged[pairs[:, 0], fold[pairs[:, 1]]] = True
-    purged[np.arange(len(fold)), fold] = False  # validation rows are not trained on anyway
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        for k in range(count):
-            if ((fold[rows] != k) & ~purged[rows, k]).sum() < MIN_TRAINING:
-                purged[rows, k] = False
-    return purged
 
 
 def assign_holdout_groups(labels: IntArray, fold: IntArray, seed: int) -> IntArray:

@@ -18,6 +18,8 @@ FRAMES_PER_HOUR = 360_000
 
 @dataclass(frozen=True)
 class Counts:
+    """The size of a corpus."""
+
     speakers: int
     training_utterances: int
     test_utterances: int
@@ -54,6 +56,8 @@ class Balance:
 
 @dataclass(frozen=True)
 class Inspection:
+    """A corpus in numbers."""
+
     hash: str
     edition: int | None  # the year; None if the test set is no edition's
     counts: Counts

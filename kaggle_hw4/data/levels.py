@@ -31,6 +31,7 @@ class Moments:
         self.utterances, self.floored = 0, 0
 
     def add(self, features: "torch.Tensor") -> None:
+        """Count the features (T, n_mels) of one utterance."""
         low, high = (float(v) for v in features.aminmax())
         self.count += features.numel()
         self.total += float(features.double().sum())
@@ -40,6 +41,7 @@ class Moments:
         self.floored += low <= LOG_FLOOR + 0.5
 
     def levels(self) -> Levels:
+        """The levels of all utterances added, at least one."""
         mean = self.total / self.count
         return Levels(
             min=self.low,

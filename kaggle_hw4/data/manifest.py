@@ -49,6 +49,7 @@ def corpus_hash(sha256: Mapping[str, str], speakers: Sequence[str]) -> str:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write corpus.json into `folder`, atomically."""
     write_json(folder / MANIFEST, manifest.model_dump())
 
 

@@ -57,6 +57,7 @@ class OfficialDataset:
         return {name: sha256_file(self.folder / name) for name in FILES}
 
     def add_problem(self, problem: str) -> None:
+        """Note a problem: the file, the field, what was found and what was expected."""
         self.problems.append(problem)
 
     def raise_problems(self) -> None:

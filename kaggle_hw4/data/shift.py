@@ -65,6 +65,8 @@ class ProbeAccuracy:
 
 @dataclass(frozen=True)
 class Shift:
+    """How much of the test set is in unseen sessions, and what a random split overestimates."""
+
     hash: str  # of the corpus
     same_set_rates: SameSetRates
     unseen_sessions: UnseenShare

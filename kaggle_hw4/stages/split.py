@@ -22,6 +22,7 @@ class Split:
     path: Path
 
     def summary(self) -> "SplitSummary":
+        """The sizes of its folds, for printing."""
         import numpy as np
 
         folds = self.folds
@@ -37,6 +38,8 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitSummary:
+    """A fold table in numbers."""
+
     name: str
     path: Path
     hash: str

@@ -25,6 +25,8 @@ Entry = dict[str, str | int]
 
 
 class Utterance(NamedTuple):
+    """A written utterance."""
+
     id: str  # the file name
     speaker: str
     session: int
