@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from ladder_corpus import SPLIT, LadderCorpus
-from ladder_report import PEERS, Judged, Result, over, recipes_of, summary, table
+from ladder_report import PEERS, Hits, Result, over, recipes_of, summary, table
 
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.execution.executor import run_all
@@ -31,7 +31,7 @@ from kaggle_hw4.workspace import Workspace
 
 SEEDS = (0, 1, 2)
 BATCH = 32
-Sets = tuple[Judged, Judged, Judged]  # seen-session, session validation, unseen
+Sets = tuple[Hits, Hits, Hits]  # seen-session, session validation, unseen
 
 INTRODUCTION = """# The ladder, measured
 
@@ -223,7 +223,7 @@ def compare(said: Sequence[np.ndarray], run: Run, case: LadderCorpus) -> Sets:
         corpus.labels[rows] for rows in (folds.seen_session(fold), folds.validation(fold))
     )
     answers = (seen_session, session, case.speaker)
-    one, two, three = (Judged(s == a, a) for s, a in zip(said, answers, strict=True))
+    one, two, three = (Hits(s == a, a) for s, a in zip(said, answers, strict=True))
     return one, two, three
 
 

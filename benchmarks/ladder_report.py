@@ -16,7 +16,7 @@ DRAWS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
-class Judged:
+class Hits:
     """Which utterances (n,) a run got right, and their speakers (n,), who have equal weights."""
 
     right: np.ndarray
@@ -35,9 +35,9 @@ class Result:
     parameters: int
     seconds: float
     steps: int
-    seen_session: tuple[Judged, ...]
-    session: tuple[Judged, ...]
-    unseen: tuple[Judged, ...]
+    seen_session: tuple[Hits, ...]
+    session: tuple[Hits, ...]
+    unseen: tuple[Hits, ...]
 
     def accuracies(self, kind: str) -> np.ndarray:
         return np.array([evaluated.accuracy for evaluated in getattr(self, kind)])
@@ -106,7 +106,7 @@ def step(above: Result, below: Result) -> tuple[float, float]:
     speakers resampled together.
     """
     gains = [
-        Judged(a.right.astype(float) - b.right, a.speaker)
+        Hits(a.right.astype(float) - b.right, a.speaker)
         for a, b in zip(above.unseen, below.unseen, strict=True)
     ]
     return float(np.mean([g.accuracy for g in gains])), float(np.std(redrawn(gains, seed=0)))
@@ -121,7 +121,7 @@ def gap_error(result: Result) -> float:
     return float(np.std(session - unseen))
 
 
-def redrawn(seeds: Sequence[Judged], seed: int) -> np.ndarray:
+def redrawn(seeds: Sequence[Hits], seed: int) -> np.ndarray:
     """The means (DRAWS,) over runs, with seeds and speakers resampled together."""
     random = np.random.default_rng(seed)
     speakers = np.unique(np.concatenate([evaluated.speaker for evaluated in seeds]))

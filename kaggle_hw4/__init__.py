@@ -1,7 +1,7 @@
 """hw4: from the official folder of ML2022 Spring HW4 to the top of its leaderboard.
 
-From Python: `Project` has a method for every stage, `synth` writes a synthetic dataset. Everything
-is imported when it is first used.
+From Python: `Project` has a method for every stage, `synthesise` writes a synthetic dataset. Each
+name is imported when it is first used.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.errors import Hw4Error
-    from kaggle_hw4.project import Project, synth
+    from kaggle_hw4.project import Project, synthesise
     from kaggle_hw4.recipe import Recipe, read_recipe
     from kaggle_hw4.runs import Manifest, Run
 
@@ -26,7 +26,7 @@ __all__ = [
     "Recipe",
     "Run",
     "read_recipe",
-    "synth",
+    "synthesise",
 ]
 _MODULES = {
     "Corpus": "data.corpus",
@@ -37,7 +37,7 @@ _MODULES = {
     "Recipe": "recipe",
     "Run": "runs",
     "read_recipe": "recipe",
-    "synth": "project",
+    "synthesise": "project",
 }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.stages.train import FinishedRun
 
 
-def synth(folder: str | Path, speakers: int = 40, frames: float = 300, seed: int = 0) -> Path:
+def synthesise(folder: str | Path, speakers: int = 40, frames: float = 300, seed: int = 0) -> Path:
     """Write synthetic speakers in the official layout to the new `folder`; return it.
 
     The test set is in unseen sessions; `truth.csv`, beside `Dataset/`, has its answers. `frames` is

@@ -1,4 +1,4 @@
-"""The demo keeps its promise of ten minutes; `make test-slow`."""
+"""The demo takes ten minutes at most; `make test-slow`."""
 
 import json
 import os

@@ -2,12 +2,15 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
+import kaggle_hw4
 from kaggle_hw4 import errors
 from kaggle_hw4.cli import app, main
 
@@ -108,3 +111,29 @@ def test_the_file_tree_of_the_readme_is_the_one_there_is() -> None:
     named = set(re.findall(r"\b(\w+\.py)\b", block))
     there = {p.name for p in (ROOT / "kaggle_hw4").rglob("*.py")} - {"__init__.py", "__main__.py"}
     assert named == there
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    printed: list[object] = []
+    exec(compile(example, "README.md", "exec"), {"print": lambda *values: printed.extend(values)})
+    difference, score, board = printed
+    assert difference.n > 0
+    assert score.board == "local"
+    assert [row.version for row in board] == ["Medium+Strong_V1"]
+
+
+def test_every_name_of_the_python_api_is_there_and_documented() -> None:
+    for name in kaggle_hw4.__all__:
+        assert getattr(kaggle_hw4, name).__doc__, name
+    public = [method for name, method in vars(kaggle_hw4.Project).items() if name[0] != "_"]
+    assert all(method.__doc__ for method in public)
+    with pytest.raises(AttributeError, match="no attribute 'projet'"):
+        kaggle_hw4.projet  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, kaggle_hw4; print({'torch', 'numpy', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"

@@ -19,8 +19,8 @@ OLD_WORDS = (
     r"\bstrays\b", r"effective_count", r"\bjudge[sd]?\b", r"asked again", r"in good order",
     r"whole or not at all", r"fit to be sent", r"\ba say\b", r"side by side", r"\bgoes? on\b",
     r"going on\b", r"averaged\.safetensors", r"band_masks", r"band_width", r"\btime_width",
-    r"\bshortest\b", r"margin_on\b", r"margin_warmup\b", r"\bcopies\b(?! of a)", r"even_weights",
-    r"\breads? 0\.\d", r"packed\.json", r"predict\.neighbours", r"living\(", r"\bquiet_optuna_\b",
+    r"\bshortest\b", r"margin_on\b", r"margin_warmup\b", r"\.copies\b", r"even_weights",
+    r"\breads? 0\.\d", r"predict\.neighbours", r"living\(",
 )  # fmt: skip
 VAGUE = r"\b(found|one|made|said|told|ours|theirs)\b"
 

@@ -161,10 +161,10 @@ def test_a_key_changes_the_run(
         recipe = changed(recipe, "optimizer.learning_rate", 0.3)  # best and last then differ
     run = trained(recipe, corpus, folds, tmp_path)
     if key == "predict.weights":
-        twin = trained(changed(recipe, key, "ema"), corpus, folds, tmp_path)
+        other = trained(changed(recipe, key, "ema"), corpus, folds, tmp_path)
         best, last = (sha256_file(run.folder / f"{n}.safetensors") for n in ("best", "ema"))
         same = sha256_file(run.folder / "test.safetensors") == sha256_file(
-            twin.folder / "test.safetensors"
+            other.folder / "test.safetensors"
         )
         assert best != last
         assert not same

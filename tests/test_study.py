@@ -82,7 +82,7 @@ def test_a_difference_names_the_key_of_one_network(storage: Storage) -> None:
         open_study(storage, "s", changed)
 
 
-@pytest.mark.parametrize("attributes", [{"made_of": {}}, {"fingerprint": {"format": 1}}])
+@pytest.mark.parametrize("attributes", [{"space": {}}, {"fingerprint": {"format": 1}}])
 def test_a_study_of_another_version_is_refused(
     storage: Storage, attributes: dict[str, object]
 ) -> None:

@@ -66,9 +66,9 @@ def train_command(
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a variant, or go on where it stopped.
+    """Train a variant, or resume where it stopped.
 
-    Runs that are done are left alone; one that was stopped or killed goes on from its checkpoint.
+    Finished runs are left alone; one that was stopped or killed resumes from its checkpoint.
 
     Example: hw4 train --variant boss --fold 0 --seed 0 -s networks.d_model=128
     """
@@ -89,8 +89,8 @@ def _folds(single: list[int], many: str | None) -> list[int] | None:
         return None
     try:
         listed = [int(part) for part in (many or "").split(",") if part]
-    except ValueError:
-        raise UsageError(f"--folds {many}: give 'all' or numbers such as 0,1") from None
+    except ValueError as error:
+        raise UsageError(f"{many}: give 'all' or numbers such as 0,1", parameter="folds") from error
     return sorted({*single, *listed}) or [0]
 
 

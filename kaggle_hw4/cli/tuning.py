@@ -115,7 +115,7 @@ def show_command(
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a study: best trials, importances, edges, failures, finals.
+    """Show a study: best trials, what mattered, hit edges, finals.
 
     Example: hw4 tune show boss
     """

@@ -107,7 +107,7 @@ def write_winner(
         f"standard deviation of {winner.n} runs ({finals.folds} folds, {len(finals.seeds)} seeds):",
         f"{winner.mean:.4f} ± {winner.deviation:.4f}, the baseline {plan.variant} "
         f"{baseline.mean:.4f} ± {baseline.deviation:.4f}. No Kaggle score.",
-        f"`hw4 tune --variant {plan.variant} --trials {plan.trials}`, at commit {commit()}.",
+        f"Written by `hw4 tune` ({plan.variant}, {plan.trials} trials), at commit {commit()}.",
     )
     recipe = next(each.recipe for each in candidates if each.trial == winner.trial)
     comment = "".join(f"# {line}\n" for line in header)
