@@ -116,7 +116,7 @@ class PipelineResult:
     ensemble: ensemble.EnsembleResult
     path: Path
     folds: int
-    score: submit_stage.Outcome
+    score: submit_stage.SubmitResult
 
 
 def run_pipeline(
@@ -160,7 +160,7 @@ def _train(
     return train.train(spec, InProcess(monitor), chosen, section.seeds)
 
 
-def _submit(workspace: Workspace, submit: SubmitConfig, version: str) -> submit_stage.Outcome:
+def _submit(workspace: Workspace, submit: SubmitConfig, version: str) -> submit_stage.SubmitResult:
     if outcome := submit_stage.known_outcome(workspace, version, submit.to):
         return outcome
     truth = workspace.root / submit.truth if submit.truth else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.leaderboard import Row
     from kaggle_hw4.stages.compare import Comparison
     from kaggle_hw4.stages.ensemble import EnsembleResult
-    from kaggle_hw4.stages.submit import Outcome
+    from kaggle_hw4.stages.submit import SubmitResult
     from kaggle_hw4.stages.train import FinishedRun
 
 
@@ -125,7 +125,7 @@ class Project:
 
         return compare(self.workspace, *folders([first, second]))
 
-    def score(self, version: str | None = None, *, truth: str | Path) -> "Outcome":
+    def score(self, version: str | None = None, *, truth: str | Path) -> "SubmitResult":
         """Check a submission (the latest one, if none is named) and score it on a truth file."""
         from kaggle_hw4.stages.submit import submit
 

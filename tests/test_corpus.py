@@ -127,6 +127,11 @@ def test_a_corpus_of_an_older_format_is_refused_until_it_is_packed_again(
     (folder / "corpus.json").rename(folder / "packed.json")
     with pytest.raises(DataError, match="was packed by hw4 0.1; pack the dataset again"):
         open_corpus(folder)
+    manifest = json.loads((folder / "packed.json").read_text())
+    (folder / "packed.json").write_text(json.dumps(manifest | {"sources": {}}))
+    with pytest.raises(DataError, match="holds another corpus"):
+        pack(synthetic, folder)
+    (folder / "packed.json").write_text(json.dumps(manifest))
     assert open_corpus(pack(synthetic, folder).folder)
     assert not (folder / "packed.json").exists()
     manifest = json.loads((folder / "corpus.json").read_text())

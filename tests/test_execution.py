@@ -10,11 +10,12 @@ import pytest
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
-from kaggle_hw4.errors import DataError, RecipeError, Stopped, UsageError
+from kaggle_hw4.errors import FAULT, DataError, RecipeError, Stopped, UsageError
 from kaggle_hw4.execution.executor import RETRIES, Handle, Outcome, run_all
 from kaggle_hw4.execution.local import InProcess, Process, Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.execution.worker import prepare
+from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import train
 from tests.conftest import TINY, Silent
 
@@ -115,6 +116,8 @@ def test_a_stop_leaves_runs_that_resume(spec: RunSpec) -> None:
 
 
 def test_an_outcome_becomes_the_error_that_it_was() -> None:
+    run = Run(Path("runs/strong-1/fold0-seed0"))
     for kind in (UsageError, RecipeError, DataError, Stopped):
-        assert type(Outcome(None, kind.exit_code, "why").error) is kind
-    assert Outcome(None, -9).crashed
+        assert type(Outcome(run, None, kind.exit_code, "why").error) is kind
+    assert Outcome(run, None, -9).crashed
+    assert "fold0-seed0 has the traceback" in str(Outcome(run, None, FAULT, "why").error)

@@ -15,7 +15,7 @@ from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.forecast import Forecast
-    from kaggle_hw4.stages.submit import Outcome
+    from kaggle_hw4.stages.submit import SubmitResult
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,14 +70,14 @@ def submit_command(
     show(outcome, as_json, lambda: submitted(outcome), after(outcome))
 
 
-def _say_known(outcome: "Outcome") -> None:
+def _say_known(outcome: "SubmitResult") -> None:
     """Warnings and forecast, on stderr."""
     for warning in outcome.warnings:
         say(f"warning: {warning}")
     say(forecast_line(outcome.forecast, outcome.edition is not None))
 
 
-def _ask(outcome: "Outcome", yes: bool) -> bool:
+def _ask(outcome: "SubmitResult", yes: bool) -> bool:
     """Show what would be sent and the quota; ask on the terminal unless `yes` is given."""
     _say_known(outcome)
     if quota := outcome.quota:
@@ -90,7 +90,7 @@ def _ask(outcome: "Outcome", yes: bool) -> bool:
     return typer.confirm(f"send {outcome.path} to Kaggle?", err=True)
 
 
-def submitted(outcome: "Outcome") -> str:
+def submitted(outcome: "SubmitResult") -> str:
     """One sentence on what became of a submission."""
     version, state = outcome.version, outcome.status
     if outcome.page:
@@ -108,7 +108,7 @@ def submitted(outcome: "Outcome") -> str:
     return f"{version} scored {', '.join(shown)} on {board}"
 
 
-def after(outcome: "Outcome") -> str:
+def after(outcome: "SubmitResult") -> str:
     """The next command; none where Kaggle would refuse the submission."""
     if outcome.page:
         return f"hw4 leaderboard record {outcome.version} --public SCORE"

@@ -45,10 +45,17 @@ from kaggle_hw4.data.manifest import (
     Manifest,
     corpus_hash,
     is_old,
+    old_sources,
     read_manifest,
     write_manifest,
 )
-from kaggle_hw4.data.official import OfficialDataset, find_folder, read_features, read_official
+from kaggle_hw4.data.official import (
+    FILES,
+    OfficialDataset,
+    find_folder,
+    read_features,
+    read_official,
+)
 from kaggle_hw4.errors import DataError
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
@@ -100,7 +107,7 @@ def pack(
 ) -> Corpus:
     """Validate the official folder `dataset` and write it to `folder`, atomically.
 
-    A corpus of the same dataset is kept; one of an older format, or a damaged one, is packed again;
+    A corpus of the same dataset is kept, or packed again where its format is old or it is damaged;
     one of another dataset is replaced only if `replace`. float16 halves the size; its rounding, at
     most 0.008 nat, is far below a frame's own noise. `progress(done, total)` counts utterances.
 
@@ -119,13 +126,13 @@ def pack(
 
 def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus | None:
     """The corpus in `folder` if it is that of `source`; None if there is none, or none of use."""
-    if not folder.exists() or is_old(folder):
+    if not folder.exists():
         return None
-    manifest = read_manifest(folder)
-    sources = {
-        name: sha256_file(source / name) for name in manifest.sources if (source / name).is_file()
-    }
-    if manifest.sources != sources or manifest.dtype != dtype:
+    sources = {name: sha256_file(source / name) for name in FILES if (source / name).is_file()}
+    manifest = None if is_old(folder) else read_manifest(folder)
+    if manifest is None and old_sources(folder) == sources:
+        return None
+    if manifest is None or manifest.sources != sources or manifest.dtype != dtype:
         raise DataError(
             f"{folder} holds another corpus (or another dtype) than {source}",
             "pack into another workspace, or with `replace`",

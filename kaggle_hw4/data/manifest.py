@@ -63,6 +63,12 @@ def read_manifest(folder: Path) -> Manifest:
     return read_model(Manifest, folder / MANIFEST, "the manifest of a corpus", remedy)
 
 
+def old_sources(folder: Path) -> object:
+    """The sha256 of each JSON file that a corpus of format 1 was packed from."""
+    path = folder / (MANIFEST if (folder / MANIFEST).is_file() else OLD_MANIFEST)
+    return json.loads(path.read_bytes()).get("sources")
+
+
 def is_old(folder: Path) -> bool:
     """Whether a corpus of format 1 is in `folder`."""
     path = folder / MANIFEST

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kaggle_hw4.errors import (
+    FAULT,
     BoardError,
     DataError,
-    Hw4Error,
     Interrupted,
     RecipeError,
     Stopped,
@@ -33,11 +33,12 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: with its manifest, or with an exit code and the reason.
+    """How `run` ended: with its manifest, or with an exit code and the reason.
 
     `code` is 0, an exit code of `errors`, or minus the signal that killed the process.
     """
 
+    run: Run
     manifest: Manifest | None
     code: int = 0
     reason: str = ""
@@ -48,8 +49,10 @@ class Outcome:
         return self.code < 0
 
     @property
-    def error(self) -> Hw4Error:
+    def error(self) -> Exception:
         """The failure as it would have been raised here."""
+        if self.code == FAULT:
+            return RuntimeError(f"{self.reason}; {self.run.folder} has the traceback")
         return KINDS.get(self.code, DataError)(self.reason)
 
     def result(self) -> Manifest:

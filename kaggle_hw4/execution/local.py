@@ -28,7 +28,8 @@ class InProcess:
         self.monitor = monitor
 
     def submit(self, spec: RunSpec) -> "Finished":
-        return Finished(spec, prepare(spec).run, execute(spec, self.monitor))
+        prepared = prepare(spec)
+        return Finished(spec, prepared.run, execute(prepared, self.monitor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Finished:
     def stop(self, number: int = signal.SIGTERM) -> None: ...
 
     def collect(self) -> Outcome:
-        return Outcome(self.manifest)
+        return Outcome(self.run, self.manifest)
 
 
 class Subprocesses:
@@ -95,7 +96,9 @@ class Process:
         if self.process.stdin:
             self.process.stdin.close()
         code = self.process.returncode
-        return Outcome(self.run.manifest()) if code == 0 else Outcome(None, code, self._reason())
+        if code:
+            return Outcome(self.run, None, code, self._reason())
+        return Outcome(self.run, self.run.manifest())
 
     def _reason(self) -> str:
         """Why the process ended as it did, in one line."""

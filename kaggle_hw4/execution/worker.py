@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from kaggle_hw4.errors import DataError, Hw4Error
+from kaggle_hw4.errors import FAULT, DataError, Hw4Error
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.workspace import Workspace
 
@@ -32,8 +33,9 @@ PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the ru
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a spec names, found and checked."""
+    """A spec with all that it names, found and checked."""
 
+    spec: RunSpec
     run: "Run"
     recipe: "Recipe"
     corpus: "Corpus"
@@ -56,17 +58,16 @@ def prepare(spec: RunSpec) -> Prepared:
     runs = Path(spec.runs) if spec.runs else workspace.runs
     inputs = [corpus.hash, folds.hash]
     run = Run.of(runs, path.stem, recipe, inputs, spec.fold, spec.seed)
-    return Prepared(run, recipe, corpus, folds)
+    return Prepared(spec, run, recipe, corpus, folds)
 
 
-def execute(spec: RunSpec, monitor: "Monitor") -> "Manifest":
-    """Train the run of `spec`, or what is left of it; return its manifest."""
+def execute(prepared: Prepared, monitor: "Monitor") -> "Manifest":
+    """Train a run, or what is left of it; return its manifest."""
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.training.loop import train
 
-    ready = prepare(spec)
-    device = choose_device(spec.device)
-    return train(ready.run, ready.recipe, ready.corpus, ready.folds, device, monitor)
+    device = choose_device(prepared.spec.device)
+    return train(prepared.run, prepared.recipe, prepared.corpus, prepared.folds, device, monitor)
 
 
 class Silent:
@@ -80,13 +81,17 @@ def main(spec: RunSpec) -> int:
     """Train, and return the exit code."""
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
-        _wait_for_orphans(prepare(spec).run.folder)
-        execute(spec, Silent())
+        prepared = prepare(spec)
+        _wait_for_orphans(prepared.run.folder)
+        execute(prepared, Silent())
     except Hw4Error as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
         place = error.filename or spec.runs or spec.workspace
         return _complain(f"{place}: {error.strerror or error}", DataError.exit_code)
+    except Exception as error:
+        traceback.print_exc()  # into the run's log
+        return _complain(f"a fault of hw4's own ({type(error).__name__}: {error})", FAULT)
     return 0
 
 

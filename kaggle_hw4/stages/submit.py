@@ -29,7 +29,7 @@ WAIT = 600.0  # seconds for a score
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SubmitResult:
     """What is known of a submission before it is sent, and what became of it.
 
     What does not apply, or is not known yet, is None.
@@ -62,11 +62,11 @@ class Checked:
     path: Path
     edition: Edition | None
 
-    def outcome(self, to: str) -> Outcome:
+    def outcome(self, to: str) -> SubmitResult:
         """What there is to know before it is sent."""
         from kaggle_hw4.kaggle.forecast import forecast
 
-        return Outcome(
+        return SubmitResult(
             version=self.entry.version,
             path=self.path,
             to=to,
@@ -76,7 +76,7 @@ class Checked:
         )
 
 
-Ask = Callable[[Outcome], bool]  # shown what would be sent and the quota: send it?
+Ask = Callable[[SubmitResult], bool]  # shown what would be sent and the quota: send it?
 Notify = Callable[[str], None]  # shows what is being waited for
 
 
@@ -100,7 +100,7 @@ def check(workspace: Workspace, version: str | None) -> Checked:
 
 def submit(
     workspace: Workspace, version: str | None, to: str, truth: Path | None = None
-) -> Outcome:
+) -> SubmitResult:
     """Check a submission, then score it on `truth` or name the page to upload it; else only check.
 
     Nothing is sent to Kaggle: that is `send`. Raises UsageError for another destination, DataError
@@ -120,7 +120,7 @@ def submit(
     return outcome if truth is None else _score(checked, outcome, truth)
 
 
-def _score(checked: Checked, outcome: Outcome, truth: Path) -> Outcome:
+def _score(checked: Checked, outcome: SubmitResult, truth: Path) -> SubmitResult:
     """Score on a truth file, and keep the score."""
     from kaggle_hw4.kaggle.events import Submitted
     from kaggle_hw4.kaggle.leaderboard import score_locally
@@ -130,7 +130,7 @@ def _score(checked: Checked, outcome: Outcome, truth: Path) -> Outcome:
     return _with_scores(outcome, checked.ledger.append(score.event(outcome.version, truth)))
 
 
-def known_outcome(workspace: Workspace, version: str, to: str) -> Outcome | None:
+def known_outcome(workspace: Workspace, version: str, to: str) -> SubmitResult | None:
     """What the ledger knows of a submission that has its score already; None where it has none."""
     from kaggle_hw4.kaggle.leaderboard import resolve
     from kaggle_hw4.kaggle.ledger import Ledger
@@ -140,10 +140,10 @@ def known_outcome(workspace: Workspace, version: str, to: str) -> Outcome | None
     scored = entry.scores.get("local" if to == "local" else "kaggle")
     if scored is None:
         return None
-    return _with_scores(Outcome(version, path_of(workspace.submissions, version), to), scored)
+    return _with_scores(SubmitResult(version, path_of(workspace.submissions, version), to), scored)
 
 
-def _with_scores(outcome: Outcome, scored: "Scored") -> Outcome:
+def _with_scores(outcome: SubmitResult, scored: "Scored") -> SubmitResult:
     return replace(
         outcome,
         board=scored.board,
@@ -172,7 +172,7 @@ def _warnings(ledger: "Ledger", version: str) -> list[str]:
 
 def send(
     workspace: Workspace, version: str | None, ask: Ask, notify: Notify, seconds: float = WAIT
-) -> Outcome:
+) -> SubmitResult:
     """Upload a submission to Kaggle, unless it is there already, and wait for its score.
 
     Raises QuotaError before anything is sent, BoardError where Kaggle has not got it or cannot
@@ -217,7 +217,7 @@ def _message(checked: Checked) -> str:
     return message_of(created or Created(version=version, sha256=sha256_file(checked.path)))
 
 
-def _with_state(outcome: Outcome, listed: "Listed") -> Outcome:
+def _with_state(outcome: SubmitResult, listed: "Listed") -> SubmitResult:
     if listed.status == "error":
         reason = listed.error or "no reason given"
         raise BoardError(f"Kaggle could not score {outcome.path.name} ({reason})")

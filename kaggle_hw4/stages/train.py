@@ -37,4 +37,4 @@ def train(
     for fold in chosen:
         table.check(fold)
     outcomes = run_all(executor, spec.over(chosen, seeds))
-    return [FinishedRun(prepare(each).run, o.result()) for each, o in outcomes.items()]
+    return [FinishedRun(outcome.run, outcome.result()) for outcome in outcomes.values()]
