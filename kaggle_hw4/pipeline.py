@@ -87,7 +87,7 @@ def read_pipeline(workspace: Workspace, name: str) -> Pipeline:
 Say = Callable[[str, str], None]  # (stage, its result)
 
 
-def prepare(
+def prepare_data(
     workspace: Workspace,
     pipeline: Pipeline,
     say: Say,

@@ -16,7 +16,7 @@ from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import Device, FoldTable, Manifest, Prediction, Run
 from kaggle_hw4.synth.corpus import write_corpus
-from kaggle_hw4.training.loop import train
+from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.workspace import shipped
 from tests.kaggle_board import board
 
@@ -85,7 +85,7 @@ def job(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: Any) 
 def trained(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: Any) -> Run:
     """The finished run of a recipe."""
     parts = job(recipe, corpus, folds, runs, **which)
-    train(*parts, torch.device("cpu"), Silent())
+    train_run(*parts, torch.device("cpu"), Silent())
     return parts.run
 
 

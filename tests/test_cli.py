@@ -115,7 +115,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         (
             ("train", "--variant", "bos"),
@@ -141,16 +141,16 @@ def test_json_is_json_and_hints_stay_off_stdout(
         (("data", "pack", "nowhere", "--dtype", "int8"), 2, "float16 or float32"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_with_its_code(
+def test_a_mistake_is_one_line_with_its_code(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],
     command: tuple[str, ...],
     code: int,
-    told: str,
+    message: str,
 ) -> None:
     assert run(*command) == code
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
     if code != 2:
         assert error.count("\n") == 1
@@ -247,7 +247,7 @@ def test_known_counts_decide_how_often_a_speaker_is_predicted(
     assert "they add up to 7, the test set has 8 utterances" in capsys.readouterr().err
 
 
-def test_the_shift_is_told_in_words_and_in_json(
+def test_the_shift_is_shown_in_words_and_in_json(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("data", "inspect", "--shift") == 0

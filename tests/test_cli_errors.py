@@ -12,7 +12,7 @@ from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
 
 
-def test_without_a_corpus_one_is_told_what_to_run(
+def test_without_a_corpus_the_error_says_what_to_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--workspace", tmp_path, "data", "inspect") == 4
@@ -38,7 +38,7 @@ def test_an_error_keeps_its_cause_for_those_who_debug(
     command = ("run", tmp_path / "broken.toml", "--workspace", tmp_path)
     assert run(*command) == 3
     assert "Traceback" not in capsys.readouterr().err
-    assert run("--debug", *command) == 3
+    assert run(*command, "--debug") == 3
     shown = capsys.readouterr().err
     assert "TOMLDecodeError" in shown
     assert shown.splitlines()[-1].startswith("hw4: ")
@@ -83,8 +83,8 @@ def test_help_is_as_fast_as_importing_typer_and_rich() -> None:
         (seconds("-m", "kaggle_hw4", "--help"), seconds("-c", "import typer, rich"))
         for _ in range(9)
     ]
-    ours, theirs = (min(times) for times in zip(*pairs, strict=True))
-    assert ours < theirs + 0.05
+    help_seconds, import_seconds = (min(times) for times in zip(*pairs, strict=True))
+    assert help_seconds < import_seconds + 0.05
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -46,8 +46,8 @@ assert all(p.grad.abs().sum() > 0 for p in layer.parameters())
 
 def blocks() -> dict[str, tuple[str, str]]:
     """The language and the text of each fenced block below a line that begins with its file."""
-    found = re.findall(r"^`([\w/.]+)`[^\n]*:\n\n```(\w+)\n(.*?)^```$", GUIDE, re.M | re.S)
-    return {path: (language, text) for path, language, text in found}
+    blocks = re.findall(r"^`([\w/.]+)`[^\n]*:\n\n```(\w+)\n(.*?)^```$", GUIDE, re.M | re.S)
+    return {path: (language, text) for path, language, text in blocks}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.estimate import trained_share
-from kaggle_hw4.tuning.finalists import Candidate
+from kaggle_hw4.tuning.finalists import Finalist
 from kaggle_hw4.tuning.finals import name_winner, read_finals, write_finals, write_winner
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
@@ -19,8 +19,8 @@ from kaggle_hw4.tuning.tune import enqueue_earlier_best
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import tiny
 
-BASELINE = Candidate(0, "boss", tiny("boss"), 0.50)
-TUNED = Candidate(7, "boss_tuned", tiny("boss", "networks.d_model=24"), 0.60)
+BASELINE = Finalist(0, "boss", tiny("boss"), 0.50)
+TUNED = Finalist(7, "boss_tuned", tiny("boss", "networks.d_model=24"), 0.60)
 SCORES = {
     0: {(0, 0): 0.50, (0, 1): 0.52, (1, 0): 0.40, (1, 1): 0.42},
     7: {(0, 0): 0.60, (0, 1): 0.53, (1, 0): 0.43, (1, 1): 0.44},

@@ -11,7 +11,7 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models.build import build_model
-from kaggle_hw4.training.loop import train
+from kaggle_hw4.training.loop import train_run
 from tests.conftest import VARIANTS, Silent, job, tiny
 
 pytestmark = [
@@ -34,7 +34,7 @@ def test_cuda_predicts_what_the_cpu_predicts(corpus: Corpus, variant: str) -> No
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cuda_trains_to_the_end(corpus: Corpus, folds: Folds, tmp_path: Path, variant: str) -> None:
-    made = job(tiny(variant), corpus, folds, tmp_path)
-    manifest = train(*made, torch.device("cuda"), Silent())
+    parts = job(tiny(variant), corpus, folds, tmp_path)
+    manifest = train_run(*parts, torch.device("cuda"), Silent())
     assert manifest.training.device == "cuda"
-    assert np.isfinite(made.run.read_logits("test").values).all()
+    assert np.isfinite(parts.run.read_logits("test").values).all()

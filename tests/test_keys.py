@@ -176,4 +176,4 @@ def test_no_key_is_left_out() -> None:
     # A second network is built as the first is: some of its keys stand for all.
     keys = {key for base in BASES.values() for key in key_names(base.sections())}
     keys = {key for key in keys if not re.match(r"networks\.\d", key)}
-    assert keys - {key for _, key, _ in CHANGES} == {"networks.encoder"}  # told by the two bases
+    assert keys - {key for _, key, _ in CHANGES} == {"networks.encoder"}  # shown by the two bases

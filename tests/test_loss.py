@@ -32,8 +32,8 @@ def test_the_angular_margin_turns_the_true_speaker_away() -> None:
     turned = COSINES.clone()
     turned[0, 0] = math.cos(math.acos(0.9) + 0.3)
     expected = F.cross_entropy(30 * turned, LABELS, reduction="none")
-    found = margin_losses(30 * COSINES, LABELS, loss_of(margin_type="aam"), 0.3)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    actual = margin_losses(30 * COSINES, LABELS, loss_of(margin_type="aam"), 0.3)
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("margin_type", ["am", "aam"])
@@ -55,8 +55,8 @@ def test_the_margin_grows_and_is_larger_while_fine_tuning() -> None:
         "boss", "schedule.steps=100", "loss.margin=0.2", "loss.margin_warmup_steps=40",
         "large_margin_fine_tuning.steps=20", "large_margin_fine_tuning.margin=0.5",
     )  # fmt: skip
-    found = [margin_at(recipe, step) for step in (0, 20, 40, 79, 80, 99)]
-    assert found == [0, 0.1, 0.2, 0.2, 0.5, 0.5]
+    actual = [margin_at(recipe, step) for step in (0, 20, 40, 79, 80, 99)]
+    assert actual == [0, 0.1, 0.2, 0.2, 0.5, 0.5]
 
 
 def test_a_mixed_segment_learns_both_of_its_speakers() -> None:

@@ -37,10 +37,10 @@ def test_simple_has_the_sample_recipes_parameters() -> None:
 
 def test_simple_computes_what_the_sample_recipe_computes() -> None:
     torch.manual_seed(0)
-    ours = build_model(read_recipe(shipped("pipelines/variants/simple.toml")), 600).eval()
+    model = build_model(read_recipe(shipped("pipelines/variants/simple.toml")), 600).eval()
     sample = nn.TransformerEncoderLayer(80, 2, 256, batch_first=True).eval()
-    ours_alone = ours.networks[0]
-    layer = ours_alone.encoder.layers[0]
+    network = model.networks[0]
+    layer = network.encoder.layers[0]
     pairs = {
         "self_attn.in_proj_weight": layer.attention.qkv.weight,
         "self_attn.in_proj_bias": layer.attention.qkv.bias,
@@ -57,9 +57,9 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
     }
     sample.load_state_dict(pairs)
     x = batch()[0]
-    pooled = sample(ours_alone.encoder.stem(x, None)[0]).mean(1)
-    expected = ours_alone.head(ours_alone.embedding(pooled))
-    torch.testing.assert_close(ours(x, torch.ones(3, 50, dtype=torch.bool))[0], expected)
+    pooled = sample(network.encoder.stem(x, None)[0]).mean(1)
+    expected = network.head(network.embedding(pooled))
+    torch.testing.assert_close(model(x, torch.ones(3, 50, dtype=torch.bool))[0], expected)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

@@ -81,7 +81,7 @@ def test_shipped_pipelines_name_variants_and_keys_that_exist(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
         ("truth =", "truht =", "did you mean truth?"),
         ("seeds = [0, 1]", "seeds = []", "train.1.seeds"),
@@ -91,16 +91,16 @@ def test_shipped_pipelines_name_variants_and_keys_that_exist(
         ("folds = 2", "folds = 1", "split.folds"),
     ],
 )
-def test_a_mistake_in_a_pipeline_is_told_before_anything_runs(
-    tmp_path: Path, before: str, after: str, told: str
+def test_a_mistake_in_a_pipeline_is_named_before_anything_runs(
+    tmp_path: Path, before: str, after: str, message: str
 ) -> None:
     assert before in PIPELINE
     (tmp_path / "typo.toml").write_text(PIPELINE.replace(before, after))
-    with pytest.raises(RecipeError, match=told.replace("?", r"\?")):
+    with pytest.raises(RecipeError, match=message.replace("?", r"\?")):
         read_pipeline(Workspace(tmp_path), "typo.toml")
 
 
-def test_a_missing_truth_file_is_told_first(tmp_path: Path) -> None:
+def test_a_missing_truth_file_is_named_first(tmp_path: Path) -> None:
     (tmp_path / "chain.toml").write_text(PIPELINE.replace("synth_speakers = 3\n", ""))
     with pytest.raises(DataError, match=r"truth\.csv: the truth file of chain\.toml is missing"):
         read_pipeline(Workspace(tmp_path), "chain.toml")

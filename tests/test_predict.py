@@ -36,9 +36,9 @@ def alone(model: SpeakerClassifier, corpus: Corpus, row: int, cut: slice) -> np.
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_predictions_are_in_the_order_of_the_rows(corpus: Corpus, variant: str) -> None:
     model, rows = make(variant), np.array([7, 2, 30, 2, 19])
-    found = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
+    actual = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
     expected = [alone(model, corpus, int(row), slice(None)) for row in rows]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_segments_are_averaged_evenly_spaced(corpus: Corpus) -> None:
@@ -49,8 +49,8 @@ def test_segments_are_averaged_evenly_spaced(corpus: Corpus) -> None:
     plan = PredictionConfig(
         weights="ema", segments=3, frames=[40], average="logits", spreading_neighbours=0
     )
-    found = predict_logits(model, FrameStore(corpus, CPU), np.array([row, 0]), plan)
-    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+    actual = predict_logits(model, FrameStore(corpus, CPU), np.array([row, 0]), plan)
+    np.testing.assert_allclose(actual[0], expected, atol=1e-5)
 
 
 def test_a_short_utterance_is_taken_whole() -> None:
@@ -64,9 +64,9 @@ def test_a_short_utterance_is_taken_whole() -> None:
 
 def test_batches_cover_everything_once_with_little_padding() -> None:
     lengths = np.random.default_rng(0).lognormal(6.388, 0.411, 2000).astype(np.int64)
-    found = list(batches(lengths))
-    assert sorted(np.concatenate(found)) == list(range(2000))
-    padded = sum(len(chosen) * lengths[chosen].max() for chosen in found)
+    actual = list(batches(lengths))
+    assert sorted(np.concatenate(actual)) == list(range(2000))
+    padded = sum(len(chosen) * lengths[chosen].max() for chosen in actual)
     assert padded < 1.05 * lengths.sum()
 
 
@@ -97,8 +97,8 @@ def test_several_lengths_are_averaged_as_logits_or_as_probabilities(corpus: Corp
     logits = four(model, corpus, row)
     np.testing.assert_allclose(cut(model, corpus, row, "logits"), logits.mean(0), atol=1e-5)
     probabilities = softmax(logits, axis=1).mean(0)
-    found = softmax(cut(model, corpus, row, "probabilities"))
-    np.testing.assert_allclose(found, probabilities, atol=1e-5)
+    actual = softmax(cut(model, corpus, row, "probabilities"))
+    np.testing.assert_allclose(actual, probabilities, atol=1e-5)
 
 
 def test_averaged_embeddings_go_through_the_head_once(corpus: Corpus) -> None:
@@ -117,5 +117,5 @@ def test_averaging_log_probabilities_is_averaging_logits(corpus: Corpus) -> None
     model, row = make(), int(corpus.lengths.argmax())
     logits = four(model, corpus, row)
     mean_log_probability = log_softmax(logits, axis=1).mean(0)
-    found = log_softmax(cut(model, corpus, row, "logits"))
-    np.testing.assert_allclose(found, log_softmax(mean_log_probability), atol=1e-5)
+    actual = log_softmax(cut(model, corpus, row, "logits"))
+    np.testing.assert_allclose(actual, log_softmax(mean_log_probability), atol=1e-5)

@@ -23,7 +23,7 @@ def test_a_recipe_survives_its_own_toml(variant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("networks.d_modle=3", "did you mean d_model?"),
         ("loss.margn=0.1", "did you mean margin?"),
@@ -40,13 +40,13 @@ def test_a_recipe_survives_its_own_toml(variant: str) -> None:
         ("d_model=3", "section.key=value"),
     ],
 )
-def test_a_wrong_key_or_value_is_named(setting: str, told: str) -> None:
-    with pytest.raises(RecipeError, match=told.replace("?", r"\?")) as caught:
+def test_a_wrong_key_or_value_is_named(setting: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message.replace("?", r"\?")) as caught:
         read_recipe(BOSS, [setting])
     assert "\n" not in str(caught.value)
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_are_named_at_once() -> None:
     with pytest.raises(RecipeError, match=r"loss\.margn.*segments\.frames"):
         read_recipe(BOSS, ["loss.margn=1", "segments.frames=long"])
 
@@ -72,8 +72,8 @@ def test_settings_are_toml_and_bare_words_are_strings() -> None:
 def test_strong_and_boss_differ_in_pooling_margin_count_and_spreading_alone() -> None:
     strong = read_recipe(shipped("pipelines/variants/strong.toml")).sections()
     boss = read_recipe(BOSS).sections()
-    [ours], [theirs] = boss.pop("networks"), strong.pop("networks")
-    assert {k for k in ours if ours[k] != theirs[k]} == {"pooling", "head", "count"}
+    [network], [other] = boss.pop("networks"), strong.pop("networks")
+    assert {k for k in network if network[k] != other[k]} == {"pooling", "head", "count"}
     differing = {(s, k) for s, keys in boss.items() for k in keys if strong[s][k] != keys[k]}
     assert {k for s, k in differing if s == "predict"} == {"spreading_neighbours"}
     assert {s for s, _ in differing} == {"loss", "predict"}
@@ -110,12 +110,12 @@ def test_a_recipe_of_the_first_release_is_refused_in_one_line(tmp_path: Path) ->
 
 def test_what_is_wrong_in_the_second_network_is_named_like_in_the_first() -> None:
     path = FOLDER / "champion.toml"
-    for settings, told in (
+    for settings, message in (
         (["networks.1.d_modle=3"], "networks.1.d_modle is not a key; did you mean d_model?"),
         (["networks.1.kernel_size=4"], "networks.1: kernel_size 4 must be odd"),
         (["networks.1.head=linear"], "they must be 0.0 and 1.0"),
     ):
-        with pytest.raises(RecipeError, match=re.escape(told)):
+        with pytest.raises(RecipeError, match=re.escape(message)):
             read_recipe(path, settings)
 
 
@@ -124,7 +124,7 @@ def test_the_sample_among_the_peers_is_simple() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (["networks.0.stem=linear"], "subsampling = 2 needs a stem"),
         (["networks.0.head=linear", "networks.0.sub_centres=2"], "sub_centres are cosines"),
@@ -136,6 +136,6 @@ def test_the_sample_among_the_peers_is_simple() -> None:
         ),
     ],
 )
-def test_parts_that_do_not_fit_are_told(settings: list[str], told: str) -> None:
-    with pytest.raises(RecipeError, match=told):
+def test_parts_that_do_not_fit_are_named(settings: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         read_recipe(FOLDER / "champion.toml", settings)

@@ -24,9 +24,9 @@ def make(folder: Path, done: bool = True) -> Run:
 
 
 def test_logits_are_read_back_with_their_ids(tmp_path: Path) -> None:
-    found = make(tmp_path / "run").read_logits("oof")
-    assert found.ids == ("a.pt", "b.pt")
-    assert found.values.tolist() == [[0, 1, 2], [3, 4, 5]]
+    logits = make(tmp_path / "run").read_logits("oof")
+    assert logits.ids == ("a.pt", "b.pt")
+    assert logits.values.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_a_flipped_bit_in_the_logits_is_noticed(tmp_path: Path) -> None:
@@ -42,13 +42,13 @@ def test_a_flipped_bit_in_the_logits_is_noticed(tmp_path: Path) -> None:
 def test_runs_are_found_from_any_folder_above_them(tmp_path: Path) -> None:
     run = make(tmp_path / "runs" / "boss-1" / "fold0-seed0")
     for above in (run.folder, run.folder.parent, run.folder.parent.parent):
-        assert [found.folder for found in find_runs([above, above])] == [run.folder]
+        assert [logits.folder for logits in find_runs([above, above])] == [run.folder]
     with pytest.raises(UsageError, match="is no folder of runs"):
         find_runs([tmp_path / "nowhere"])
 
 
 @pytest.mark.parametrize("spoiled", ["", "{}", "[]", '{"variant": "boss"', '{"fold": "x"}'])
-def test_a_damaged_manifest_is_told_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
+def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
     run = make(tmp_path / "run")
     (run.folder / "run.json").write_text(spoiled)
     with pytest.raises(DataError, match=r"run\.json: not the manifest of a run .*train it again"):

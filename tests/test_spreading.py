@@ -30,23 +30,23 @@ def test_the_nearest_are_of_the_same_session() -> None:
 def test_a_doubtful_utterance_follows_its_session() -> None:
     logits = 3 * torch.eye(3)[GROUPS]
     logits[0] = torch.tensor([0.0, 0.5, 0.0])  # mistaken, hardly
-    found = spread_labels(logits, voices(), voices().numpy(), 3)
+    actual = spread_labels(logits, voices(), voices().numpy(), 3)
     assert logits[0].argmax() == 1
-    assert torch.equal(found.argmax(1), GROUPS)
+    assert torch.equal(actual.argmax(1), GROUPS)
 
 
 def test_a_mistaken_session_stays_mistaken() -> None:
     """Nothing is gained where all agree: no label comes from anywhere else."""
     logits = 3 * torch.eye(3)[(GROUPS + 1) % 3]
-    found = spread_labels(logits, voices(), voices().numpy(), 3)
-    assert torch.equal(found.argmax(1), (GROUPS + 1) % 3)
+    actual = spread_labels(logits, voices(), voices().numpy(), 3)
+    assert torch.equal(actual.argmax(1), (GROUPS + 1) % 3)
 
 
 def test_an_utterance_without_a_mutual_neighbour_keeps_its_own() -> None:
     points = torch.tensor([[0.0, 1], [0.1, 1], [0.2, 1], [9.0, -3]])
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    found = spread_labels(logits, points, points.numpy(), 1)
-    torch.testing.assert_close(found[3], logits[3].log_softmax(0))
+    actual = spread_labels(logits, points, points.numpy(), 1)
+    torch.testing.assert_close(actual[3], logits[3].log_softmax(0))
 
 
 def test_what_is_near_is_not_trusted_where_neighbours_disagree() -> None:
@@ -54,8 +54,8 @@ def test_what_is_near_is_not_trusted_where_neighbours_disagree() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = 8 * torch.eye(40)
     points = torch.randn(40, 16, generator=generator)
-    found = spread_labels(logits, points, points.numpy(), 6)
-    torch.testing.assert_close(found, logits.log_softmax(1))
+    actual = spread_labels(logits, points, points.numpy(), 6)
+    torch.testing.assert_close(actual, logits.log_softmax(1))
 
 
 def test_trust_rises_with_similarity_and_needs_mutuality() -> None:
@@ -83,12 +83,12 @@ def test_a_prediction_with_neighbours_is_of_its_rows_alone(corpus: Corpus) -> No
     store, plan = FrameStore(corpus, torch.device("cpu")), WHOLE
     rows = corpus.train[:20]
     wide = plan.model_copy(update={"spreading_neighbours": 3})
-    found = predict_logits(model, store, rows, wide)
+    actual = predict_logits(model, store, rows, wide)
     with torch.inference_mode():
         embeddings = torch.cat([model.eval().embed(*store_one(store, row)) for row in rows])
-    said = torch.from_numpy(predict_logits(model, store, rows, plan))
-    expected = spread_labels(said, embeddings, corpus.channels.descriptor[rows], 3)
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+    logp = torch.from_numpy(predict_logits(model, store, rows, plan))
+    expected = spread_labels(logp, embeddings, corpus.channels.descriptor[rows], 3)
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-4)
 
 
 def store_one(store: FrameStore, row: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,7 +26,7 @@ from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.runs import Run
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
-from kaggle_hw4.training.loop import start, train
+from kaggle_hw4.training.loop import start, train_run
 from kaggle_hw4.training.optimizer import make_optimizer
 from tests.conftest import TINY, Silent, job, tiny, tiny_of, trained
 
@@ -80,10 +80,10 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     whole = trained(recipe, corpus, folds, tmp_path / "whole")
     stopped = job(recipe, corpus, folds, tmp_path / "stopped")
     with pytest.raises(error, match="the same command resumes it"):
-        train(*stopped, CPU, SignalAt(2, number))
+        train_run(*stopped, CPU, SignalAt(2, number))
     assert not stopped.run.done
     monitor = Silent()
-    train(*stopped, CPU, monitor)
+    train_run(*stopped, CPU, monitor)
     assert monitor.done == 2
     assert bits(stopped.run) == bits(whole)
     assert log(stopped.run) == log(whole)
@@ -162,18 +162,18 @@ def test_best_is_a_copy_and_not_what_was_last(corpus: Corpus, folds: Folds, tmp_
     settings = ("schedule.steps=60", "schedule.warmup_steps=60", "optimizer.learning_rate=3.0")
     settings += ("schedule.validate_every=5", "optimizer.clip_norm=0.0", "augment.noise=0.0")
     recipe = tiny("strong", *settings)
-    made = job(recipe, corpus, folds, tmp_path)
+    parts = job(recipe, corpus, folds, tmp_path)
     monitor = Silent()
-    manifest = train(*made, CPU, monitor)
+    manifest = train_run(*parts, CPU, monitor)
     seen = [f["validation_accuracy"] for _, f in monitor.reports if "validation_accuracy" in f]
     assert max(seen) > seen[-1], "this recipe must get worse for the test to say anything"
     model = build_model(recipe, len(corpus.speakers))
-    read_weights(made.run.folder / "best.safetensors", model)
+    read_weights(parts.run.folder / "best.safetensors", model)
     rows = folds.validation(0)
     logits = predict_logits(model, FrameStore(corpus, CPU), rows, WHOLE)
     assert evaluate(logits, corpus.labels[rows]).accuracy == max(seen)
     assert manifest.best_while_training == max(seen)
-    assert bits(made.run)["best"] != bits(made.run)["ema"]
+    assert bits(parts.run)["best"] != bits(parts.run)["ema"]
 
 
 def test_each_of_several_networks_is_trained_as_if_it_were_alone(
@@ -193,30 +193,30 @@ def test_each_of_several_networks_is_trained_as_if_it_were_alone(
 
 
 def test_a_damaged_checkpoint_is_named(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
-    made = job(tiny("simple"), corpus, folds, tmp_path)
+    parts = job(tiny("simple"), corpus, folds, tmp_path)
     trained(tiny("simple"), corpus, folds, tmp_path)
-    data = bytearray(made.run.checkpoint.read_bytes())
-    model = build_model(made.recipe, 4)
-    read_weights(made.run.folder / "ema.safetensors", model)
+    data = bytearray(parts.run.checkpoint.read_bytes())
+    model = build_model(parts.recipe, 4)
+    read_weights(parts.run.folder / "ema.safetensors", model)
     data[data.index(model.networks[0].encoder.stem.weight.detach().numpy().tobytes())] ^= 1
-    made.run.checkpoint.write_bytes(data)
-    state = State.start(model, make_optimizer(model, made.recipe.optimizer), CPU)
+    parts.run.checkpoint.write_bytes(data)
+    state = State.start(model, make_optimizer(model, parts.recipe.optimizer), CPU)
     with pytest.raises(DataError, match=r"checkpoint\.pt: not a checkpoint.*delete it"):
-        load_checkpoint(made.run.checkpoint, state, CPU)
+        load_checkpoint(parts.run.checkpoint, state, CPU)
 
 
-def test_lost_best_weights_are_told_at_the_end(
+def test_lost_best_weights_are_noticed_at_the_end(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    made = job(tiny("simple"), corpus, folds, tmp_path)
+    parts = job(tiny("simple"), corpus, folds, tmp_path)
     trained(tiny("simple"), corpus, folds, tmp_path)
-    (made.run.folder / "run.json").unlink()
-    (made.run.folder / "best.safetensors").write_bytes(b"junk")
+    (parts.run.folder / "run.json").unlink()
+    (parts.run.folder / "best.safetensors").write_bytes(b"junk")
     with pytest.raises(DataError, match=r"best\.safetensors has changed.*train it again"):
-        train(*made, CPU, Silent())
+        train_run(*parts, CPU, Silent())
 
 
-def test_a_step_that_needs_too_much_memory_is_told(
+def test_a_step_that_needs_too_much_memory_is_named(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     recipe = tiny("simple", "segments.frames=900000000", "segments.batch_size=100")
@@ -227,30 +227,30 @@ def test_a_step_that_needs_too_much_memory_is_told(
 def test_lines_after_the_checkpoint_are_dropped(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    made = job(tiny("simple"), corpus, folds, tmp_path)
+    parts = job(tiny("simple"), corpus, folds, tmp_path)
     with pytest.raises(Stopped):
-        train(*made, CPU, SignalAt(2, signal.SIGTERM))
-    with made.run.metrics.open("a") as file:
+        train_run(*parts, CPU, SignalAt(2, signal.SIGTERM))
+    with parts.run.metrics.open("a") as file:
         file.write('{"step": 3, "loss": 1.0}\n{"step": 4, "lo')
-    start(*made[:3], CPU)
-    assert [line["step"] for line in log(made.run)] == [2]
+    start(*parts[:3], CPU)
+    assert [line["step"] for line in log(parts.run)] == [2]
 
 
-def test_a_diverging_training_is_told(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
+def test_a_diverging_training_is_named(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
     recipe = tiny("simple", "optimizer.learning_rate=1e30", "schedule.steps=8")
     with pytest.raises(RecipeError, match=r"diverged; lower optimizer\.learning_rate"):
         trained(recipe, corpus, folds, tmp_path)
 
 
 def test_two_processes_do_not_train_one_run(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
-    made = job(tiny("simple"), corpus, folds, tmp_path)
+    parts = job(tiny("simple"), corpus, folds, tmp_path)
 
     class Second(Silent):
         def begin(self, name: str, done: int, total: int) -> None:
             with pytest.raises(UsageError, match="being trained by another process"):
-                train(*made, CPU, Silent())
+                train_run(*parts, CPU, Silent())
             self.tried = True
 
     second = Second()
-    train(*made, CPU, second)
+    train_run(*parts, CPU, second)
     assert second.tried

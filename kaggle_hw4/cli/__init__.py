@@ -48,7 +48,7 @@ def root(
         Path | None,
         typer.Option(help="The folder that holds everything; else HW4_WORKSPACE, else this one."),
     ] = None,
-    debug: Annotated[
+    _debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error; or set HW4_DEBUG.")
     ] = False,
     _version: Annotated[
@@ -57,8 +57,6 @@ def root(
 ) -> None:
     if workspace is not None:
         os.environ["HW4_WORKSPACE"] = str(workspace)
-    if debug:
-        os.environ["HW4_DEBUG"] = "1"
 
 
 def stop(number: int, _frame: FrameType | None) -> None:
@@ -74,8 +72,12 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without · and ± shows ? for them
             stream.reconfigure(errors="replace")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" in words:  # wherever it stands: one thinks of it last
+        words.remove("--debug")
+        os.environ["HW4_DEBUG"] = "1"
     try:
-        app(arguments)
+        app(words)
     except BrokenPipeError:  # `hw4 … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

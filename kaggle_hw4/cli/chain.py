@@ -29,7 +29,7 @@ def run_command(
 
     Example: hw4 run pipelines/demo.toml
     """
-    from kaggle_hw4.pipeline import prepare, read_pipeline, run_pipeline
+    from kaggle_hw4.pipeline import prepare_data, read_pipeline, run_pipeline
 
     place = Workspace.at(workspace)
     plan = read_pipeline(place, pipeline)
@@ -38,7 +38,7 @@ def run_command(
         say(f"{stage:>9}  {result}")
 
     with bars() as bar:
-        folds = prepare(place, plan, say_stage, bar)
+        folds = prepare_data(place, plan, say_stage, bar)
     with live() as monitor:
         result = run_pipeline(place, plan, folds, device, monitor, say_stage)
     path = place.shown(result.path)

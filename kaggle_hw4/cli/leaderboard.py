@@ -13,7 +13,7 @@ from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
-    from kaggle_hw4.kaggle.finals import Finals
+    from kaggle_hw4.kaggle.finals import FinalSelection
     from kaggle_hw4.kaggle.forecast import Tracking
     from kaggle_hw4.kaggle.leaderboard import Row
     from kaggle_hw4.kaggle.noise import Difference
@@ -218,7 +218,7 @@ def choose_command(workspace: Root = None, as_json: AsJson = False) -> None:
     show(finals, as_json, lambda: _finals(finals))
 
 
-def _finals(finals: "Finals") -> Any:
+def _finals(finals: "FinalSelection") -> Any:
     from rich.console import Group
 
     chosen = {final.version for final in finals.finals}
@@ -235,7 +235,7 @@ def _finals(finals: "Finals") -> Any:
     return Group(table(columns, rows, "The two finals"), *finals.why, *_hindsight(finals))
 
 
-def _hindsight(finals: "Finals") -> list[str]:
+def _hindsight(finals: "FinalSelection") -> list[str]:
     """What the choice would have been worth, once the private scores are known."""
     known = {c.version: c.private for c in finals.candidates if c.private is not None}
     chosen = [known[final.version] for final in finals.finals if final.version in known]

@@ -42,7 +42,7 @@ from kaggle_hw4.data.manifest import (
     MANIFEST,
     REMEDY,
     TABLE,
-    Manifest,
+    CorpusManifest,
     corpus_hash,
     is_old,
     old_sources,
@@ -158,7 +158,7 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
             CHANNELS: write_channels(path, channels),
         }
         edition = official.edition()
-        manifest = Manifest.model_validate(
+        manifest = CorpusManifest.model_validate(
             {
                 "format": FORMAT,
                 "hash": corpus_hash(sha256, official.speakers),
@@ -251,7 +251,7 @@ def open_corpus(folder: Path) -> Corpus:
     )
 
 
-def _map_frames(path: Path, manifest: Manifest, count: int) -> torch.Tensor:
+def _map_frames(path: Path, manifest: CorpusManifest, count: int) -> torch.Tensor:
     size, dtype = count * manifest.n_mels, DTYPES[manifest.dtype]
     if path.stat().st_size != size * dtype.itemsize:
         raise DataError(f"{path} is not as long as {MANIFEST} says", REMEDY)

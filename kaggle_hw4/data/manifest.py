@@ -18,7 +18,7 @@ OLD_MANIFEST = "packed.json"  # of format 1
 REMEDY = "pack the dataset again: `hw4 data pack`"
 
 
-class Manifest(BaseModel):
+class CorpusManifest(BaseModel):
     """corpus.json: what the files beside it hold, and what made them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class Manifest(BaseModel):
     made_by: dict[str, str]
 
     @model_validator(mode="after")
-    def hashes_agree(self) -> "Manifest":
+    def hashes_agree(self) -> "CorpusManifest":
         if self.hash != corpus_hash(self.sha256, self.speakers):
             raise ValueError("its hash is not that of its speakers and files")
         if missing := {FRAMES, TABLE, CHANNELS} - set(self.sha256):
@@ -48,19 +48,19 @@ def corpus_hash(sha256: Mapping[str, str], speakers: Sequence[str]) -> str:
     return sha256_json([sha256.get(FRAMES), sha256.get(TABLE), list(speakers)])[:16]
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: CorpusManifest) -> None:
     """Write corpus.json into `folder`, atomically."""
     write_json(folder / MANIFEST, manifest.model_dump())
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> CorpusManifest:
     """The manifest of the corpus in `folder`; DataError if it is missing, damaged or old."""
     if is_old(folder):
         raise DataError(f"{folder} was packed by hw4 0.1", REMEDY)
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder / MANIFEST} is missing", f"delete {folder} and {REMEDY}")
     remedy = f"delete {folder} and {REMEDY}"
-    return read_model(Manifest, folder / MANIFEST, "the manifest of a corpus", remedy)
+    return read_model(CorpusManifest, folder / MANIFEST, "the manifest of a corpus", remedy)
 
 
 def old_sources(folder: Path) -> object:

@@ -64,10 +64,12 @@ def prepare(spec: RunSpec) -> Prepared:
 def execute(prepared: Prepared, monitor: "Monitor") -> "Manifest":
     """Train a run, or what is left of it; return its manifest."""
     from kaggle_hw4.device import choose_device
-    from kaggle_hw4.training.loop import train
+    from kaggle_hw4.training.loop import train_run
 
     device = choose_device(prepared.spec.device)
-    return train(prepared.run, prepared.recipe, prepared.corpus, prepared.folds, device, monitor)
+    return train_run(
+        prepared.run, prepared.recipe, prepared.corpus, prepared.folds, device, monitor
+    )
 
 
 class Silent:

@@ -28,7 +28,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Finals:
+class FinalSelection:
     """The one or two submissions to select, among all candidates, and why."""
 
     finals: tuple[Candidate, ...]
@@ -36,7 +36,7 @@ class Finals:
     why: tuple[str, ...]
 
 
-def choose(folder: Path, entries: Sequence[Entry], edition: Edition | None) -> Finals:
+def choose(folder: Path, entries: Sequence[Entry], edition: Edition | None) -> FinalSelection:
     """The two with the highest expected best private score, and why; private scores are not used.
 
     Of two pairs whose expected best is the same within a row of the board, the one with two labels
@@ -46,14 +46,14 @@ def choose(folder: Path, entries: Sequence[Entry], edition: Edition | None) -> F
     if not candidates:
         raise UsageError("no submission has a public score", "hw4 leaderboard sync, or record")
     if len(candidates) == 1:
-        return Finals(candidates, candidates, ("there is only one",))
+        return FinalSelection(candidates, candidates, ("there is only one",))
     row = 1 / destination(edition).board_rows
     first, second = max(
         combinations(sorted(candidates, key=lambda c: -c.expected), 2),
         key=lambda pair: _value(folder, pair[0], pair[1], row),
     )
     why = (_why_first(first), _why_second(folder, first, second))
-    return Finals((first, second), candidates, why)
+    return FinalSelection((first, second), candidates, why)
 
 
 def expectations(entries: Sequence[Entry], edition: Edition | None) -> tuple[Candidate, ...]:

@@ -88,7 +88,7 @@ def find(rows: Iterable[Listed], path: Path, message: str) -> Listed | None:
     return next((row for row in rows if (row.file, row.message) == (path.name, message)), None)
 
 
-def send(kaggle: Connection, path: Path, message: str, before: Iterable[Listed]) -> Listed:
+def upload(kaggle: Connection, path: Path, message: str, before: Iterable[Listed]) -> Listed:
     """Upload `path` and return it as the board then lists it; `before` is its list until now.
 
     The client calls some failed uploads a success, and a connection that breaks while it waits

@@ -11,7 +11,7 @@ from kaggle_hw4.workspace import Workspace, shipped
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.events import Scored
-    from kaggle_hw4.kaggle.finals import Finals
+    from kaggle_hw4.kaggle.finals import FinalSelection
     from kaggle_hw4.kaggle.forecast import Forecast, Tracking
     from kaggle_hw4.kaggle.leaderboard import Row
     from kaggle_hw4.kaggle.noise import Difference
@@ -52,7 +52,7 @@ def read_board(workspace: Workspace) -> Board:
     )
 
 
-def choose_finals(workspace: Workspace) -> "Finals":
+def choose_finals(workspace: Workspace) -> "FinalSelection":
     """The two submissions to select. Raises UsageError where none has a public score."""
     from kaggle_hw4.kaggle.finals import choose
     from kaggle_hw4.kaggle.ledger import Ledger

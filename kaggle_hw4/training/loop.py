@@ -38,7 +38,7 @@ class Monitor(Protocol):
     def report(self, step: int, figures: dict[str, float]) -> None: ...
 
 
-def train(
+def train_run(
     run: Run, recipe: Recipe, corpus: Corpus, folds: Folds, device: torch.device, monitor: Monitor
 ) -> Manifest:
     """Train `run`, or what is left of it, and return its manifest.
@@ -50,12 +50,12 @@ def train(
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(run.folder / ".lock", timeout=0):
-            return _train(run, recipe, corpus, folds, device, monitor)
+            return _train_locked(run, recipe, corpus, folds, device, monitor)
     except filelock.Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
 
 
-def _train(
+def _train_locked(
     run: Run, recipe: Recipe, corpus: Corpus, folds: Folds, device: torch.device, monitor: Monitor
 ) -> Manifest:
     # The data, and a fresh state or the checkpoint's.

@@ -21,7 +21,7 @@ Scores = dict[tuple[int, int], float]  # by fold and seed
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Finalist:
     """A trial that is retrained; its runs are called `variant`."""
 
     trial: int
@@ -35,13 +35,13 @@ class Candidate:
         return not self.variant.endswith("_tuned")
 
 
-def find_candidates(plan: Plan, study: optuna.Study) -> list[Candidate]:
+def find_candidates(plan: Plan, study: optuna.Study) -> list[Finalist]:
     """The best trials, and the baseline whether or not it is among them."""
     ranked = best_trials(study, plan.objective, len(study.trials))
     baselines = [trial for trial in ranked if trial.user_attrs.get(ROLE) == BASELINE]
     best = ranked[: plan.finalists]
     return [
-        Candidate(
+        Finalist(
             trial.number,
             plan.variant if trial in baselines else f"{plan.variant}_tuned",
             plan.space.suggest(optuna.trial.FixedTrial(trial.params), plan.baseline),  # type: ignore[arg-type]
@@ -51,9 +51,7 @@ def find_candidates(plan: Plan, study: optuna.Study) -> list[Candidate]:
     ]
 
 
-def retrain(
-    plan: Plan, candidates: Iterable[Candidate], monitor: StudyMonitor
-) -> dict[int, Scores]:
+def retrain(plan: Plan, candidates: Iterable[Finalist], monitor: StudyMonitor) -> dict[int, Scores]:
     """The objective of every candidate on every fold with every seed, by its trial.
 
     The runs go to the workspace's, where an ensemble finds them; finished ones are not repeated.
@@ -80,7 +78,7 @@ def retrain(
     return {trial: values for trial, values in scores.items() if len(values) == runs}
 
 
-def specs_of(plan: Plan, candidate: Candidate) -> list[RunSpec]:
+def specs_of(plan: Plan, candidate: Finalist) -> list[RunSpec]:
     """The runs of a candidate, whose recipe is written to a file of its own."""
     recipe = plan.folder / "finals" / str(candidate.trial) / f"{candidate.variant}.toml"
     write_text(recipe, candidate.recipe.to_toml())

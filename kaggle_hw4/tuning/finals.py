@@ -8,7 +8,7 @@ import optuna
 from kaggle_hw4.artifact import commit, write_text
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.runs import Record
-from kaggle_hw4.tuning.finalists import Candidate, Scores
+from kaggle_hw4.tuning.finalists import Finalist, Scores
 from kaggle_hw4.tuning.plan import Plan
 
 KEY = "finals"  # the user attribute of a study
@@ -54,7 +54,7 @@ class Finals(Record):
         return next(standing for standing in self.candidates if standing.baseline)
 
 
-def name_winner(plan: Plan, candidates: Iterable[Candidate], scores: dict[int, Scores]) -> Finals:
+def name_winner(plan: Plan, candidates: Iterable[Finalist], scores: dict[int, Scores]) -> Finals:
     """Rank the candidates by their mean over all folds and seeds; those without scores drop out.
 
     Raises DataError where the baseline has none.
@@ -63,13 +63,13 @@ def name_winner(plan: Plan, candidates: Iterable[Candidate], scores: dict[int, S
     baseline = next((candidate for candidate in trained if candidate.baseline), None)
     if baseline is None:
         raise DataError("the baseline does not train on every fold", "see `hw4 train`")
-    standings = [compare(plan, candidate, baseline, scores) for candidate in trained]
+    standings = [standing_of(plan, candidate, baseline, scores) for candidate in trained]
     standings.sort(key=lambda standing: -plan.objective.sign * standing.mean)
     return Finals(candidates=tuple(standings), folds=plan.folds.count, seeds=tuple(plan.seeds))
 
 
-def compare(
-    plan: Plan, candidate: Candidate, baseline: Candidate, scores: dict[int, Scores]
+def standing_of(
+    plan: Plan, candidate: Finalist, baseline: Finalist, scores: dict[int, Scores]
 ) -> Standing:
     """A candidate's mean, and its lead over the baseline, paired by fold and seed."""
     sign, searched = plan.objective.sign, (plan.fold, plan.seeds[0])
@@ -90,7 +90,7 @@ def compare(
 
 
 def write_winner(
-    plan: Plan, trials: int, candidates: Iterable[Candidate], finals: Finals
+    plan: Plan, trials: int, candidates: Iterable[Finalist], finals: Finals
 ) -> str | None:
     """Write the winner as `pipelines/variants/<variant>_tuned.toml`, with its provenance.
 
