@@ -149,8 +149,15 @@ class Run:
         return f"delete {self.folder} and train it again"
 
     def manifest(self) -> Manifest:
+        """What run.json says; DataError where it is damaged, or of another version of hw4."""
         path = self.folder / "run.json"
-        return read_model(Manifest, path, "the manifest of a run", self.remedy)
+        try:
+            return read_model(Manifest, path, "the manifest of a run", self.remedy)
+        except DataError as error:
+            if _format(path) != FORMAT:
+                what = f"{self.name} was trained by another version of hw4"
+                raise DataError(what, self.remedy) from error
+            raise
 
     def recipe(self) -> Recipe:
         return read_recipe(self.folder / "recipe.toml")
@@ -209,6 +216,15 @@ class Run:
         path = self.folder / f"{name}.safetensors"
         verify(path, self.manifest().sha256.get(path.name, ""), f"`hw4 predict {self.folder}`")
         return path
+
+
+def _format(path: Path) -> object:
+    """The format of a manifest that cannot be read; FORMAT where it is no JSON object at all."""
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError:
+        return FORMAT
+    return values.get("format") if isinstance(values, dict) else FORMAT
 
 
 def _ids(file: safetensors.safe_open) -> tuple[str, ...]:

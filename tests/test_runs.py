@@ -47,7 +47,15 @@ def test_runs_are_found_from_any_folder_above_them(tmp_path: Path) -> None:
         find_runs([tmp_path / "nowhere"])
 
 
-@pytest.mark.parametrize("spoiled", ["", "{}", "[]", '{"variant": "boss"', '{"fold": "x"}'])
+@pytest.mark.parametrize("spoiled", ['{"variant": "boss"}', '{"format": 1}', "{}"])
+def test_a_run_of_another_version_is_refused_in_one_line(tmp_path: Path, spoiled: str) -> None:
+    run = make(tmp_path / "run")
+    (run.folder / "run.json").write_text(spoiled)
+    with pytest.raises(DataError, match=r"run was trained by another version .*train it again"):
+        run.manifest()
+
+
+@pytest.mark.parametrize("spoiled", ["", "[]", '{"variant": "boss"', '{"format": 2, "fold": "x"}'])
 def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
     run = make(tmp_path / "run")
     (run.folder / "run.json").write_text(spoiled)

@@ -28,8 +28,8 @@ def predict(
     corpus = corpus_of(workspace)
     predicted = []
     for run in finished(find_runs(paths)):
-        config = read_recipe(run.folder / "recipe.toml", settings).predict
         folds = find_folds(workspace.folds, corpus, run.manifest().folds.name)
+        config = read_recipe(run.folder / "recipe.toml", settings).predict
         manifest = predict_run(run, corpus, folds, config, choose_device(device))
         predicted.append(FinishedRun(run, manifest))
     return predicted
