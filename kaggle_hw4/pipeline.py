@@ -93,7 +93,7 @@ def prepare_data(
     say: Say,
     progress: Callable[[str], split.Progress],
 ) -> "Folds":
-    """Dataset → packed corpus → folds."""
+    """Dataset → corpus → folds."""
     from kaggle_hw4.data.corpus import pack
     from kaggle_hw4.synth.corpus import write_corpus
 

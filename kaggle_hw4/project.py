@@ -45,7 +45,7 @@ class Project:
 
     @property
     def corpus(self) -> "Corpus":
-        """The packed corpus, checked against its hashes."""
+        """The corpus, checked against its hashes."""
         from kaggle_hw4.stages.split import corpus_of
 
         return corpus_of(self.workspace)

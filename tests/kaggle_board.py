@@ -22,7 +22,7 @@ DROP, DROP_AFTER = "drop", "drop after"  # a connection that breaks before, or a
 
 
 def declare_edition(corpus: Path, year: int = 2022) -> None:
-    """Have the packed corpus in this folder say that it is the one of that year's competition."""
+    """Have the corpus in this folder say that it is the one of that year's competition."""
     path = corpus / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | {"edition": year}))
 

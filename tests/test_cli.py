@@ -29,7 +29,7 @@ def run(*arguments: str) -> int:
 
 @pytest.fixture
 def workspace(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with the packed corpus, entered by HW4_WORKSPACE."""
+    """A workspace with the corpus, entered by HW4_WORKSPACE."""
     shutil.copytree(corpus.folder, tmp_path / "here" / "packed")
     monkeypatch.setenv("HW4_WORKSPACE", str(tmp_path / "here"))
     return tmp_path / "here"

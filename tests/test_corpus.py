@@ -1,4 +1,4 @@
-"""A packed corpus holds the frames of its dataset, and damage to it is noticed."""
+"""A corpus holds the frames of its dataset, and damage to it is noticed."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""A packed corpus: all frames in one flat, memory-mapped array. Reader and writer of its folder.
+"""A corpus: all frames in one flat, memory-mapped array. Reader and writer of its folder.
 
 frames.bin           all frames (N, n_mels), utterance after utterance, float16 or float32
 utterances.csv       id, label (-1: test) and number of frames of every utterance
@@ -230,7 +230,7 @@ def open_corpus(folder: Path) -> Corpus:
     or of another format.
     """
     if not folder.is_dir():
-        raise DataError(f"no packed corpus in {folder}", "run `hw4 data pack DATASET` first")
+        raise DataError(f"no corpus in {folder}", "run `hw4 data pack DATASET` first")
     manifest = read_manifest(folder)
     for name in (FRAMES, TABLE):
         verify(folder / name, manifest.sha256[name], REMEDY)

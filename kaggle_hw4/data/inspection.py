@@ -1,4 +1,4 @@
-"""What a packed corpus holds, in numbers."""
+"""What a corpus holds, in numbers."""
 
 from dataclasses import dataclass
 

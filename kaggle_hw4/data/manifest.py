@@ -1,4 +1,4 @@
-"""corpus.json, the manifest of a packed corpus. Reader and writer."""
+"""corpus.json, the manifest of a corpus. Reader and writer."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from kaggle_hw4.workspace import Workspace
 
 
 def edition_of_workspace(workspace: Workspace) -> Edition | None:
-    """The edition of the packed corpus, None where it is none; without a corpus, the default."""
+    """The edition of the corpus, None where it is none; without a corpus, the default."""
     if not workspace.corpus.is_dir():
         return DEFAULT
     from kaggle_hw4.data.manifest import read_manifest  # without torch: scores show at once
