@@ -92,7 +92,7 @@ NO_EDITION = "this corpus is no edition of the competition"  # a synthetic one, 
 
 def fingerprint(test_ids: Iterable[str]) -> str:
     """The sha256 of the test utterances' file names, sorted and joined by newlines."""
-    import hashlib  # 5 ms, which `hw4 --help` need not spend
+    import hashlib  # 5 ms, which a help text need not spend
 
     return hashlib.sha256("\n".join(sorted(test_ids)).encode()).hexdigest()
 
