@@ -159,7 +159,7 @@ def _comparison(values: dict[str, Any]) -> Any:
 
 
 def _paired_table(heading: str, differences: dict[str, dict[str, Any]]) -> Any:
-    columns = (heading, "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
+    columns = (heading, "points>", "95 %, by speaker", "won, lost", "p>", "")
     return table(columns, [(name, *_paired_cells(d)) for name, d in differences.items()])
 
 
