@@ -55,6 +55,14 @@ def test_a_run_of_another_version_is_refused_in_one_line(tmp_path: Path, spoiled
         run.manifest()
 
 
+def test_an_edited_manifest_is_noticed(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace('"accuracy": 0.5', '"accuracy": 0.9'))
+    with pytest.raises(DataError, match=r"run\.json was changed after it was written"):
+        run.manifest()
+
+
 @pytest.mark.parametrize("spoiled", ["", "[]", '{"variant": "boss"', '{"format": 2, "fold": "x"}'])
 def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
     run = make(tmp_path / "run")
