@@ -9,6 +9,7 @@ import pytest
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.runs import Logits, Run, find_runs, finished
+from kaggle_hw4.stages.clean import clean
 from tests.conftest import manifest_of, tiny
 
 
@@ -97,3 +98,15 @@ def test_the_stored_recipe_is_the_one_that_ran(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     assert run.recipe() == read_recipe(run.folder / "recipe.toml") == tiny("boss")
     assert json.loads((run.folder / "run.json").read_text())["sha256"]
+
+
+def test_clean_frees_the_checkpoints_of_finished_runs_alone(tmp_path: Path) -> None:
+    runs = [make(tmp_path / name / "fold0-seed0", done=name == "a-1") for name in ("a-1", "b-2")]
+    for run in runs:
+        run.checkpoint.write_bytes(b"x" * 100)
+    shown = clean([tmp_path], delete=False)
+    assert (shown.checkpoints, shown.bytes, shown.deleted) == ((runs[0].checkpoint,), 100, False)
+    assert runs[0].checkpoint.exists()
+    assert clean([tmp_path], delete=True).deleted
+    assert [run.checkpoint.exists() for run in runs] == [False, True]
+    assert clean([tmp_path], delete=True).checkpoints == ()

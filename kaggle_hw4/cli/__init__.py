@@ -14,7 +14,17 @@ from typing import Annotated
 import typer
 
 from kaggle_hw4 import __version__
-from kaggle_hw4.cli import chain, data, doctor, ensemble, leaderboard, submissions, training, tuning
+from kaggle_hw4.cli import (
+    chain,
+    data,
+    doctor,
+    ensemble,
+    leaderboard,
+    runs,
+    submissions,
+    training,
+    tuning,
+)
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Hw4Error, Interrupted, Stopped, UsageError
 
@@ -35,6 +45,7 @@ submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)
 doctor.add_to(app)
+app.add_typer(runs.app, name="runs")
 
 
 def version(wanted: bool) -> None:
