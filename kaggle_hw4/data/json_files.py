@@ -11,6 +11,7 @@ from typing import Any
 
 Object = dict[str, Any]  # of JSON, unchecked
 
+FEW = 3  # problems of one kind that are listed each
 LARGEST_COUNT = 10**9  # of frames or bands: more is no count
 # A file name without folders: it cannot point outside the dataset.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.pt")
@@ -18,9 +19,9 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.pt")
 
 @dataclass
 class Problems:
-    """Every problem of a dataset; those of one kind make one line with their count."""
+    """Every problem of a dataset; where many are of one kind, they make one line with a count."""
 
-    lines: dict[object, str] = field(default_factory=dict)  # the first problem of each kind
+    first: dict[object, list[str]] = field(default_factory=dict)  # of each kind, FEW at most
     counts: dict[object, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -31,14 +32,17 @@ class Problems:
         same `kind` are counted together; None is a kind of its own.
         """
         kind = problem if kind is None else kind
-        self.lines.setdefault(kind, problem)
         self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.counts[kind] <= FEW:
+            self.first.setdefault(kind, []).append(problem)
 
     def __iter__(self) -> Iterator[str]:
-        """One line for each kind, in the order of their first problem."""
-        for kind, line in self.lines.items():
-            more = self.counts[kind] - 1
-            yield line + (f" (and {more:,} more of this kind)" if more else "")
+        """The lines, in the order of each kind's first problem."""
+        for kind, lines in self.first.items():
+            if self.counts[kind] <= FEW:
+                yield from lines
+            else:
+                yield f"{lines[0]} (and {self.counts[kind] - 1:,} more of this kind)"
 
 
 def read_object(path: Path, problems: Problems) -> Object | None:
