@@ -60,11 +60,19 @@ def read_model(model: type[M], path: Path, what: str, remedy: str) -> M:
     from pydantic import ValidationError
 
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_file(path))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: not {what} ({field}: {first['msg']})", remedy) from error
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file; OSError for anything else: a pipe would never end."""
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EINVAL
+        raise OSError(code, os.strerror(code) if path.is_dir() else "not a regular file", str(path))
+    return path.read_bytes()
 
 
 def sync_directory(path: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from kaggle_hw4.artifact import named_errors, sync_directory, sync_file
+from kaggle_hw4.artifact import named_errors, read_file, sync_directory, sync_file
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.events import (
     KINDS,
@@ -101,7 +101,7 @@ class Ledger:
         Raises DataError where the file cannot be read, or is of another format.
         """
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            lines = read_file(self.path).split(b"\n")
         except FileNotFoundError:
             return []
         except OSError as error:

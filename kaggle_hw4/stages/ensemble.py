@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaggle_hw4.artifact import commit, sha256_file
+from kaggle_hw4.artifact import commit, read_file, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.locks import locked
 from kaggle_hw4.stages.edition import edition_of_workspace
@@ -226,7 +226,7 @@ def read_counts(path: Path, corpus: "Corpus") -> list[int]:
     import csv
 
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
+        rows = [row for row in csv.reader(read_file(path).decode("utf-8-sig").splitlines()) if row]
         counts = {name.strip(): int(count) for name, count in rows[rows[0][1:] == ["count"] :]}
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"{path}: not a table of speaker,count ({error})") from error
