@@ -1,17 +1,19 @@
 """Artifacts on disk: atomic writes, hashes, and the provenance that they carry."""
 
+import errno
 import hashlib
 import json
 import os
 import platform
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from kaggle_hw4.errors import DataError
 
@@ -20,20 +22,24 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="BaseModel")
 
+# What network and FUSE disks answer where they cannot make something durable.
+NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR}
+NO_SYNC |= {errno.EACCES, errno.EPERM}
+
 
 def write_bytes(path: Path, data: bytes) -> str:
     """Write `data` to `path` atomically (temporary file, fsync, rename); return its sha256."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        with named_errors(path):
+            with temporary.open("xb") as file:  # its mode is what the umask says
+                file.write(data)
+                sync_file(file)
+            temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with suppress(OSError):  # the first error counts
+            temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
     return hashlib.sha256(data).hexdigest()
@@ -54,21 +60,58 @@ def read_model(model: type[M], path: Path, what: str, remedy: str) -> M:
     from pydantic import ValidationError
 
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(read_file(path))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: not {what} ({field}: {first['msg']})", remedy) from error
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file; OSError for anything else: a pipe would never end."""
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EINVAL
+        raise OSError(code, os.strerror(code) if path.is_dir() else "not a regular file", str(path))
+    return path.read_bytes()
+
+
 def sync_directory(path: Path) -> None:
-    """Make a rename in the folder `path` durable (fsync), on systems that can."""
+    """Make a rename in the folder `path` durable (fsync), on systems and disks that can."""
     if os.name == "posix":
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with named_errors(path), suppress_refusal():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def sync_file(file: IO[Any]) -> None:
+    """Make what was written to `file` durable, on disks that can."""
+    file.flush()
+    with suppress_refusal():
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def suppress_refusal() -> Iterator[None]:
+    """Leave durability to disks that know no fsync; a disk that fails to write is an error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Give `path` to an OSError that names no file, as those of a full disk do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -82,8 +125,9 @@ def new_directory(path: Path) -> Iterator[Path]:
     ) as name:
         folder = Path(name) / path.name
         folder.mkdir()
-        yield folder
-        folder.replace(path)
+        with named_errors(path):
+            yield folder
+            folder.replace(path)
     sync_directory(path.parent)
 
 

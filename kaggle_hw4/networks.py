@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kaggle_hw4.settings import LARGEST, Positive, Rate, Section
+from kaggle_hw4.settings import MAX_WIDTH, Parts, Rate, Section, Width
 
 POOLED_MOMENTS = {"mean": 1, "statistics": 2, "self_attention": 1, "attentive_statistics": 2}
 
@@ -17,18 +17,18 @@ class NetworkConfig(Section):
     """What every encoder shares: the stem before it and all that stands behind it."""
 
     encoder: str
-    count: Positive  # such networks in parallel, from different random starts
-    d_model: Positive
-    n_layers: Positive
+    count: Parts  # such networks in parallel, from different random starts
+    d_model: Width
+    n_layers: Parts
     dropout: Rate
     stem: Literal["linear", "convolution"]  # over time and bands, d_model / 4 channels
     subsampling: Literal[1, 2]  # frames in for a frame out of the stem
     aggregation: bool  # the layers' outputs concatenated go to the pooling, not the last alone
     pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"]
     embedding: Literal["none", "relu", "batch_norm", "batch_norm_linear"]  # pooling → head
-    d_embedding: Positive
+    d_embedding: Width
     head: Literal["linear", "cosine"]
-    sub_centres: Positive  # of a speaker in a cosine head; the nearest counts
+    sub_centres: Parts  # of a speaker in a cosine head; the nearest counts
 
     @model_validator(mode="after")
     def parts_fit(self) -> "NetworkConfig":
@@ -54,8 +54,8 @@ class NetworkConfig(Section):
 
 
 class AttentionConfig(NetworkConfig):
-    n_heads: Positive
-    d_ffn: Positive  # width of the feed-forward modules
+    n_heads: Width
+    d_ffn: Width  # width of the feed-forward modules
     positions: Literal["none", "sinusoidal", "rotary"]
 
     @model_validator(mode="after")
@@ -75,7 +75,7 @@ class TransformerConfig(AttentionConfig):
 
 
 class ConvolutionConfig(NetworkConfig):
-    kernel_size: Positive  # of the convolutions over time, in frames; odd
+    kernel_size: Width  # of the convolutions over time, in frames; odd
 
     @model_validator(mode="after")
     def kernel_is_odd(self) -> "ConvolutionConfig":
@@ -91,7 +91,7 @@ class ConformerConfig(AttentionConfig, ConvolutionConfig):
 
 class EcapaConfig(ConvolutionConfig):
     encoder: Literal["ecapa"]
-    groups: Annotated[int, Field(ge=2, le=LARGEST)]  # of channels in a Res2 convolution
+    groups: Annotated[int, Field(ge=2, le=MAX_WIDTH)]  # of channels in a Res2 convolution
 
     @model_validator(mode="after")
     def groups_fit(self) -> "EcapaConfig":

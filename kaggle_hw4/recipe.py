@@ -11,8 +11,11 @@ from kaggle_hw4.artifact import sha256_json
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.networks import AnyNetwork
 from kaggle_hw4.settings import (
-    LARGEST,
+    MAX_BATCH,
+    MAX_PARTS,
+    MAX_SEGMENTS,
     Count,
+    Frames,
     Positive,
     Rate,
     Section,
@@ -22,6 +25,9 @@ from kaggle_hw4.settings import (
     read_toml,
     validate,
 )
+
+Segments = Annotated[int, Field(ge=0, le=MAX_SEGMENTS)]
+Masks = Annotated[int, Field(ge=0, le=MAX_PARTS)]
 
 
 class FeaturesConfig(Section):
@@ -37,10 +43,10 @@ class LossConfig(Section):
 
 
 class SegmentsConfig(Section):
-    frames: Positive  # length of a training segment at most, 10 ms each
+    frames: Frames  # length of a training segment at most, 10 ms each
     min_fraction: Annotated[float, Field(gt=0, le=1)]  # and at least, a fraction of it
     lengths: Literal["uniform", "growing"]  # a step's drawn in between, or growing with the steps
-    batch_size: Annotated[int, Field(ge=2, le=LARGEST)]
+    batch_size: Annotated[int, Field(ge=2, le=MAX_BATCH)]
 
 
 class AugmentConfig(Section):
@@ -54,9 +60,9 @@ class AugmentConfig(Section):
     gain: Annotated[float, Field(ge=0, le=10)]  # nat: standard deviation of the level
     random_eq: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of smooth offsets, tilts
     band_limit: Share  # probability: the lowest and the highest bands lost
-    freq_masks: Count  # SpecAugment: so many masks of up to such a width
+    freq_masks: Masks  # SpecAugment: so many masks of up to such a width
     freq_mask_width: Count  # mel bands
-    time_masks: Count
+    time_masks: Masks
     time_mask_width: Share  # fraction of the segment
     mixup: Share  # probability that a segment is mixed with a partner, labels and all
     mixup_with: Literal["any", "same_speaker"]  # or another session of the same speaker
@@ -67,7 +73,7 @@ class FineTuningConfig(Section):
 
     steps: Count  # 0: none
     margin: Rate
-    frames: Positive
+    frames: Frames
 
 
 class OptimizerConfig(Section):
@@ -88,13 +94,13 @@ def _listed(value: object) -> object:
 
 
 Lengths = Annotated[
-    list[Positive], Field(min_length=1), BeforeValidator(_listed)
+    list[Frames], Field(min_length=1, max_length=MAX_PARTS), BeforeValidator(_listed)
 ]  # one, or several
 
 
 class PredictionConfig(Section):
     weights: Literal["ema", "best"]  # at the end, or where validation was highest
-    segments: Count  # of each length, evenly spaced; 0: the whole utterance at once
+    segments: Segments  # of each length, evenly spaced; 0: the whole utterance at once
     frames: Lengths  # of such segments; one length, or several
     average: Literal["logits", "probabilities", "embeddings"]  # over the segments
     spreading_neighbours: Count  # of label spreading over the set that is predicted; 0: none
@@ -104,7 +110,7 @@ class Recipe(Section):
     """All that a training depends on beside its data, its fold and its seed."""
 
     features: FeaturesConfig
-    networks: Annotated[list[AnyNetwork], Field(min_length=1)]
+    networks: Annotated[list[AnyNetwork], Field(min_length=1, max_length=MAX_PARTS)]
     loss: LossConfig
     segments: SegmentsConfig
     augment: AugmentConfig

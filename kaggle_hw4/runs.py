@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, write_text
 from kaggle_hw4.errors import DataError, UsageError
@@ -34,7 +34,8 @@ from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
 
 FORMAT = 2
-FOLDER = re.compile(r"fold(\d+)-seed(\d+)")
+MAX_FOLDS = 1000  # each trains a model of its own
+FOLDER = re.compile(r"fold([0-9]{1,9})-seed([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class FoldTable(Record):
 
     name: str
     by: str
-    count: int
+    count: Annotated[int, Field(ge=2, le=MAX_FOLDS)]
     hash: str
 
 
@@ -101,6 +102,12 @@ class Manifest(Record):
         """The same with its seal."""
         values = self.model_dump(mode="json", exclude={"seal"})
         return self.model_copy(update={"seal": sha256_json(values)[:16]})
+
+    @model_validator(mode="after")
+    def fold_exists(self) -> "Manifest":
+        if self.fold >= self.folds.count:
+            raise ValueError(f"fold is none of 0 to {self.folds.count - 1}")
+        return self
 
 
 @dataclass(frozen=True)

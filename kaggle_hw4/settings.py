@@ -9,13 +9,22 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from kaggle_hw4.artifact import read_file
 from kaggle_hw4.errors import RecipeError
 
 Values = dict[str, Any]  # what a TOML file holds
 
 LARGEST = 10**9  # of any count: more is a slip of the hand
+MAX_WIDTH = 2**16  # of a layer: a square matrix of it has 16 GiB
+MAX_PARTS = 256  # of a kind, built one after the other: layers, networks, masks of a segment
+MAX_FRAMES = 10**6  # of a segment: nearly three hours
+MAX_BATCH = 2**16  # segments of a step; the competition has fewer utterances
+MAX_SEGMENTS = 10**4  # of an utterance, each a pass of the model
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+Parts = Annotated[int, Field(ge=1, le=MAX_PARTS)]
+Frames = Annotated[int, Field(ge=1, le=MAX_FRAMES)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -28,7 +37,9 @@ class Section(BaseModel):
 
 def read_toml(path: Path) -> Values:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path).decode().replace("\r\n", "\n"))
+    except RecursionError as error:
+        raise RecipeError(f"{path} cannot be read (nested too deeply)") from error
     except (OSError, ValueError) as error:
         raise RecipeError(f"{path} cannot be read ({error})") from error
 

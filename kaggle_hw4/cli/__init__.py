@@ -107,11 +107,16 @@ def report(error: Exception) -> int:
         complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
         return error.exit_code
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
-        complain(f"{error.filename or 'the disk'}: {error.strerror or error}")
+        complain(f"{error.filename or _workspace()}: {error.strerror or error}")
         return DataError.exit_code
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
     complain(f"a fault of hw4's own ({kind}); please report it with {_keep_traceback(error)}")
     return FAULT
+
+
+def _workspace() -> str:
+    """Where an error of the disk was that names no file."""
+    return f"the disk of {os.environ.get('HW4_WORKSPACE') or 'this folder'}"
 
 
 def debugging() -> bool:

@@ -7,13 +7,11 @@ corpus.json          the manifest: speakers, edition, hashes; written last
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,6 +21,7 @@ from kaggle_hw4.artifact import (
     new_directory,
     provenance,
     sha256_file,
+    sync_file,
     verify,
     write_text,
 )
@@ -57,6 +56,7 @@ from kaggle_hw4.data.official import (
     read_official,
 )
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.locks import locked
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
@@ -116,7 +116,7 @@ def pack(
     source = find_folder(dataset)
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f".{folder.name}.lock")
-    with filelock.FileLock(lock):
+    with locked(lock):
         try:
             packed = None if replace else _already_packed(source, folder, dtype)
             return packed or _pack(source, folder, dtype, progress)
@@ -197,8 +197,7 @@ def _write_frames(
                 digest.update(data)
                 file.write(data)
             progress(done, len(utterances))
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
     official.raise_problems()
     return digest.hexdigest(), concatenate(channels), moments.levels()
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from kaggle_hw4.artifact import sha256_json, write_text
+from kaggle_hw4.artifact import read_file, sha256_json, write_text
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.leakage import MIN_TRAINING, find_leakage_pairs, purge
 from kaggle_hw4.errors import DataError, UsageError
@@ -20,6 +20,7 @@ from kaggle_hw4.errors import DataError, UsageError
 FORMAT: Final = 2
 KINDS = ("session", "utterance")
 HOLDOUT_GROUPS = 10  # of each speaker's utterances; every fold holds out one of them
+MAX_FOLDS = 1000  # each trains a model of its own
 REMEDY = "delete it and run `hw4 split` again"
 
 Progress = Callable[[int, int], None]
@@ -170,7 +171,7 @@ class Header(BaseModel):
 
     format: Literal[2]
     by: str
-    count: Annotated[int, Field(ge=2)]
+    count: Annotated[int, Field(ge=2, le=MAX_FOLDS)]
     seed: int
     corpus: str
     hash: str  # of the Folds
@@ -212,7 +213,7 @@ def read_folds(path: Path, corpus: Corpus) -> Folds:
     edited.
     """
     try:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+        head, _, body = read_file(path).decode().partition("\n")
         values = json.loads(head.removeprefix("# "))
         if isinstance(values, dict) and values.get("format") != FORMAT:
             raise DataError(f"{path} was made by another version of hw4", REMEDY)

@@ -1,26 +1,23 @@
 """The official dataset folder of the competition (2021, 2022, 2023): its reader and its checks."""
 
 import io
-import json
 import re
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 
 from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.competition import N_MELS, Edition, edition_of
+from kaggle_hw4.data.json_files import Object, Problems, file_name, read_object, whole_number
+from kaggle_hw4.data.mapping import read_speakers
 from kaggle_hw4.errors import DataError
 
 FILES = ("metadata.json", "testdata.json", "mapping.json")
-Object = dict[str, Any]  # of JSON, unchecked
-
 LARGEST = 1000.0  # nat; log-mel lies between -21 and about 10
-# A file name without folders: it cannot point outside the dataset.
-PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.pt")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class OfficialDataset:
     speakers: list[str] = field(default_factory=list)  # in label order
     train: list[Utterance] = field(default_factory=list)
     test: list[Utterance] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -56,28 +53,44 @@ class OfficialDataset:
         """The sha256 of each JSON file."""
         return {name: sha256_file(self.folder / name) for name in FILES}
 
-    def add_problem(self, problem: str) -> None:
-        """Note a problem: the file, the field, what was found and what was expected."""
-        self.problems.append(problem)
+    def add_problem(self, problem: str, kind: object = None) -> None:
+        """Note a problem; those of the same `kind` are counted together."""
+        self.problems.add(problem, kind)
 
     def raise_problems(self) -> None:
         """Raise DataError with all problems, if there are any."""
         if self.problems:
-            count = f"{len(self.problems)} problem" + "s" * (len(self.problems) > 1)
-            raise DataError(
-                f"{self.folder}: {count}", "repair it or download it again", self.problems
-            )
+            count = f"{len(self.problems):,} problem" + "s" * (len(self.problems) > 1)
+            remedy = "repair it or download it again"
+            raise DataError(f"{self.folder}: {count}", remedy, list(self.problems))
 
 
 def find_folder(path: Path) -> Path:
-    """The folder that holds the JSON files: `path` itself or `path`/Dataset."""
-    for folder in (path, path / "Dataset"):
-        if any((folder / name).is_file() for name in FILES):
-            return folder
+    """The folder that holds the JSON files: `path` itself, `path`/Dataset, or the only such folder
+    in one of them (an archive that was unpacked into a folder of its name).
+    """
+    inside = path / "Dataset"
+    for folders in ([path], [inside], _subfolders(path), _subfolders(inside)):
+        folders = [f for f in folders if any((f / name).is_file() for name in FILES)]
+        if len(folders) > 1:
+            both = " and ".join(f.name for f in folders[:2])
+            raise DataError(
+                f"{path} holds {len(folders)} datasets, {both} ...", "name the folder of one"
+            )
+        if folders:
+            return folders[0]
     raise DataError(
-        f"{path} holds no metadata.json, nor does {path / 'Dataset'}",
+        f"{path} holds no metadata.json, nor does {inside}",
         "`hw4 data download` fetches the dataset, `hw4 data synth DIR` makes one",
     )
+
+
+def _subfolders(path: Path) -> list[Path]:
+    """The folders in `path`, without hidden ones and those that macOS adds to an archive."""
+    if not path.is_dir():
+        return []
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    return [f for f in folders if not f.name.startswith((".", "__"))]
 
 
 def read_official(path: Path) -> OfficialDataset:
@@ -85,9 +98,9 @@ def read_official(path: Path) -> OfficialDataset:
     where files of two editions are mixed, which would be a problem of thousands of utterances.
     """
     dataset = OfficialDataset(find_folder(path))
-    metadata, testdata, mapping = (_read_object(dataset, name) for name in FILES)
+    metadata, testdata = (read_object(dataset.folder / n, dataset.problems) for n in FILES[:2])
     dataset.n_mels = _read_n_mels(dataset, metadata, testdata)
-    _read_mapping(dataset, mapping)
+    dataset.speakers = read_speakers(dataset.folder, dataset.problems)
     _read_training(dataset, metadata)
     if testdata is not None:
         rows = testdata.get("utterances")
@@ -102,7 +115,8 @@ def read_features(dataset: OfficialDataset, utterance: Utterance) -> torch.Tenso
     """
     path = dataset.folder / utterance.id
     if not path.is_file():
-        dataset.add_problem(f"{utterance.id}: the file is missing")
+        what = "not a regular file" if path.exists() else "the file is missing"
+        dataset.add_problem(f"{utterance.id}: {what}", what)
         return None
     try:
         value = _load(path.read_bytes())
@@ -112,7 +126,8 @@ def read_features(dataset: OfficialDataset, utterance: Utterance) -> torch.Tenso
         problem = f"not a tensor that torch.load reads ({reason})"
     if problem is None:
         return value.detach().float()  # type: ignore[no-any-return]
-    dataset.add_problem(f"{utterance.id}: {problem}")
+    kind = re.sub(r"[(\d].*", "", problem)  # without the figures
+    dataset.add_problem(f"{utterance.id}: {problem}", kind)
     return None
 
 
@@ -146,65 +161,20 @@ def _feature_problem(value: object, frames: int, n_mels: int) -> str | None:
     return None
 
 
-def _read_object(dataset: OfficialDataset, name: str) -> Object | None:
-    """The object in a JSON file; None, and a problem added to `dataset`, where there is none."""
-    try:
-        value = json.loads((dataset.folder / name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        dataset.add_problem(f"{name}: the file is missing")
-    except (OSError, ValueError, RecursionError) as error:
-        dataset.add_problem(f"{name}: not readable as JSON ({error})")
-    else:
-        if isinstance(value, dict):
-            return value
-        dataset.add_problem(f"{name}: found a {type(value).__name__}, expected an object")
-    return None
-
-
 def _read_n_mels(dataset: OfficialDataset, metadata: Object | None, testdata: Object | None) -> int:
     numbers: set[int] = set()
     for name, values in (("metadata.json", metadata), ("testdata.json", testdata)):
         value = values and values.get("n_mels")
-        if _is_count(value):
-            numbers.add(value)
+        if number := whole_number(value):
+            numbers.add(number)
         elif values is not None:
             dataset.add_problem(
-                f"{name}: n_mels: found {value!r}, expected a number such as {N_MELS}"
+                f"{name}: n_mels: found {value!r:.60}, expected a number such as {N_MELS}"
             )
     if len(numbers) > 1:
         both = " and ".join(map(str, sorted(numbers)))
         dataset.add_problem(f"testdata.json: n_mels: found {both}, expected one number")
     return min(numbers, default=N_MELS)
-
-
-def _read_mapping(dataset: OfficialDataset, mapping: Object | None) -> None:
-    if mapping is None:
-        return
-    ids, names = mapping.get("speaker2id"), mapping.get("id2speaker")
-    if not isinstance(ids, dict) or not isinstance(names, dict):
-        dataset.add_problem("mapping.json: found no speaker2id and id2speaker, expected both")
-        return
-    labels, count = list(ids.values()), len(ids)
-    if not all(_is_count(label, 0) for label in labels) or sorted(labels) != list(range(count)):
-        dataset.add_problem(
-            f"mapping.json: speaker2id: the ids are not 0 to {count - 1}, each once"
-        )
-        return
-    _check_names(dataset, ids, names)
-    dataset.speakers = sorted(ids, key=lambda speaker: int(ids[speaker]))
-
-
-def _check_names(dataset: OfficialDataset, ids: Object, names: Object) -> None:
-    for speaker, i in ids.items():
-        if not speaker.strip() or not speaker.isprintable():
-            dataset.add_problem(f"mapping.json: speaker2id: {speaker!r} is not a speaker name")
-        if names.get(str(i)) != speaker:
-            dataset.add_problem(
-                f"mapping.json: id2speaker[{i}]: found {names.get(str(i))!r}, "
-                f"expected {speaker!r} as in speaker2id"
-            )
-    if len(names) > len(ids):
-        dataset.add_problem(f"mapping.json: id2speaker: {len(names)} entries, expected {len(ids)}")
 
 
 def _read_training(dataset: OfficialDataset, metadata: Object | None) -> None:
@@ -217,53 +187,53 @@ def _read_training(dataset: OfficialDataset, metadata: Object | None) -> None:
     for speaker, rows in speakers.items():
         key = f"metadata.json: speakers.{speaker}"
         if dataset.speakers and speaker not in dataset.speakers:
-            dataset.add_problem(f"{key}: unknown speaker, not in mapping.json")
+            dataset.add_problem(f"{key}: unknown speaker, not in mapping.json", "unknown speaker")
         dataset.train += _read_rows(dataset, rows, key, speaker)
         if isinstance(rows, list) and len(rows) < 2:
-            dataset.add_problem(f"{key}: found {len(rows)} utterances, expected 2 at least")
+            problem = f"{key}: found {len(rows)} utterances, expected 2 at least"
+            dataset.add_problem(problem, "few utterances")
     for speaker in dataset.speakers:
         if speaker not in speakers:
-            dataset.add_problem(f"mapping.json: {speaker}: has no utterances in metadata.json")
+            problem = f"mapping.json: {speaker}: has no utterances in metadata.json"
+            dataset.add_problem(problem, "no utterances")
 
 
 def _read_rows(
     dataset: OfficialDataset, rows: Any, key: str, speaker: str | None
 ) -> list[Utterance]:
     if not isinstance(rows, list) or (speaker is None and not rows):
-        dataset.add_problem(f"{key}: found {rows!r:.40}, expected a list of utterances")
+        problem = f"{key}: found {rows!r:.40}, expected a list of utterances"
+        dataset.add_problem(problem, (speaker is None, "no list"))
         return []
     utterances = []
     for i, row in enumerate(rows):
         path = row.get("feature_path") if isinstance(row, dict) else None
-        frames = row.get("mel_len") if isinstance(row, dict) else None
-        if not isinstance(path, str) or not PLAIN_NAME.fullmatch(path):
-            dataset.add_problem(
-                f"{key}[{i}].feature_path: found {path!r}, expected a file name uttr-….pt"
-            )
-        elif not _is_count(frames):
-            dataset.add_problem(
-                f"{key}[{i}].mel_len: found {frames!r}, expected a number of frames"
-            )
+        length = row.get("mel_len") if isinstance(row, dict) else None
+        name, frames = file_name(path), whole_number(length)
+        if name is None:
+            problem = f"{key}[{i}].feature_path: found {path!r:.60}, expected a file uttr-….pt"
+            dataset.add_problem(problem, (speaker is None, "feature_path"))
+        elif frames is None:
+            problem = f"{key}[{i}].mel_len: found {length!r:.60}, expected a number of frames"
+            dataset.add_problem(problem, (speaker is None, "mel_len"))
         else:
-            utterances.append(Utterance(path, frames, speaker))
+            utterances.append(Utterance(name, frames, speaker))
     return utterances
 
 
 def _check_ids(dataset: OfficialDataset) -> None:
-    dataset.problems += [
-        f"{name}: {utterance}: listed {times} times, expected once"
-        for name, rows in (("metadata.json", dataset.train), ("testdata.json", dataset.test))
-        for utterance, times in Counter(u.id for u in rows).items()
-        if times > 1
-    ]
+    for name, rows in (("metadata.json", dataset.train), ("testdata.json", dataset.test)):
+        for utterance, times in Counter(u.id for u in rows).items():
+            if times > 1:
+                problem = f"{name}: {utterance}: listed {times} times, expected once"
+                dataset.add_problem(problem, (name, "listed again"))
     training = {u.id for u in dataset.train}
     both = [name for name in dict.fromkeys(u.id for u in dataset.test) if name in training]
     if both:
         _check_editions(dataset, len(both))
-    dataset.problems += [
-        f"testdata.json: {name}: is in metadata.json too, expected a test utterance to be unseen"
-        for name in both
-    ]
+    for name in both:
+        problem = f"testdata.json: {name}: is in metadata.json too, expected it to be unseen"
+        dataset.add_problem(problem, "in both")
 
 
 def _check_editions(dataset: OfficialDataset, overlap: int) -> None:
@@ -277,7 +247,3 @@ def _check_editions(dataset: OfficialDataset, overlap: int) -> None:
             "its utterances are in metadata.json with their speaker: two editions are mixed",
             "use the three JSON files of one edition",
         )
-
-
-def _is_count(value: object, least: int = 1) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-
 from kaggle_hw4.errors import FAULT, DataError, Hw4Error
 from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _complain(text: str, code: int) -> int:
 def _wait_for_orphans(folder: Path) -> None:
     """Wait for the worker of a killed parent, which is still finishing its step."""
     if (folder / ".lock").exists():
-        with suppress(filelock.Timeout), filelock.FileLock(folder / ".lock", timeout=PATIENCE):
+        with suppress(Timeout), locked(folder / ".lock", timeout=PATIENCE):
             pass
 
 

@@ -10,11 +10,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.data.archive import join, unpack
 from kaggle_hw4.errors import BoardError, DataError, UsageError
+from kaggle_hw4.locks import Timeout, locked
 
 RETRIES = 5  # of a broken download; each resumes where the last one stopped
 SPACE = 3  # times the archive's size is needed on the disk while it is unpacked
@@ -138,7 +137,7 @@ def _work_folder(into: Path, competition: str) -> Iterator[Path]:
     folder = into / f".{competition}.partial"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(into / f".{competition}.lock", timeout=0):
+        with locked(into / f".{competition}.lock", timeout=0):
             yield folder
     except Timeout as error:
         raise UsageError(f"another download to {into} is running", "wait for it") from error

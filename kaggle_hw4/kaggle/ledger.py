@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock
-
-from kaggle_hw4.artifact import sync_directory
+from kaggle_hw4.artifact import named_errors, read_file, sync_directory, sync_file
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.events import (
     KINDS,
@@ -23,6 +21,7 @@ from kaggle_hw4.kaggle.events import (
     Validation,
     parse,
 )
+from kaggle_hw4.locks import locked
 
 E = TypeVar("E", bound=Event)
 
@@ -78,17 +77,14 @@ class Ledger:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder's lock: no other process appends or takes a version meanwhile."""
-        lock = FileLock(self.folder / ".lock")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except OSError as error:
-            what = f"{self.folder} cannot be written ({error.strerror})"
-            raise DataError(what) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.folder / ".lock"))
+            except OSError as error:
+                what = f"{self.folder} cannot be written ({error.strerror})"
+                raise DataError(what) from error
             yield
-        finally:
-            lock.release()
 
     def append(self, event: E) -> E:
         """Write one event to the disk and return it as written, with its time."""
@@ -124,7 +120,7 @@ class Ledger:
     def _parsed(self) -> list[Event | None]:
         """The event of every line that is not empty; None where it is none."""
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            lines = read_file(self.path).split(b"\n")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -153,12 +149,11 @@ def now() -> str:
 
 def _append_line(path: Path, line: bytes) -> None:
     """Append and flush to the disk; a torn last line (after a crash) is closed first."""
-    with path.open("ab+") as file:
+    with named_errors(path), path.open("ab+") as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 line = b"\n" + line
         file.write(line + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
     sync_directory(path.parent)

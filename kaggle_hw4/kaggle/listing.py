@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kaggle_hw4.artifact import read_file
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.events import Half
 
@@ -39,7 +40,7 @@ class Listed:
 def read_listing(path: Path) -> list[Listed]:
     """The submissions in `path`, in its order. Raises DataError where it holds none."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error})", FORMATS) from error
     rows = from_client(text) or from_columns(text) or from_page(text)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaggle_hw4.artifact import write_text
+from kaggle_hw4.artifact import read_file, write_text
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.ledger import Ledger
 
@@ -97,7 +97,7 @@ def _largest_number(ledger: Ledger, label: str) -> int:
 def _table(path: Path, what: str) -> list[list[str]]:
     """Every row, the header first (an empty file has an empty header)."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_file(path).decode("utf-8")
         return list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
     except FileNotFoundError as error:
         raise DataError(f"{path}: the {what} is missing") from error

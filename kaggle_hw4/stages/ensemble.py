@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from kaggle_hw4.artifact import commit, sha256_file
+from kaggle_hw4.artifact import commit, read_file, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.locks import locked
 from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
@@ -75,7 +74,7 @@ def ensemble(
     """
     workspace.submissions.mkdir(parents=True, exist_ok=True)
     # Two processes at once would both write the same submission.
-    with FileLock(workspace.submissions / ".ensemble.lock"):
+    with locked(workspace.submissions / ".ensemble.lock"):
         return _ensemble(workspace, paths, request)
 
 
@@ -234,7 +233,7 @@ def read_counts(path: Path, corpus: "Corpus") -> list[int]:
     import csv
 
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
+        rows = [row for row in csv.reader(read_file(path).decode("utf-8-sig").splitlines()) if row]
         counts = {name.strip(): int(count) for name, count in rows[rows[0][1:] == ["count"] :]}
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"{path}: not a table of speaker,count ({error})") from error

@@ -23,6 +23,9 @@ from kaggle_hw4.synth import voice
 
 Entry = dict[str, str | int]
 
+MAX_FRAMES = voice.MAX_FRAMES  # 72 s, the longest utterance of the competition: none becomes longer
+MAX_UTTERANCES = 1_000_000  # a file each; the competition has 56,666 + 6,000
+
 
 class Utterance(NamedTuple):
     """A written utterance."""
@@ -63,10 +66,18 @@ def write_corpus(
     its speaker's, session's and own number, whatever the size of the corpus.
     `progress(done, total)` counts utterances.
 
-    Raises UsageError for sizes below 1 and DataError if `out` exists and is not an empty folder.
+    Raises UsageError for sizes below 1 or above their bounds, and DataError if `out` exists and is
+    not an empty folder.
     """
     if min(speakers, sessions, utterances, test_sessions, test_utterances, frames, seed + 1) < 1:
         raise UsageError("every size of a corpus must be 1 or more, and its seed 0 or more")
+    if not frames <= MAX_FRAMES:  # NaN is none either
+        reason = f"{frames:g} frames are longer than the longest utterance, {MAX_FRAMES:,}"
+        raise UsageError(reason, "choose a shorter median length", parameter="frames")
+    count = speakers * (sessions * utterances + test_sessions * test_utterances)
+    if count > MAX_UTTERANCES:
+        reason = f"{count:,} utterances would be as many files, and {MAX_UTTERANCES:,} is the most"
+        raise UsageError(reason, "choose fewer speakers", parameter="speakers")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists already", "choose another folder, or delete it")
     keys = [*product(range(sessions), range(utterances))]

@@ -24,6 +24,7 @@ from kaggle_hw4.synth.room import (
     smooth,
 )
 
+MIN_FRAMES, MAX_FRAMES = 91, 7193  # frames of an utterance of the competition
 Indices = NDArray[np.intp]
 
 LOBE = 24.0  # Hz; standard deviation of a Gaussian like the main lobe of a 25 ms Hann window
@@ -131,7 +132,7 @@ def utterance(seed: int, speaker: int, session: int, index: int, frames: float) 
     person = Speaker.draw(default_rng([seed, 1, speaker]))
     conditions = Session.draw(default_rng([seed, 2, speaker, session]))
     rng = default_rng([seed, 3, speaker, session, index])
-    length = int(np.clip(frames * np.exp(rng.normal(0, 0.411)), 91, 7193))
+    length = int(np.clip(frames * np.exp(rng.normal(0, 0.411)), MIN_FRAMES, MAX_FRAMES))
     phones, syllables = draw_phones(rng, person, conditions, length)
     speech = synthesise(rng, person, conditions, phones, syllables)
     return record(rng, conditions, speech, phones == PAUSE)

@@ -4,7 +4,6 @@ import math
 import time
 from typing import Protocol
 
-import filelock
 import numpy as np
 import torch
 
@@ -18,6 +17,7 @@ from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights, write_weights
+from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.recipe import Recipe
@@ -49,9 +49,9 @@ def train_run(
         return run.manifest()
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(run.folder / ".lock", timeout=0):
+        with locked(run.folder / ".lock", timeout=0):
             return _train_locked(run, recipe, corpus, folds, device, monitor)
-    except filelock.Timeout as error:
+    except Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
 from kaggle_hw4.errors import DataError
@@ -20,7 +20,7 @@ class Journal:
     """An Optuna journal of one coordinator; `optuna-dashboard` opens the same file."""
 
     def __init__(self, path: Path) -> None:
-        self.name, self.backend = str(path), JournalStorage(JournalFileBackend(str(path)))
+        self.name, self.backend = str(path), JournalStorage(_backend(path))
         self.stale_failed = False
 
     def lock(self) -> AbstractContextManager[object]:
@@ -37,6 +37,11 @@ class Journal:
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 study.tell(trial.number, state=TrialState.FAIL)
         self.stale_failed = True
+
+
+def _backend(path: Path) -> JournalFileBackend:
+    """Locked by a file: Optuna's default is a symbolic link, which not every disk has."""
+    return JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
 
 
 def repair(path: Path) -> None:

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import filelock
 import optuna
 from optuna.storages import BaseStorage
 
 from kaggle_hw4.errors import StorageError, UsageError
+from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.signals import RESUME
 from kaggle_hw4.tuning.journal import JOURNAL, Journal, repair
 from kaggle_hw4.tuning.quiet import quiet_optuna
@@ -56,10 +56,10 @@ def open_storage(
             return
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with filelock.FileLock(folder / ".lock", timeout=0):
+            with locked(folder / ".lock", timeout=0):
                 repair(folder / JOURNAL)
                 yield Journal(folder / JOURNAL)
-        except filelock.Timeout as error:
+        except Timeout as error:
             raise UsageError(
                 f"{folder} is being tuned by another process",
                 "wait for its end, or name a new study",
