@@ -1,5 +1,6 @@
 """Artifacts on disk: atomic writes, hashes, and the provenance that they carry."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="BaseModel")
 
 
-def write_bytes(path: Path, data: bytes) -> str:
-    """Write `data` to `path` atomically (temporary file, fsync, rename); return its sha256."""
+def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> str:
+    """Write `data` to `path` atomically (temporary file, fsync, rename); return its sha256.
+
+    With `replace=False` an existing file is kept, and FileExistsError raised.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -31,7 +35,10 @@ def write_bytes(path: Path, data: bytes) -> str:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
-        Path(name).replace(path)
+        if replace:
+            Path(name).replace(path)
+        else:
+            _rename_exclusively(Path(name), path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -39,9 +46,23 @@ def write_bytes(path: Path, data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_text(path: Path, text: str) -> str:
-    """Write `text` as UTF-8, atomically; return the file's sha256."""
-    return write_bytes(path, text.encode())
+def _rename_exclusively(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, which must not exist yet: FileExistsError."""
+    try:
+        os.link(temporary, path)  # the one way to rename that never replaces
+    except FileExistsError:
+        raise
+    except OSError as error:  # a disk without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+
+
+def write_text(path: Path, text: str, *, replace: bool = True) -> str:
+    """Write `text` as UTF-8, atomically, as `write_bytes` does; return the file's sha256."""
+    return write_bytes(path, text.encode(), replace=replace)
 
 
 def write_json(path: Path, value: Any) -> str:
