@@ -6,6 +6,7 @@ import safetensors
 import safetensors.torch
 
 from kaggle_hw4.artifact import write_bytes
+from kaggle_hw4.device import is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
 
@@ -21,4 +22,6 @@ def read_weights(path: Path, model: SpeakerClassifier) -> None:
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"{path}: not the weights of this recipe ({error})") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from kaggle_hw4.artifact import write_bytes
+from kaggle_hw4.device import is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
 
@@ -67,6 +68,8 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
             setattr(state, name, values[name])
         state.since_report = values["since_report"].to(device)
     except Exception as error:  # spoiled bytes make the unpickler raise nearly anything
+        if is_out_of_memory(error):
+            raise
         raise DataError(
             f"{path}: not a checkpoint of this run ({error})", "delete it to train from the start"
         ) from error

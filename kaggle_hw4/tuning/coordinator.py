@@ -18,6 +18,7 @@ from kaggle_hw4.errors import (
     DataError,
     Hw4Error,
     RecipeError,
+    Shutdown,
     StorageError,
     UsageError,
 )
@@ -95,7 +96,7 @@ class Coordinator:
                     if request.signal:
                         raise request.error(f"study {self.plan.name} stopped")
                     time.sleep(POLL)
-            except Hw4Error:
+            except (Hw4Error, Shutdown):
                 self.requeue()
                 raise
             finally:
