@@ -27,8 +27,11 @@ NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EB
 NO_SYNC |= {errno.EACCES, errno.EPERM}
 
 
-def write_bytes(path: Path, data: bytes) -> str:
-    """Write `data` to `path` atomically (temporary file, fsync, rename); return its sha256."""
+def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> str:
+    """Write `data` to `path` atomically (temporary file, fsync, rename); return its sha256.
+
+    With `replace=False` an existing file is kept, and FileExistsError raised.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -36,7 +39,10 @@ def write_bytes(path: Path, data: bytes) -> str:
             with temporary.open("xb") as file:  # its mode is what the umask says
                 file.write(data)
                 sync_file(file)
-            temporary.replace(path)
+            if replace:
+                temporary.replace(path)
+            else:
+                _rename_exclusively(temporary, path)
     except BaseException:
         with suppress(OSError):  # the first error counts
             temporary.unlink(missing_ok=True)
@@ -45,9 +51,23 @@ def write_bytes(path: Path, data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_text(path: Path, text: str) -> str:
-    """Write `text` as UTF-8, atomically; return the file's sha256."""
-    return write_bytes(path, text.encode())
+def _rename_exclusively(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, which must not exist yet: FileExistsError."""
+    try:
+        os.link(temporary, path)  # the one way to rename that never replaces
+    except FileExistsError:
+        raise
+    except OSError as error:  # a disk without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        temporary.rename(path)
+    else:
+        temporary.unlink()
+
+
+def write_text(path: Path, text: str, *, replace: bool = True) -> str:
+    """Write `text` as UTF-8, atomically, as `write_bytes` does; return the file's sha256."""
+    return write_bytes(path, text.encode(), replace=replace)
 
 
 def write_json(path: Path, value: Any) -> str:

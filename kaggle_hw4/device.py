@@ -33,12 +33,17 @@ def enough_memory(what: str, remedy: str) -> Iterator[None]:
     """Raise RecipeError where the block needs more memory than the device has."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise RecipeError(f"{what} needs more memory than there is", remedy) from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise RecipeError(f"{what} needs more memory than there is", remedy) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python or torch raised `error` for want of memory: what was read is not damaged."""
+    words = ("allocate memory", "out of memory")
+    torch_says = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return torch_says or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def has_bf16(device: torch.device) -> bool:

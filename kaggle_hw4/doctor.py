@@ -8,11 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import filelock
-
 from kaggle_hw4 import __version__
 from kaggle_hw4.errors import Hw4Error
 from kaggle_hw4.kaggle.client import INSTALL, SIGN_IN, credentials
+from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.pipeline import Pipeline, read_pipeline
 from kaggle_hw4.workspace import Workspace
 
@@ -161,9 +160,9 @@ def _locked(folder: Path) -> bool:
     if not (folder / ".lock").exists():
         return False
     try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
+        with locked(folder / ".lock", timeout=0):
             return False
-    except filelock.Timeout:
+    except Timeout:
         return True
 
 

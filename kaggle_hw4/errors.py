@@ -6,9 +6,14 @@ Hw4Error
 ├── DataError            4  the dataset, or an artifact made from it, is wrong
 ├── BoardError           5  Kaggle or the network said no
 ├── QuotaError           6  today's submissions are used up
-├── StorageError         5  the server of a study said no, or nothing
+└── StorageError         5  the server of a study said no, or nothing
+
+Shutdown
 ├── Stopped             75  a stage was asked to stop; the same command resumes it
 └── Interrupted        130  the same, by Ctrl-C
+
+A Shutdown can be raised between any two instructions. As KeyboardInterrupt it is no Exception, so
+that no `except Exception`, of hw4 or of a library, takes it for a failure of what was running.
 
 Anything else is a fault of hw4's own: exit code 70. An error keeps its cause (`raise … from`), and
 names no flag of the command line: whoever calls from Python has none.
@@ -19,8 +24,8 @@ from collections.abc import Sequence
 FAULT = 70  # the exit code of a fault of hw4's own
 
 
-class Hw4Error(Exception):
-    """Something the user can mend: `what` is wrong and where, and what to do `then`."""
+class WithRemedy(BaseException):
+    """`what` happened and where, and what to do `then`."""
 
     exit_code = 1
 
@@ -28,6 +33,10 @@ class Hw4Error(Exception):
         super().__init__(f"{what}; {then}" if then else what)
         self.what = what
         self.then = then
+
+
+class Hw4Error(WithRemedy, Exception):
+    """Something the user can mend."""
 
 
 class UsageError(Hw4Error):
@@ -72,9 +81,13 @@ class StorageError(Hw4Error):
     exit_code = 5
 
 
-class Stopped(Hw4Error):  # noqa: N818 (not an error, an answer)
+class Shutdown(WithRemedy):
+    """A signal asked for the end."""
+
+
+class Stopped(Shutdown):
     exit_code = 75
 
 
-class Interrupted(Hw4Error):  # noqa: N818
+class Interrupted(Shutdown):
     exit_code = 130

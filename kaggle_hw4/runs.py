@@ -3,7 +3,7 @@
     runs/<variant>-<hash>/fold<k>-seed<s>/
         recipe.toml               what was asked for
         metrics.jsonl             a line every few steps: loss, accuracy, validation, rate
-        checkpoint.pt             all that a resumed training needs
+        checkpoint.pt             all that a resumed training needs, the best weights included
         best.safetensors          the EMA weights where validation was highest
         ema.safetensors           the EMA weights at the end
         oof.safetensors           logits of the validation utterances (out of fold)

@@ -12,6 +12,8 @@ from kaggle_hw4 import competition
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.stages.edition import edition_of_workspace
+from kaggle_hw4.workspace import Workspace
 
 
 def test_every_utterance_is_packed_in_order(corpus: Corpus, synthetic: Path) -> None:
@@ -173,6 +175,24 @@ def test_a_corpus_of_another_dataset_is_replaced_only_on_request(
     assert open_corpus(tmp_path / "packed").hash == before.hash
     assert pack(dataset, tmp_path / "packed", replace=True).hash != before.hash
     assert sorted(p.name for p in tmp_path.iterdir()) == ["Dataset", "packed"]
+
+
+@pytest.mark.parametrize("command", ["open", "edition", "pack"])
+def test_a_kill_between_the_renames_of_a_replacement_leaves_the_old_corpus(
+    synthetic: Path, tmp_path: Path, command: str
+) -> None:
+    folder = tmp_path / "packed"
+    before = pack(synthetic, folder)
+    folder.rename(tmp_path / "packed.old")
+    (tmp_path / "packed.new").mkdir()
+    if command == "open":
+        open_corpus(folder)
+    elif command == "edition":
+        assert edition_of_workspace(Workspace(tmp_path)) == before.edition
+    else:
+        pack(synthetic, folder)
+    assert open_corpus(folder).hash == before.hash
+    assert not (tmp_path / "packed.old").exists()
 
 
 def test_a_failed_replacement_leaves_the_old_corpus(

@@ -99,7 +99,8 @@ def test_make_targets_of_the_readme_exist() -> None:
 
 
 def test_exit_codes_are_as_documented() -> None:
-    codes = {kind.__name__: kind.exit_code for kind in errors.Hw4Error.__subclasses__()}
+    kinds = errors.Hw4Error.__subclasses__() + errors.Shutdown.__subclasses__()
+    codes = {kind.__name__: kind.exit_code for kind in kinds}
     drawn = dict(re.findall(r"[├└]── (\w+) +(\d+)", errors.__doc__))
     assert {name: int(code) for name, code in drawn.items()} == codes
     for code in codes.values():

@@ -96,7 +96,7 @@ def test_a_trial_without_a_heartbeat_is_retried_by_another_coordinator(server: S
         study.ask()  # its coordinator crashes before the first heartbeat
         for _ in range(2):
             with storage.lock():
-                storage.fail_stale(study)
+                storage.requeue_stale(study)
             time.sleep(4.5)
         states = [trial.state.name for trial in study.trials]
     assert states == ["FAIL", "WAITING"]

@@ -13,7 +13,7 @@ from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.tuning.journal import JOURNAL, repair
 from kaggle_hw4.tuning.retry import retry_history
 from kaggle_hw4.tuning.storage import open_storage
-from kaggle_hw4.tuning.study import active_trials, count, retry_crashed
+from kaggle_hw4.tuning.study import CRASHES, TrialCounts, count, retry_crashed
 
 
 def journal(folder: Path, trials: int = 3) -> Path:
@@ -32,7 +32,7 @@ def reopened(folder: Path) -> optuna.Study:
     """The study as a new coordinator leaves it."""
     with open_storage(folder, None) as storage:
         study = optuna.load_study(storage=storage.backend, study_name="s")
-        storage.fail_stale(study)
+        storage.requeue_stale(study)
         retry_crashed(study)
         return study
 
@@ -56,27 +56,49 @@ def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path)
         repair(path)
 
 
-def test_trials_of_a_crashed_coordinator_are_retried_as_they_were(tmp_path: Path) -> None:
+def test_trials_of_a_killed_coordinator_wait_as_they_were(tmp_path: Path) -> None:
     journal(tmp_path)
     study = reopened(tmp_path)
     states = [trial.state for trial in study.trials]
-    assert states == [TrialState.COMPLETE, *[TrialState.FAIL] * 2, *[TrialState.WAITING] * 2]
-    retried = study.trials[3]
-    assert (retry_history(retried), retried.params) == ([1], study.trials[1].params)
-    assert retried.intermediate_values == {10: 0.3}
-    assert [trial.number for trial in active_trials(study)] == [0, 3, 4]
-    assert count(study).finished == 1
+    assert states == [TrialState.COMPLETE, *[TrialState.WAITING] * 2]
+    assert study.trials[1].params
+    assert study.trials[1].intermediate_values == {10: 0.3}
+    assert count(study) == TrialCounts(1, 1, 0, 0, 0, 2, retried=0)
 
 
-def test_a_trial_is_retried_twice_at_most(tmp_path: Path) -> None:
+def test_a_kill_of_the_coordinator_never_ends_a_trial(tmp_path: Path) -> None:
     journal(tmp_path, trials=2)
-    for _ in range(RETRIES + 1):
-        study = reopened(tmp_path)
+    for _ in range(RETRIES + 3):
         with open_storage(tmp_path, None) as storage:
-            optuna.load_study(storage=storage.backend, study_name="s").ask()
-    study = reopened(tmp_path)
-    assert [len(retry_history(trial)) for trial in study.trials] == [0, 0, 1, 2, 0, 1]
-    assert count(study).failed == 1
+            study = optuna.load_study(storage=storage.backend, study_name="s")
+            storage.requeue_stale(study)
+            assert study.ask().number == 1
+    assert count(reopened(tmp_path)) == TrialCounts(1, 1, 0, 0, 0, 1, retried=0)
+
+
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/s.db"])
+def test_a_run_whose_process_crashes_is_retried_twice_at_most(
+    tmp_path: Path, url: str | None
+) -> None:
+    with open_storage(tmp_path, url and url.format(tmp_path)) as storage:
+        study = optuna.create_study(storage=storage.backend, study_name="s")
+        for crashes in range(1, RETRIES + 2):
+            trial = study.ask()
+            trial.set_user_attr(CRASHES, crashes)
+            study.tell(trial, state=TrialState.FAIL)
+            retry_crashed(study)
+        assert [len(retry_history(trial)) for trial in study.trials] == [0, 1, 2]
+        assert count(study) == TrialCounts(1, 0, 0, 1, 0, 0, retried=2)
+
+
+def test_a_kill_of_a_coordinator_on_a_server_never_ends_a_trial(tmp_path: Path) -> None:
+    with open_storage(tmp_path, f"sqlite:///{tmp_path}/s.db", heartbeat=1) as storage:
+        study = optuna.create_study(storage=storage.backend, study_name="s")
+        for number in range(RETRIES + 3):
+            assert study.ask().number == number
+            study.tell(number, state=TrialState.FAIL)  # as a server does with a stale trial
+            retry_crashed(study)
+        assert (count(study).waiting, count(study).failed) == (1, 0)
 
 
 def test_a_study_has_one_coordinator(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from kaggle_hw4.errors import DataError
 from kaggle_hw4.runs import FoldTable
 from kaggle_hw4.tuning.fingerprint import Fingerprint, read_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES
-from kaggle_hw4.tuning.space import Int
+from kaggle_hw4.tuning.space import Int, Params, read_space
 from kaggle_hw4.tuning.storage import Storage, open_storage
 from kaggle_hw4.tuning.study import (
     BASELINE,
@@ -29,6 +29,17 @@ from kaggle_hw4.tuning.study import (
 )
 from tests.conftest import tiny
 
+FIRST = "optimizer.learning_rate"
+TWO_PARAMETERS = """
+[optimizer.learning_rate]
+type = "float"
+low = 2e-4
+high = 5e-2
+[optimizer.weight_decay]
+type = "float"
+low = 0.0
+high = 0.5
+"""
 FOLDS = FoldTable(name="session2", by="session", count=2, hash="f")
 
 
@@ -115,6 +126,44 @@ def test_the_same_seed_draws_the_same_study_across_a_restart(tmp_path: Path) -> 
                 points += run(open_study(storage, "s", fingerprint()), total)
         drawn.append(points)
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("kills", ["before a draw", "between two draws", "after both", "crash"])
+def test_a_killed_and_resumed_study_draws_the_points_of_an_undisturbed_one(
+    tmp_path: Path, kills: str
+) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(TWO_PARAMETERS)
+    base = tiny("boss")
+    space = read_space(path, base)
+
+    def points(folder: Path, killed: bool) -> list[Params]:
+        drawn: list[Params] = []
+        while len(drawn) < 25:
+            with open_storage(folder, None) as storage:
+                study = open_study(storage, "s", fingerprint())
+                storage.requeue_stale(study)
+                retry_crashed(study)
+                trial = ask(study, 25, seed=0)
+                assert trial
+                if killed and len(drawn) % 3 == 1 and len(drawn) not in seen:
+                    seen.add(len(drawn))
+                    if kills != "before a draw":
+                        space.parameters[FIRST].suggest(trial, FIRST)
+                    if kills in ("after both", "crash"):
+                        space.suggest(trial, base)
+                    if kills == "crash":
+                        study.tell(trial, state=TrialState.FAIL)
+                    continue
+                if not space.complete(trial.params):
+                    storage.redraw(trial)
+                space.suggest(trial, base)
+                study.tell(trial, float(trial.params[FIRST]))
+                drawn.append(trial.params)
+        return drawn
+
+    seen: set[int] = set()
+    assert points(tmp_path / "killed", killed=True) == points(tmp_path / "whole", killed=False)
 
 
 def test_the_baseline_and_an_earlier_best_run_first_and_once(storage: Storage) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kaggle_hw4.artifact import sha256_file
+from kaggle_hw4.artifact import sha256_file, write_text
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.events import Created
 from kaggle_hw4.kaggle.ledger import Ledger
@@ -58,6 +58,25 @@ def test_names_given_by_hand_count_too(tmp_path: Path) -> None:
     (tmp_path / "output_Boss_V7_Manual.csv").touch()
     (tmp_path / "output_boss_V9.csv").touch()  # the same file as Boss_V9 on some disks
     assert write(tmp_path) == "Boss_V10"
+
+
+@pytest.mark.parametrize("number", [999_999_999, 10**9, 12_345_678_901, 10**30])
+def test_a_version_of_ten_digits_and_more_is_read_whole(tmp_path: Path, number: int) -> None:
+    (tmp_path / f"output_Boss_V{number}.csv").touch()
+    assert [write(tmp_path), write(tmp_path)] == [f"Boss_V{number + n}" for n in (1, 2)]
+
+
+def test_a_number_that_can_name_no_file_is_no_version(tmp_path: Path) -> None:
+    Ledger(tmp_path).append(Created(version="Boss_V" + "9" * 5000))
+    assert write(tmp_path) == "Boss_V1"
+
+
+def test_a_file_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "output_Boss_V1.csv"
+    write_text(path, "first", replace=False)
+    with pytest.raises(FileExistsError):
+        write_text(path, "second", replace=False)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(path.name, "first")]
 
 
 def test_eight_processes_never_get_the_same_version(tmp_path: Path) -> None:

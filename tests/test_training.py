@@ -21,11 +21,12 @@ from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError, Interrupted, RecipeError, Stopped, UsageError
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights
-from kaggle_hw4.metrics import evaluate
+from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.runs import Run
-from kaggle_hw4.training.checkpoint import State, load_checkpoint
+from kaggle_hw4.training import loop
+from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.loop import start, train_run
 from kaggle_hw4.training.optimizer import make_optimizer
 from tests.conftest import TINY, Silent, job, tiny, tiny_of, trained
@@ -71,7 +72,8 @@ class SignalAt(Silent):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGTERM, Stopped), (signal.SIGINT, Interrupted)]
+    ("number", "error"),
+    [(signal.SIGTERM, Stopped), (signal.SIGINT, Interrupted), (signal.SIGHUP, Stopped)],
 )
 def test_a_stopped_run_resumes_to_the_same_bits(
     corpus: Corpus, folds: Folds, tmp_path: Path, encoder: str, number: int, error: type[Exception]
@@ -205,15 +207,46 @@ def test_a_damaged_checkpoint_is_named(corpus: Corpus, folds: Folds, tmp_path: P
         load_checkpoint(parts.run.checkpoint, state, CPU)
 
 
-def test_lost_best_weights_are_noticed_at_the_end(
+def test_lost_best_weights_are_written_again_from_the_checkpoint(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
     parts = job(tiny("simple"), corpus, folds, tmp_path)
-    trained(tiny("simple"), corpus, folds, tmp_path)
+    before = bits(trained(tiny("simple"), corpus, folds, tmp_path))
     (parts.run.folder / "run.json").unlink()
     (parts.run.folder / "best.safetensors").write_bytes(b"junk")
-    with pytest.raises(DataError, match=r"best\.safetensors has changed.*train it again"):
+    train_run(*parts, CPU, Silent())
+    assert bits(parts.run) == before
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3])
+def test_a_kill_before_a_checkpoint_loses_no_run_even_where_sums_differ(
+    corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
+) -> None:
+    """Killed when validation has just improved, resumed where it never improves again."""
+    recipe = tiny("strong", "schedule.steps=6", "predict.weights=best")
+    parts = job(recipe, corpus, folds, tmp_path)
+    saves = []
+
+    class Killed(BaseException):
+        pass
+
+    def save(path: Path, state: State) -> None:
+        saves.append(state.step)
+        if len(saves) == kill_at:
+            raise Killed
+        save_checkpoint(path, state)
+
+    accuracies = iter((0.3, 0.5, 0.7, *[0.2999] * 9))
+    monkeypatch.setattr(loop, "save_checkpoint", save)
+    monkeypatch.setattr(
+        loop, "evaluate", lambda *_: Evaluation(next(accuracies), loss=1.0, n=len(corpus.ids))
+    )
+    with pytest.raises(Killed):
         train_run(*parts, CPU, Silent())
+    accuracies = iter([0.2999] * 9)
+    manifest = train_run(*parts, CPU, Silent())
+    assert manifest.best_while_training == [0.2999, 0.3, 0.5][kill_at - 1]
+    assert sha256_file(parts.run.folder / "best.safetensors") == manifest.sha256["best.safetensors"]
 
 
 def test_a_step_that_needs_too_much_memory_is_named(

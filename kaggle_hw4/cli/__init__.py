@@ -4,11 +4,9 @@ Heavy imports live inside the commands, so that `hw4 --help` is instant.
 """
 
 import os
-import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -26,7 +24,8 @@ from kaggle_hw4.cli import (
     tuning,
 )
 from kaggle_hw4.cli.output import complain
-from kaggle_hw4.errors import FAULT, DataError, Hw4Error, Interrupted, Stopped, UsageError
+from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
+from kaggle_hw4.signals import unwind_on_signals
 
 app = typer.Typer(
     name="hw4",
@@ -71,16 +70,9 @@ def root(
         os.environ["HW4_WORKSPACE"] = str(workspace)
 
 
-def stop(number: int, _frame: FrameType | None) -> None:
-    """Unwind on a signal, so that temporary files are removed."""
-    kind = Interrupted if number == signal.SIGINT else Stopped
-    raise kind("stopped", "run the same command again")
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and an exit code."""
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    unwind_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without · and ± shows ? for them
             stream.reconfigure(errors="replace")
@@ -93,17 +85,17 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # `hw4 … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except Exception as error:
+    except (Exception, Shutdown) as error:
         sys.exit(report(error))
 
 
-def report(error: Exception) -> int:
+def report(error: BaseException) -> int:
     """Say in one line what went wrong; return its exit code."""
     if debugging():
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, Hw4Error):
+    if isinstance(error, WithRemedy):
         complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
         return error.exit_code
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
@@ -123,13 +115,13 @@ def debugging() -> bool:
     return os.environ.get("HW4_DEBUG", "0") not in ("", "0")
 
 
-def _flag(error: Hw4Error) -> str:
+def _flag(error: WithRemedy) -> str:
     """The option that an error is about, as it is typed."""
     name = error.parameter if isinstance(error, UsageError) else ""
     return f"--{name.replace('_', '-')}: " if name else ""
 
 
-def _keep_traceback(error: Exception) -> str:
+def _keep_traceback(error: BaseException) -> str:
     """Write the traceback to a new file and return its path."""
     import tempfile
     import traceback

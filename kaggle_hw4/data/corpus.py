@@ -55,6 +55,7 @@ from kaggle_hw4.data.official import (
     read_features,
     read_official,
 )
+from kaggle_hw4.data.swap import lock_of, recover, restore, swap_in
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.locks import locked
 
@@ -115,9 +116,10 @@ def pack(
     """
     source = find_folder(dataset)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
+    lock = lock_of(folder)
     with locked(lock):
         try:
+            restore(folder)
             packed = None if replace else _already_packed(source, folder, dtype)
             return packed or _pack(source, folder, dtype, progress)
         finally:
@@ -173,7 +175,7 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
             }
         )
         write_manifest(path, manifest)
-    _swap_in(new, folder)
+    swap_in(new, folder)
     return open_corpus(folder)
 
 
@@ -214,20 +216,11 @@ def _table(official: OfficialDataset) -> pd.DataFrame:
     )
 
 
-def _swap_in(new: Path, folder: Path) -> None:
-    """Rename `new` to `folder`, whose old contents stay complete until then."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.replace(old)
-    new.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def open_corpus(folder: Path) -> Corpus:
     """The corpus in `folder`, checked against its hashes; DataError if anything is missing, damaged
     or of another format.
     """
+    recover(folder)
     if not folder.is_dir():
         raise DataError(f"no corpus in {folder}", "run `hw4 data pack DATASET` first")
     manifest = read_manifest(folder)

@@ -14,6 +14,7 @@ from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.competition import N_MELS, Edition, edition_of
 from kaggle_hw4.data.json_files import Object, Problems, file_name, read_object, whole_number
 from kaggle_hw4.data.mapping import read_speakers
+from kaggle_hw4.device import is_out_of_memory
 from kaggle_hw4.errors import DataError
 
 FILES = ("metadata.json", "testdata.json", "mapping.json")
@@ -122,6 +123,8 @@ def read_features(dataset: OfficialDataset, utterance: Utterance) -> torch.Tenso
         value = _load(path.read_bytes())
         problem = _feature_problem(value, utterance.frames, dataset.n_mels)
     except Exception as error:  # damaged bytes make the unpickler raise almost anything
+        if is_out_of_memory(error):
+            raise
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         problem = f"not a tensor that torch.load reads ({reason})"
     if problem is None:

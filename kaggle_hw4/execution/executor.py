@@ -49,7 +49,7 @@ class Outcome:
         return self.code < 0
 
     @property
-    def error(self) -> Exception:
+    def error(self) -> BaseException:
         """The failure as it would have been raised here."""
         if self.code == FAULT:
             return RuntimeError(f"{self.reason}; {self.run.folder} has the traceback")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaggle_hw4.errors import FAULT, DataError, Hw4Error
+from kaggle_hw4.errors import FAULT, DataError, WithRemedy
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.workspace import Workspace
@@ -85,7 +85,7 @@ def main(spec: RunSpec) -> int:
         prepared = prepare(spec)
         _wait_for_orphans(prepared.run.folder)
         execute(prepared, Silent())
-    except Hw4Error as error:
+    except WithRemedy as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
         place = error.filename or spec.runs or spec.workspace

@@ -5,15 +5,15 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 
-from kaggle_hw4.artifact import write_bytes
+from kaggle_hw4.device import is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
 
 
-def write_weights(path: Path, model: SpeakerClassifier) -> str:
-    """Write the model's weights and buffers to `path`; return the file's sha256."""
+def weights_bytes(model: SpeakerClassifier) -> bytes:
+    """The model's weights and buffers in the format of safetensors."""
     tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    return write_bytes(path, safetensors.torch.save(tensors))
+    return safetensors.torch.save(tensors)
 
 
 def read_weights(path: Path, model: SpeakerClassifier) -> None:
@@ -21,4 +21,6 @@ def read_weights(path: Path, model: SpeakerClassifier) -> None:
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"{path}: not the weights of this recipe ({error})") from error

@@ -4,7 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from kaggle_hw4.artifact import read_file, write_text
@@ -13,6 +15,7 @@ from kaggle_hw4.kaggle.ledger import Ledger
 
 HEADER = ("Id", "Category")
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$"
+VERSION = r"_V([0-9]{1,250})(?![0-9])"  # a number of more digits can name no file
 SHOWN = 5  # problems of one kind that are listed
 
 Row = tuple[int, str, str]  # its number in the file (the header is row 1), Id, Category
@@ -46,9 +49,13 @@ def write_submission(
     writer.writerows(zip(ids, speakers, strict=True))
     ledger = Ledger(folder)
     with ledger.locked():
-        version = f"{label}_V{1 + _largest_number(ledger, label)}"
-        path = path_of(folder, version)
-        return Submission(version, path, write_text(path, text.getvalue()))
+        for number in count(1 + _largest_number(ledger, label)):
+            version = f"{label}_V{number}"
+            path = path_of(folder, version)
+            with suppress(FileExistsError):  # by a name that this disk takes for the same
+                sha256 = write_text(path, text.getvalue(), replace=False)
+                return Submission(version, path, sha256)
+    raise AssertionError("there is always a next number")
 
 
 def path_of(folder: Path, version: str) -> Path:
@@ -89,7 +96,7 @@ def _largest_number(ledger: Ledger, label: str) -> int:
     """The largest n of this label; in any case, since some disks take Boss and boss for one."""
     versions = [version_of(path) for path in ledger.folder.glob("output_*")]
     versions += [event.version for event in ledger.events()]
-    pattern = re.compile(re.escape(label) + r"_V([0-9]{1,9})", re.IGNORECASE)
+    pattern = re.compile(re.escape(label) + VERSION, re.IGNORECASE)
     numbers = (int(match[1]) for name in versions if (match := pattern.match(name)))
     return max(numbers, default=0)
 

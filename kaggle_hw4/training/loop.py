@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from kaggle_hw4.artifact import provenance, verify
+from kaggle_hw4.artifact import provenance, write_bytes
 from kaggle_hw4.data.batches import Batch, Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
@@ -16,7 +16,7 @@ from kaggle_hw4.device import autocast, describe_device, enough_memory
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.inference.weights import read_weights, write_weights
+from kaggle_hw4.inference.weights import read_weights, weights_bytes
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters
@@ -81,7 +81,7 @@ def _train_locked(
             if validated or state.step % REPORT_EVERY == 0:
                 figures = _figures(run, recipe, state)
                 if validated:
-                    figures |= validate(state, store, folds.validation(run.fold), run)
+                    figures |= validate(state, store, folds.validation(run.fold))
                 state.seconds, clock = _lap(state.seconds, clock)
                 run.log({"step": state.step, **figures, "seconds": round(state.seconds, 3)})
                 monitor.report(state.step, figures)
@@ -144,23 +144,23 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
     state.steps_since_report += 1
 
 
-def validate(state: State, store: FrameStore, rows: IntArray, run: Run) -> dict[str, float]:
+def validate(state: State, store: FrameStore, rows: IntArray) -> dict[str, float]:
     """Accuracy of the EMA weights on whole validation utterances; the best ones are kept."""
     logits = predict_logits(state.ema, store, rows, WHOLE)
     validation = evaluate(logits, store.corpus.labels[rows])
     if validation.accuracy > state.best:
         state.best = validation.accuracy
-        state.best_sha256 = write_weights(run.folder / "best.safetensors", state.ema)
+        state.best_weights = weights_bytes(state.ema)
     return {"validation_accuracy": validation.accuracy, "validation_loss": validation.loss}
 
 
 def finish(run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Folds) -> Manifest:
-    """Write the EMA weights, the logits and, last of all, the manifest."""
-    verify(run.folder / "best.safetensors", state.best_sha256, run.remedy)
-    ema_sha256 = write_weights(run.folder / "ema.safetensors", state.ema)
+    """Write the best and the last EMA weights, the logits and, last of all, the manifest."""
+    best_sha256 = write_bytes(run.folder / "best.safetensors", state.best_weights)
+    ema_sha256 = write_bytes(run.folder / "ema.safetensors", weights_bytes(state.ema))
     read_weights(run.folder / f"{recipe.predict.weights}.safetensors", state.ema)
     written = write_predictions(run, state.ema, store, folds, recipe.predict)
-    weights = {"best.safetensors": state.best_sha256, "ema.safetensors": ema_sha256}
+    weights = {"best.safetensors": best_sha256, "ema.safetensors": ema_sha256}
     manifest = Manifest(
         variant=run.variant,
         fold=run.fold,

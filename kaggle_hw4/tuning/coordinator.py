@@ -18,16 +18,18 @@ from kaggle_hw4.errors import (
     DataError,
     Hw4Error,
     RecipeError,
+    Shutdown,
     StorageError,
     UsageError,
 )
 from kaggle_hw4.execution.executor import POLL, Handle, stop_all
 from kaggle_hw4.signals import RESUME, graceful_shutdown
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.retry import retry_history
+from kaggle_hw4.tuning.retry import first_number
 from kaggle_hw4.tuning.server import CONNECTION_ERRORS, reason
 from kaggle_hw4.tuning.storage import Storage
 from kaggle_hw4.tuning.study import (
+    CRASHES,
     FAILURE,
     PERMANENT,
     ask,
@@ -95,7 +97,7 @@ class Coordinator:
                     if request.signal:
                         raise request.error(f"study {self.plan.name} stopped")
                     time.sleep(POLL)
-            except Hw4Error:
+            except (Hw4Error, Shutdown):
                 self.requeue()
                 raise
             finally:
@@ -143,7 +145,7 @@ class Coordinator:
         # Enqueue crashed trials again and start what fits, one coordinator at a time.
         if len(self.running) < self.plan.jobs:
             with self.storage.lock():
-                self.storage.fail_stale(self.study)
+                self.storage.requeue_stale(self.study)
                 retry_crashed(self.study)
                 while len(self.running) < self.plan.jobs and self.launch():
                     pass
@@ -157,6 +159,8 @@ class Coordinator:
         if trial is None:
             return False
         self.storage.heartbeat([trial._trial_id])
+        if not self.plan.space.complete(trial.params):
+            self.storage.redraw(trial)
         try:
             recipe = self.plan.space.suggest(trial, self.plan.baseline)
         except RecipeError as error:
@@ -165,13 +169,14 @@ class Coordinator:
             return True
         frozen = self.study.get_trials(deepcopy=False)[trial.number]
         # The retry of a crashed trial resumes from that one's checkpoint, in the same folder.
-        first = [*retry_history(frozen), trial.number][0]
-        folder = self.plan.folder / "trials" / str(first)
+        folder = self.plan.folder / "trials" / str(first_number(frozen))
         path = folder / f"{self.plan.variant}.toml"
         write_text(path, recipe.to_toml())
         spec = self.plan.spec(path, self.plan.fold, self.plan.seeds[0], folder / "runs")
         curve = dict(frozen.intermediate_values)
         self.running.append(RunningTrial(trial, self.executor.submit(spec), folder, curve))
+        if curve:  # reported by a coordinator that was killed before it could prune
+            self.prune(self.running[-1], max(curve))
         return True
 
     def collect(self, running: RunningTrial) -> None:
@@ -203,11 +208,16 @@ class Coordinator:
                 continue
             running.trial.report(value, step)
             running.curve[step] = value
-            unfinished = step < self.plan.baseline.schedule.steps
-            if unfinished and prune(self.study, self.pruner, running.trial.number):
-                running.kill()
-                running.outcome = TrialOutcome(TrialState.PRUNED)
+            if self.prune(running, step):
                 return
+
+    def prune(self, running: RunningTrial, step: int) -> bool:
+        """Kill the run where its trial should be pruned after `step`; whether it was."""
+        unfinished = step < self.plan.baseline.schedule.steps
+        if unfinished and prune(self.study, self.pruner, running.trial.number):
+            running.kill()
+            running.outcome = TrialOutcome(TrialState.PRUNED)
+        return running.outcome is not None
 
     def outcome(self, running: RunningTrial) -> TrialOutcome:
         """The outcome of a trial whose run has ended: complete, or failed by itself.
@@ -224,6 +234,7 @@ class Coordinator:
         return TrialOutcome(TrialState.FAIL)
 
     def note_failure(self, trial: optuna.Trial, why: str, *, permanent: bool) -> None:
+        trial.set_user_attr(CRASHES, trial.user_attrs.get(CRASHES, 0) + 1)
         trial.set_user_attr(FAILURE, why)
         trial.set_user_attr(PERMANENT, permanent)
 

@@ -21,7 +21,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.name, self.backend = str(path), JournalStorage(_backend(path))
-        self.stale_failed = False
+        self.stale_requeued = False
 
     def lock(self) -> AbstractContextManager[object]:
         return nullcontext()  # open_storage holds the file's own lock
@@ -32,11 +32,15 @@ class Journal:
     def heartbeat(self, trials: Iterable[int]) -> None:
         """No other coordinator reads this file."""
 
-    def fail_stale(self, study: optuna.Study) -> None:
-        if not self.stale_failed:
+    def requeue_stale(self, study: optuna.Study) -> None:
+        if not self.stale_requeued:
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                study.tell(trial.number, state=TrialState.FAIL)
-        self.stale_failed = True
+                self.backend.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self.stale_requeued = True
+
+    def redraw(self, trial: optuna.Trial) -> None:
+        trial._cached_frozen_trial.params.clear()
+        trial._cached_frozen_trial.distributions.clear()
 
 
 def _backend(path: Path) -> JournalFileBackend:

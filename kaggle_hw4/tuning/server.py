@@ -58,9 +58,12 @@ class Server:
                 self.backend.record_heartbeat(trial)
                 self.last_heartbeat[trial] = now
 
-    def fail_stale(self, study: optuna.Study) -> None:
+    def requeue_stale(self, study: optuna.Study) -> None:
         self._record_missing_heartbeats(study)
         fail_stale_trials(study)
+
+    def redraw(self, trial: optuna.Trial) -> None:
+        """A server stores a parameter once, and what many coordinators draw differs anyway."""
 
     def _record_missing_heartbeats(self, study: optuna.Study) -> None:
         """Record one heartbeat for each trial that has none: its coordinator crashed before the

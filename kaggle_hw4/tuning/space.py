@@ -107,6 +107,11 @@ class Space:
         point = ", ".join(f"{name} = {value}" for name, value in params.items())
         return validate(Recipe, values, f"{self.name}: at {point}")
 
+    def complete(self, params: Params) -> bool:
+        """Whether `params` has all parameters of a point, and not only the first ones."""
+        active = (name for name, p in self.parameters.items() if p.active(params))
+        return all(name in params for name in active)
+
     def locate(self, recipe: Recipe) -> Params:
         """The point of this space that `recipe` is; RecipeError when it lies outside."""
         values, params = recipe.sections(), Params()

@@ -1,8 +1,10 @@
 """Where a study is stored: a journal file on one machine, or a server that many machines share.
 
-A trial whose process crashed fails and is retried, RETRIES times at most. A journal has one
-coordinator at a time, so that every trial which is RUNNING when it is opened is stale; on a server
-a trial is stale once its heartbeats stop.
+A trial whose run's process crashed fails and is retried, RETRIES times at most; one whose
+coordinator was killed is stale and runs again, however often. A journal has one coordinator at a
+time, so that every trial which is RUNNING when it is opened is stale: the same trial waits again.
+On a server a trial is stale once its heartbeats stop: it fails and is retried as another trial, so
+that a coordinator that was only suspended can no longer write to it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,8 +38,11 @@ class Storage(Protocol):
     def heartbeat(self, trials: Iterable[int]) -> None:
         """Record a heartbeat, where one is due, of trials (by their id) that run here."""
 
-    def fail_stale(self, study: optuna.Study) -> None:
-        """Fail the trials whose coordinator crashed."""
+    def requeue_stale(self, study: optuna.Study) -> None:
+        """Have the trials whose coordinator was killed run again, as often as that happens."""
+
+    def redraw(self, trial: optuna.Trial) -> None:
+        """Have all parameters drawn anew of a trial whose coordinator was killed between two."""
 
 
 @contextmanager

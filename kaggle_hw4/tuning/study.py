@@ -13,13 +13,14 @@ from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.recipe import ScheduleConfig
 from kaggle_hw4.tuning.fingerprint import Fingerprint, attach_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES, Objective
-from kaggle_hw4.tuning.retry import retry, retry_history
+from kaggle_hw4.tuning.retry import first_number, retry, retry_history
 from kaggle_hw4.tuning.space import Params
 from kaggle_hw4.tuning.storage import Storage
 
 # User attributes of a trial.
 FAILURE = "failure"  # why it failed
 PERMANENT = "permanent"  # its recipe cannot be trained: a retry would end the same way
+CRASHES = "crashes"  # how often the process of its run has crashed, its earlier tries included
 ROLE = "role"  # of a trial that was enqueued: BASELINE or EARLIER_BEST
 
 BASELINE, EARLIER_BEST = "baseline", "earlier best"
@@ -120,19 +121,31 @@ def ask(study: optuna.Study, total: int, seed: int) -> optuna.Trial | None:
     counts = count(study)
     if counts.finished + counts.running >= total:
         return None
-    study.sampler = make_sampler(seed, len(study.get_trials(deepcopy=False)))
+    study.sampler = make_sampler(seed, next_number(study))
     return study.ask()
 
 
-def retry_crashed(study: optuna.Study) -> None:
-    """Enqueue crashed trials again, also those whose coordinator crashed before it could.
+def next_number(study: optuna.Study) -> int:
+    """The number that the next trial has, or would have, had no coordinator been killed: a retry
+    is the same trial, and not one more.
+    """
+    trials = sorted(active_trials(study), key=first_number)
+    waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+    if not waiting:
+        return len(trials)
+    return trials.index(min(waiting, key=lambda trial: trial.number))  # as Optuna chooses
 
+
+def retry_crashed(study: optuna.Study) -> None:
+    """Enqueue crashed trials again, also those whose coordinator was killed before it could.
+
+    RETRIES crashes of a run's process are retried; a kill of the coordinator is none.
     Raises DataError when it is the baseline that failed.
     """
     for trial in active_trials(study):
         if trial.state != TrialState.FAIL:
             continue
-        if not trial.user_attrs.get(PERMANENT) and len(retry_history(trial)) < RETRIES:
+        if not trial.user_attrs.get(PERMANENT) and trial.user_attrs.get(CRASHES, 0) <= RETRIES:
             retry(study, deepcopy(trial))  # Optuna appends to the trial's own list
         elif trial.user_attrs.get(ROLE) == BASELINE:
             reason = trial.user_attrs.get(FAILURE, CRASHED)

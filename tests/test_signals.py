@@ -1,0 +1,180 @@
+"""A signal ends what is running as an interruption, and the second Ctrl-C ends it at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from kaggle_hw4.data import official
+from kaggle_hw4.data.official import read_features, read_official
+from kaggle_hw4.errors import DataError, Hw4Error, Interrupted, Shutdown, Stopped
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.signals import graceful_shutdown, unwind
+from kaggle_hw4.training import checkpoint
+from kaggle_hw4.training.checkpoint import State, load_checkpoint
+from kaggle_hw4.training.optimizer import make_optimizer
+from tests.conftest import tiny
+
+CPU = torch.device("cpu")
+# Starts the command line of hw4, and prints a line once its handlers are in place.
+START = """
+import signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import kaggle_hw4.cli as cli
+def loop(work):
+    print("ready", flush=True)
+    while True:
+        work()
+def command(work):
+    cli.app = lambda _: loop(work)
+    cli.main([])
+"""
+
+
+def end_of(code: str, *signals: int) -> tuple[int, str]:
+    """The exit code and stderr of a command that is sent signals while it runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    for number in signals:
+        time.sleep(0.25)
+        process.send_signal(number)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, error
+
+
+def test_a_shutdown_is_no_exception_that_a_library_could_take_for_its_own() -> None:
+    assert not issubclass(Shutdown, Exception)
+    assert {kind.exit_code for kind in (Stopped, Interrupted)} == {75, 130}
+    assert not issubclass(Shutdown, Hw4Error)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)]
+)
+def test_a_signal_is_not_swallowed_where_exceptions_are(number: int, code: int) -> None:
+    work = """
+def work():
+    try: time.sleep(0.1)
+    except Exception: pass
+command(work)
+"""
+    assert end_of(work, number) == (code, "hw4: stopped; run the same command again\n")
+
+
+def test_a_signal_in_a_finalizer_is_delivered_once_more() -> None:
+    work = """
+class Finalized:
+    def __del__(self): signal.raise_signal(signal.SIGINT)
+def work():
+    Finalized()
+    time.sleep(60)
+command(work)
+"""
+    assert end_of(work) == (130, "hw4: stopped; run the same command again\n")
+
+
+def test_a_second_interrupt_ends_at_once_and_silently() -> None:
+    work = """
+def work():
+    try: time.sleep(60)
+    finally: time.sleep(60)
+command(work)
+"""
+    start = time.monotonic()
+    assert end_of(work, signal.SIGINT, signal.SIGINT) == (130, "")
+    assert time.monotonic() - start < 30
+
+
+def test_a_second_interrupt_ends_a_step_that_takes_long() -> None:
+    work = """
+from kaggle_hw4.signals import graceful_shutdown
+def work():
+    with graceful_shutdown(), graceful_shutdown():
+        until = time.monotonic() + 60
+        while time.monotonic() < until: time.sleep(0.1)
+command(work)
+"""
+    assert end_of(work, signal.SIGINT, signal.SIGINT) == (130, "")
+
+
+def test_a_hangup_is_ignored_where_nohup_asked_for_it() -> None:
+    work = """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+command(lambda: time.sleep(0.1))
+"""
+    code, _ = end_of(work, signal.SIGHUP, signal.SIGTERM)
+    assert code == 75
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGINT, Interrupted), (signal.SIGTERM, Stopped), (signal.SIGHUP, Stopped)],
+)
+def test_a_block_that_finishes_all_the_same_does_not_lose_the_signal(
+    number: int, error: type[Shutdown]
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(error, match="stopped; the same command resumes it"), graceful_shutdown():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def interrupting(*_: object, **__: object) -> None:
+    unwind(signal.SIGINT, None)
+
+
+def starving(*_: object, **__: object) -> None:
+    raise MemoryError
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> object:
+    """The handlers as they were: `unwind` replaces them."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+ENDS = [(interrupting, Interrupted), (starving, MemoryError)]
+
+
+@pytest.mark.parametrize(("work", "error"), ENDS)
+def test_an_interrupted_read_is_no_damaged_dataset(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[..., None], error: type
+) -> None:
+    opened = read_official(dataset)
+    monkeypatch.setattr(official.torch, "load", work)
+    with pytest.raises(error):
+        read_features(opened, opened.utterances[0])
+    assert not opened.problems
+
+
+@pytest.mark.parametrize(("work", "error"), ENDS)
+def test_an_interrupted_read_is_no_damaged_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[..., None], error: type
+) -> None:
+    recipe = tiny("simple")
+    model = build_model(recipe, 4)
+    state = State.start(model, make_optimizer(model, recipe.optimizer), CPU)
+    checkpoint.save_checkpoint(tmp_path / "checkpoint.pt", state)
+    monkeypatch.setattr(checkpoint.torch, "load", work)
+    with pytest.raises(error):
+        load_checkpoint(tmp_path / "checkpoint.pt", state, CPU)
+    with pytest.raises(DataError, match="delete it"):
+        load_checkpoint(tmp_path / "missing.pt", state, CPU)
