@@ -10,6 +10,7 @@ from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import percent, points, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.competition import NO_EDITION
+from kaggle_hw4.errors import DataError
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,14 +54,19 @@ def import_command(
 ) -> None:
     """Take scores from a file into the ledger.
 
-    The client's CSV listing, the table copied from the Submissions page, or a plain list.
+    The client's CSV listing, the table copied from the Submissions page, or a plain list. Lines
+    that are no submission are named, and the exit code is 4; all others are imported.
 
     Example: hw4 leaderboard import examples/past_scores.csv
     """
     from kaggle_hw4.stages.board import import_scores
 
-    news = import_scores(Workspace.at(workspace), file)
+    imported = import_scores(Workspace.at(workspace), file)
+    news, left_out = imported.news, imported.problems
     show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
+    if left_out:
+        what = f"{file}: {len(left_out)} of its lines left out"
+        raise DataError(what, "correct and import it again", left_out)
 
 
 @leaderboard.command("sync")
