@@ -14,7 +14,16 @@ from typing import Annotated
 import typer
 
 from kaggle_hw4 import __version__
-from kaggle_hw4.cli import chain, data, ensemble, leaderboard, submissions, training, tuning
+from kaggle_hw4.cli import (
+    chain,
+    data,
+    ensemble,
+    leaderboard,
+    streams,
+    submissions,
+    training,
+    tuning,
+)
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Hw4Error, Interrupted, Stopped, UsageError
 
@@ -67,6 +76,7 @@ def stop(number: int, _frame: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and an exit code."""
+    streams.open_missing()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     for stream in (sys.stdout, sys.stderr):
@@ -79,10 +89,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(words)
     except BrokenPipeError:  # `hw4 … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
         sys.exit(report(error))
+    finally:
+        streams.settle()
 
 
 def report(error: Exception) -> int:

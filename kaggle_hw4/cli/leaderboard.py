@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, points, show, table
+from kaggle_hw4.cli.output import page, percent, points, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import DataError
@@ -120,8 +120,6 @@ def _after(board: "Board") -> str:
 
 
 def _board(board: "Board") -> Any:
-    from rich.console import Group
-
     parts = standings(board.submissions, board.baselines)
     if note := _without_baselines(board):
         parts.append(note)
@@ -130,9 +128,9 @@ def _board(board: "Board") -> Any:
     if board.labels:
         parts.append(_differences(board.labels, "The best of each label"))
     if board.edition and any(row.board == "kaggle" for row in board.submissions):
-        parts.append(_tracking(board.tracking))
+        parts += _tracking(board.tracking)
     lines = (f"{name}: {forecast_line(each)}" for name, each in board.forecasts.items())
-    return Group(*parts, *lines)
+    return page(*parts, *lines)
 
 
 def _without_baselines(board: "Board") -> str:
@@ -192,9 +190,9 @@ def _differences(differences: "Sequence[Difference]", title: str) -> Any:
     return table(("", "points>", "95 %", "on", ""), rows, title + wide)
 
 
-def _tracking(tracking: "Sequence[Tracking]") -> str:
+def _tracking(tracking: "Sequence[Tracking]") -> list[str]:
     lines = [_tracked(each) for each in tracking if each.n]
-    return "\n".join(lines) or "no submission has both a validation and a score: no forecast yet"
+    return lines or ["no submission has both a validation and a score: no forecast yet"]
 
 
 def _tracked(tracking: "Tracking") -> str:
@@ -225,8 +223,6 @@ def choose_command(workspace: Root = None, as_json: AsJson = False) -> None:
 
 
 def _finals(finals: "FinalSelection") -> Any:
-    from rich.console import Group
-
     chosen = {final.version for final in finals.finals}
     rows = [
         (
@@ -238,7 +234,7 @@ def _finals(finals: "FinalSelection") -> Any:
         for each in finals.candidates
     ]
     columns = ("", "submission", "public>", "private, expected>")
-    return Group(table(columns, rows, "The two finals"), *finals.why, *_hindsight(finals))
+    return page(table(columns, rows, "The two finals"), *finals.why, *_hindsight(finals))
 
 
 def _hindsight(finals: "FinalSelection") -> list[str]:
