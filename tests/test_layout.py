@@ -153,3 +153,37 @@ def test_json_has_no_character_that_a_terminal_acts_on(
     (tmp_path / "a.csv").write_text("file,private,public\n\x9b2J\x1b\u202e,0.7,0.8\n")
     run("--workspace", str(tmp_path), "leaderboard", "import", str(tmp_path / "a.csv"), "--json")
     assert r'"\u009b2J\u001b\u202e"' in capsys.readouterr().out
+
+
+BOARD = """
+Kaggle's board
+
+ submission           public   private     s.e.   passes
+ ───────────────────────────────────────────────────────
+ · Boss baseline     0.86500
+ Strong_V1           0.78825   0.78275   0.0065   Strong
+ · Strong baseline   0.77750
+ Strong_V2_Manual    0.75850   0.76275   0.0068   Medium
+ Boss_V3             0.75775   0.75825   0.0068   Medium
+ Boss_V2             0.75075   0.74800   0.0068   Medium
+ Midium_V3.1         0.74450   0.74050   0.0069   Medium
+ · Medium baseline   0.70375
+ · Simple baseline   0.60824
+
+One above the next (too wide without both files)
+
+Strong_V1 over Strong_V2_Manual
+  points: +2.49   95 %: +1.19 to +3.78   on: public+private
+Strong_V2_Manual over Boss_V3
+  points: +0.26   95 %: -1.06 to +1.59   on: public+private   may be noise
+"""
+
+
+def test_the_board_on_a_screen_of_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ("--workspace", tmp_path, "leaderboard")
+    run(*map(str, here), "import", "examples/past_scores.csv")
+    text = without_style(printed(monkeypatch, 80, *here, "show"))
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert lines[: len(BOARD.splitlines()) - 1] == BOARD.splitlines()[1:]

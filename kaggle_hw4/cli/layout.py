@@ -98,29 +98,34 @@ class Grid:
     def _grid(self, tight: bool = False) -> "Table":
         """All on one line a row; `tight`: with headers of several lines and less space."""
         from rich.box import SIMPLE_HEAD
+        from rich.cells import cell_len
         from rich.table import Table
         from rich.text import Text
 
         padding = (0, 1, 0, 0) if tight else (0, 1)
         grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=padding)
-        for column in self.columns:
+        for i, column in enumerate(self.columns):
             justify: Literal["left", "right"] = "right" if column.endswith(">") else "left"
             name = column.rstrip(">")
-            header = Text(name.replace(" ", "\n") if tight else name)
-            grid.add_column(header, justify=justify, no_wrap=True)
+            longest = max((cell_len(row[i]) for row in self.rows), default=0)
+            header = "\n".join(wrap(name, longest)) if tight else name
+            grid.add_column(Text(header), justify=justify, no_wrap=True)
         for row in self.rows:
             grid.add_row(*map(Text, row))
         return grid
 
     def _stacked(self, width: int) -> Iterator[Prose]:
-        """A row: its name on a line, and below it its other cells, each with its column's name."""
+        """A row: its name, and after or below it its other cells, each with its column's name."""
         names = self._names()
         if heading := " ".join(filter(None, self.columns[:names])):
             yield Prose(heading, "table.header")
         for row in self.rows:
-            yield Prose(" ".join(filter(None, row[:names])))
-            for line in _flow(self._cells(row, names), width):
-                yield Prose(f"  {line}")
+            name, cells = " ".join(filter(None, row[:names])), self._cells(row, names)
+            if len(together := _flow([name, *cells], width)) == 1:
+                yield Prose(together[0])
+                continue
+            yield Prose(name)
+            yield from (Prose(f"  {line}") for line in _flow(cells, width))
 
     def _names(self) -> int:
         """How many columns at the left name the row: those before the first figures."""
