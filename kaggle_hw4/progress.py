@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 def waiting() -> Iterator[Callable[[str], None]]:
     """Yield `status(text)`, which shows what is being waited for."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     spinner = console.status("")
 
     def status(text: str) -> None:
         if _visible(console):
-            spinner.update(text)
+            spinner.update(Text(text))  # a text of Kaggle's is no markup
             spinner.start()
 
     try:
@@ -85,9 +86,9 @@ def _progress(figures: str) -> Iterator["Progress"]:
 
     console = Console(stderr=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=8),
-        TextColumn(figures),
+        TextColumn(figures, markup=False),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,

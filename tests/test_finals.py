@@ -32,7 +32,7 @@ def write(folder: Path, version: str, right: int, rows: int = 8000) -> None:
 
 def past(folder: Path) -> Ledger:
     ledger = Ledger(folder)
-    record(ledger, read_listing(shipped("examples/past_scores.csv")), "test")
+    record(ledger, read_listing(shipped("examples/past_scores.csv")).rows, "test")
     return ledger
 
 

@@ -1,11 +1,12 @@
-"""Scores come in from whatever a competitor has at hand."""
+"""Scores come in from whatever a competitor has at hand; what is ambiguous is named by its line."""
 
 from pathlib import Path
 
 import pytest
 
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.kaggle.listing import Listed, read_listing
+from kaggle_hw4.kaggle.cells import dates
+from kaggle_hw4.kaggle.listing import Listed, Listing, read_listing
 from kaggle_hw4.workspace import shipped
 
 CLIENT = """Warning: Looks like you're using an outdated API Version
@@ -37,7 +38,7 @@ Complete · now
 
 def listed(tmp_path: Path, text: str) -> list[Listed]:
     (tmp_path / "scores.txt").write_text(text)
-    return read_listing(tmp_path / "scores.txt")
+    return list(read_listing(tmp_path / "scores.txt").rows)
 
 
 def test_the_clients_listing_with_newlines_commas_and_empty_scores(tmp_path: Path) -> None:
@@ -83,8 +84,130 @@ def test_a_file_without_scores_is_answered_with_the_known_formats(
 def test_the_shipped_example_holds_the_five_past_scores() -> None:
     rows = {
         row.file: (row.public, row.private)
-        for row in read_listing(shipped("examples/past_scores.csv"))
+        for row in read_listing(shipped("examples/past_scores.csv")).rows
     }
     assert len(rows) == 5
     assert rows["output_Strong_V1.csv"] == (0.78825, 0.78275)
     assert rows["output_Midium_V3.1.csv"] == (0.7445, 0.7405)
+
+
+def whole(tmp_path: Path, text: str) -> Listing:
+    (tmp_path / "scores.txt").write_text(text)
+    return read_listing(tmp_path / "scores.txt")
+
+
+ROW = ("output_Boss_V3.csv", 0.75775, 0.75825)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file\tpublic\tprivate\noutput_Boss_V3.csv\t0.75775\t0.75825\n",
+        "Submission and Description\tPublic Score\tPrivate Score\n"
+        "output_Boss_V3.csv\t0.75775\t0.75825",
+        "Submission and Description\tPublic Score\tPrivate Score\n"
+        "output_Boss_V3.csv\nComplete · 5d ago\n\n0.75775\n0.75825\n",
+        "Submission and Description\nPublic Score\nPrivate Score\n"
+        "output_Boss_V3.csv\nComplete · 5d ago · 0.9 alone\n\n0.75775\n0.75825\n",
+        "sep=;\nfile;private;public;\noutput_Boss_V3.csv;0,75825;0,75775;\n;;;\n",
+        "output_Boss_V3.csv;0,75825;0,75775\r\n",
+        'file,private,public\noutput_Boss_V3.csv,"0,75825",.75775\n,,\n,,\n\n',
+        "public score,File Name,private score\n0.75775,output_Boss_V3.csv,0.75825\n"
+        "public score,File Name,private score\n",
+    ],
+)
+def test_the_header_names_the_columns_whatever_separates_them(tmp_path: Path, text: str) -> None:
+    listing = whole(tmp_path, text)
+    assert [(row.file, row.public, row.private) for row in listing.rows] == [ROW]
+    assert not listing.problems
+
+
+def test_a_name_may_have_spaces_and_brackets(tmp_path: Path) -> None:
+    text = "".join(
+        f"{name}\nComplete · 5d ago\n\n0.7{i}\n0.8{i}\n\n"
+        for i, name in enumerate(
+            ("output (2).csv", "my [final] one.csv", "My notebook - Version 3")
+        )
+    )
+    assert [(row.file, row.private, row.public) for row in whole(tmp_path, text).rows] == [
+        ("output (2).csv", 0.70, 0.80),
+        ("my [final] one.csv", 0.71, 0.81),
+        ("My notebook - Version 3", 0.72, 0.82),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_the_encodings_of_spreadsheets_and_shells(tmp_path: Path, encoding: str) -> None:
+    text = CLIENT.replace("three", "三個模型").replace("\n", "\r\n")
+    (tmp_path / "scores.csv").write_bytes(text.encode(encoding))
+    first, *_ = read_listing(tmp_path / "scores.csv").rows
+    assert (first.file, first.public, first.message[:4]) == (*ROW[:2], "三個模型")
+
+
+def test_another_encoding_is_refused_with_the_line_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_bytes("file,private,public\n三個,0.7,0.8\n".encode("big5"))
+    with pytest.raises(DataError, match=r"line 2 is not UTF-8; save it as UTF-8"):
+        read_listing(tmp_path / "scores.csv")
+
+
+HEADER = "file,private,public\na.csv,0.70,0.80\n"
+PLACED = "a.csv\nComplete · 1d\n0.7\n0.8\n"  # on the copied page
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (HEADER + ",0.77050,0.77300\n", "line 3: no name"),
+        (HEADER + "Average,0.77050,0.77300\n", "line 3: 'Average' is no submission"),
+        (HEADER + "b.csv,75.8,0.8\n", "line 3: b.csv: '75.8' is no score"),
+        (HEADER + "b.csv,0,75825,0,75775\n", "line 3: 5 cells, the header has 3"),
+        (HEADER + "b.csv,0.8\n", "line 3: 2 cells, the header has 3"),
+        (HEADER + "b.csv,inf,nan\n", "line 3: b.csv: 'inf' is no score"),
+        (HEADER + "b.csv,,\n", "line 3: b.csv: no score"),
+        (HEADER + '"b.csv,0.7,0.8\n', "line 3: no row of a table"),
+        ("b.csv,0.7,0.8\n" + HEADER, "line 1: a row above the header"),
+        ("a.csv,0.7,0.8\nb.csv,0.8\n", "line 2: not file,private,public"),
+        ("0.9\n" + PLACED, "line 1: a score without"),
+        (PLACED + "b.csv\nComplete · 2d\n0.9\n0.7\n0.8", "line 5: 3 numbers (lines 7, 8, 9)"),
+        (PLACED + "see old.csv\n", "line 5: 'see old.csv' may be"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_submission_is_named_and_the_others_are_kept(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    listing = whole(tmp_path, text)
+    assert [row.file for row in listing.rows] == ["a.csv"]
+    assert len(listing.problems) == 1
+    assert listing.problems[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        ("file,score", "line 1: the column score may be the public or the private one"),
+        ("file,public,Public Score", "line 1: two columns are called public"),
+    ],
+)
+def test_a_header_of_two_meanings_is_refused(tmp_path: Path, header: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        whole(tmp_path, header + "\na.csv,0.7,0.8\n")
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2022-11-27 12:00:00", "2022-11-27T12:00:00.123Z", "2022/11/27 12:00", "11/27/2022 12:00",
+        "27.11.2022 12:00", "27/11/2022 12:00:00", "11/27/22 12:00 PM", "2022/11/27 下午 12:00",
+        "2022-11-27 20:00:00+08:00", "44892.5",
+    ],
+)  # fmt: skip
+def test_a_date_is_read_as_spreadsheets_write_it(date: str) -> None:
+    assert dates([date]) == ["2022-11-27T12:00:00"]
+
+
+def test_a_date_that_may_be_two_is_unknown_unless_its_column_says_which() -> None:
+    assert dates(["4/3/2022 12:00"]) == [""]
+    assert dates(["4/3/2022", "4/13/2022"]) == ["2022-04-03T00:00:00", "2022-04-13T00:00:00"]
+    assert dates(["4/3/2022", "13/4/2022"])[0] == "2022-03-04T00:00:00"
+    assert dates(["4/3/2022", "13/4/2022", "4/13/2022"])[0] == ""
+    assert dates(["3d ago", "30.02.2022", "", "2022-13-01", "1/1/2022 25:00"]) == [""] * 5

@@ -45,10 +45,11 @@ FINGERPRINT = Fingerprint(
 )
 
 
-def text_of(finals: Finals | None) -> str:
-    from rich.console import Console
+COST = CostEstimate(4, 0.02, 0.03, 1.5, 60.0, 0.5, 3600.0, 9000.0, 8, 12600.0)
 
-    summary = StudySummary(
+
+def summary_of(finals: Finals | None) -> StudySummary:
+    return StudySummary(
         study="boss",
         fingerprint=FINGERPRINT,
         direction="maximize",
@@ -59,9 +60,14 @@ def text_of(finals: Finals | None) -> str:
         failures=(Failure(3, "the training diverged"),),
         finals=finals,
     )
+
+
+def text_of(finals: Finals | None) -> str:
+    from rich.console import Console
+
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(render_summary(summary))
+        console.print(render_summary(summary_of(finals)))
     return capture.get()
 
 
@@ -98,8 +104,7 @@ def test_a_baseline_that_wins_is_reported() -> None:
 
 
 def test_a_cost_estimate_has_a_line_for_each_part() -> None:
-    cost = CostEstimate(4, 0.02, 0.03, 1.5, 60.0, 0.5, 3600.0, 9000.0, 8, 12600.0)
-    lines = render_cost(cost, trials=50, jobs=2).splitlines()
+    lines = render_cost(COST, trials=50, jobs=2).splitlines()
     assert [line.split()[0] for line in lines] == ["step", "trial", "search", "finals", "total"]
     assert lines[2] == "search  60 min: 50 trials, 2 in parallel"
     assert lines[3:] == ["finals  2.5 h: 8 runs", "total   3.5 h"]

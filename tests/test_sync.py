@@ -69,3 +69,59 @@ def test_a_failure_is_kept_once_with_its_reason(tmp_path: Path) -> None:
     assert news(ledger, failed) == [("Boss_V1", ["submitted", "failed"], False)]
     assert news(ledger, failed) == [("Boss_V1", [], False)]
     assert ledger.entries()[0].failed.reason == "no such id"
+
+
+def names(*files: str) -> list[Listed]:
+    """Newest first, each with another score."""
+    return [Listed(file, 0.7 + i / 100, 0.6) for i, file in enumerate(files)]
+
+
+def test_rows_of_one_name_are_different_submissions_and_are_imported_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    rows = names("output.csv", "output.csv", "output.csv")
+    assert [line[0] for line in news(ledger, *rows)] == ["output", "output@2", "output@3"]
+    scores = {entry.version: entry.score("public") for entry in ledger.entries()}
+    assert scores == {"output": 0.72, "output@2": 0.71, "output@3": 0.7}
+    before = ledger.events()
+    news(ledger, *rows)
+    news(ledger, *reversed(rows))
+    assert ledger.events() == before
+
+
+def test_two_submissions_of_one_name_and_one_score_stay_two(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    same = Listed("output.csv", 0.7, 0.6)
+    assert [line[0] for line in news(ledger, same, same)] == ["output", "output@2"]
+    assert [line[1] for line in news(ledger, same, same)] == [[], []]
+
+
+def test_a_dated_list_and_then_one_with_references_add_to_what_is_known(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    rows = names("output.csv", "output.csv")
+    news(ledger, *rows)
+    dated = [
+        Listed(**{**vars(row), "date": f"2022-04-0{3 - i}T12:00:00"}) for i, row in enumerate(rows)
+    ]
+    assert [line[:2] for line in news(ledger, *dated)] == [
+        ("output", ["submitted"]),
+        ("output@2", ["submitted"]),
+    ]
+    with_ref = [Listed(**{**vars(row), "ref": str(i)}) for i, row in enumerate(dated)]
+    assert next(line[:2] for line in news(ledger, *with_ref)) == ("output", ["submitted"])
+    assert all(line[1] == [] for line in news(ledger, *dated))
+
+
+def test_a_date_cut_to_the_minute_is_the_same_date(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    news(ledger, Listed("a.csv", 0.7, date="2022-04-01T12:00:31"))
+    assert news(ledger, Listed("a.csv", 0.7, date="2022-04-01T12:00:00")) == [("a", [], False)]
+    later = Listed("a.csv", 0.7, date="2022-04-02T12:00:00")
+    assert news(ledger, later) == [("a@2", ["submitted", "scored"], True)]
+
+
+def test_a_submission_that_waits_is_kept_without_a_reference(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    waits = Listed("a.csv", status="pending")
+    assert news(ledger, waits) == [("a", ["submitted"], True)]
+    assert news(ledger, waits) == [("a", [], False)]
+    assert news(ledger, Listed("a.csv", 0.7)) == [("a", ["scored"], False)]

@@ -19,6 +19,7 @@ from kaggle_hw4.cli import (
     ensemble,
     leaderboard,
     runs,
+    streams,
     submissions,
     training,
     tuning,
@@ -72,6 +73,7 @@ def root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and an exit code."""
+    streams.open_missing()
     unwind_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without · and ± shows ? for them
@@ -83,10 +85,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(words)
     except BrokenPipeError:  # `hw4 … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (Exception, Shutdown) as error:
         sys.exit(report(error))
+    finally:
+        streams.settle()
 
 
 def report(error: BaseException) -> int:

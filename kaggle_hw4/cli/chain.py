@@ -1,12 +1,12 @@
 """hw4 run: a whole pipeline."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kaggle_hw4.cli.ensemble import ensemble_json
 from kaggle_hw4.cli.options import AsJson, Device, Root
-from kaggle_hw4.cli.output import percent, say, show
+from kaggle_hw4.cli.output import page, percent, say, show
 from kaggle_hw4.cli.submissions import after, submitted
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
@@ -51,14 +51,14 @@ def run_command(
     show(value, as_json, lambda: _finished(result, path), after(result.score))
 
 
-def _finished(result: "PipelineResult", path: str) -> str:
+def _finished(result: "PipelineResult", path: str) -> Any:
     """Where the submission is, what validation estimates and what it scored."""
     cv = result.ensemble.created.cv[0]
     interval = f"{cv.low:.3f}–{cv.high:.3f} of {cv.n:,} utterances"
     k = result.folds
-    return (
-        f"submission  {path}\n"
+    return page(
+        f"submission  {path}",
         f"validation  {percent(cv.accuracy)} out of fold by {cv.kind} ({interval}), "
-        f"by models trained on {k - 1} of {k} folds; all of them predict the test\n"
-        f"test        {submitted(result.score)}"
+        f"by models trained on {k - 1} of {k} folds; all of them predict the test",
+        f"test        {submitted(result.score)}",
     )

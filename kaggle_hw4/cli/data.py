@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import plain, show, table
+from kaggle_hw4.cli.output import page, plain, show, table
 from kaggle_hw4.competition import DEFAULT, Edition
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars
@@ -151,7 +151,7 @@ def _next_split(edition: "Edition | None") -> str:
     return f"hw4 split --folds 5 --by {edition.folds_by if edition else 'session'}"
 
 
-def _shift_text(shift: "Shift") -> str:
+def _shift_text(shift: "Shift") -> Any:
     rates, unseen, probe = shift.same_set_rates, shift.unseen_sessions, shift.linear_probe
     lines = [
         f"Unseen sessions: {unseen.share:.0%} of the test set "
@@ -164,7 +164,7 @@ def _shift_text(shift: "Shift") -> str:
         f"session ({probe.n:,} utterances): a random split overstates it by "
         f"{100 * probe.bias:.1f} points.",
     ]
-    return "\n".join(lines)
+    return page(*lines)
 
 
 def _inspection_table(inspection: "Inspection", edition: "Edition | None") -> Any:

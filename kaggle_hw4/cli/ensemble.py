@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, plain, points, say, show, table
+from kaggle_hw4.cli.output import page, percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.workspace import Workspace
 
@@ -94,8 +94,6 @@ def compare_command(
 
 def _submission(values: dict[str, Any], forecast: str) -> Any:
     """Members and candidates, differences, disagreement, other validations, the forecast."""
-    from rich.console import Group
-
     validation, *others = values["cv"]
     rows = _member_rows(values)
     if len(values["members"]) > 1:
@@ -106,7 +104,7 @@ def _submission(values: dict[str, Any], forecast: str) -> Any:
     if len(values["members"]) > 1:
         parts += [_differences(values), _disagreement(values)]
     parts += [f"validation by {other['kind']}: {percent(other['accuracy'])}" for other in others]
-    return Group(*parts, forecast)
+    return page(*parts, forecast)
 
 
 def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -153,13 +151,11 @@ def _disagreement(values: dict[str, Any]) -> Any:
 
 
 def _comparison(values: dict[str, Any]) -> Any:
-    from rich.console import Group
-
     rows = [(run["path"], len(run["members"]), *_accuracy_cells(run)) for run in values["runs"]]
     title = f"Out of fold by {values['by']}, {values['runs'][0]['n']:,} utterances"
     columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %")
     difference = {"first minus second": values["first_less_second"]}
-    return Group(table(columns, rows, title), _paired_table("", difference))
+    return page(table(columns, rows, title), _paired_table("", difference))
 
 
 def _paired_table(heading: str, differences: dict[str, dict[str, Any]]) -> Any:

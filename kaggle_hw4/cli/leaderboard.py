@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, points, say, show, table
+from kaggle_hw4.cli.output import page, percent, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.competition import NO_EDITION
+from kaggle_hw4.errors import DataError
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,14 +54,19 @@ def import_command(
 ) -> None:
     """Take scores from a file into the ledger.
 
-    The client's CSV listing, the table copied from the Submissions page, or a plain list.
+    The client's CSV listing, the table copied from the Submissions page, or a plain list. Lines
+    that are no submission are named, and the exit code is 4; all others are imported.
 
     Example: hw4 leaderboard import examples/past_scores.csv
     """
     from kaggle_hw4.stages.board import import_scores
 
-    news = import_scores(Workspace.at(workspace), file)
+    imported = import_scores(Workspace.at(workspace), file)
+    news, left_out = imported.news, imported.problems
     show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
+    if left_out:
+        what = f"{file}: {len(left_out)} of its lines left out"
+        raise DataError(what, "correct and import it again", left_out)
 
 
 @leaderboard.command("sync")
@@ -116,8 +122,6 @@ def _after(board: "Board") -> str:
 
 
 def _board(board: "Board") -> Any:
-    from rich.console import Group
-
     parts = standings(board.submissions, board.baselines)
     if note := _without_baselines(board):
         parts.append(note)
@@ -126,9 +130,9 @@ def _board(board: "Board") -> Any:
     if board.labels:
         parts.append(_differences(board.labels, "The best of each label"))
     if board.edition and any(row.board == "kaggle" for row in board.submissions):
-        parts.append(_tracking(board.tracking))
+        parts += _tracking(board.tracking)
     lines = (f"{name}: {forecast_line(each)}" for name, each in board.forecasts.items())
-    return Group(*parts, *lines)
+    return page(*parts, *lines)
 
 
 def _without_baselines(board: "Board") -> str:
@@ -188,9 +192,9 @@ def _differences(differences: "Sequence[Difference]", title: str) -> Any:
     return table(("", "points>", "95 %", "on", ""), rows, title + wide)
 
 
-def _tracking(tracking: "Sequence[Tracking]") -> str:
+def _tracking(tracking: "Sequence[Tracking]") -> list[str]:
     lines = [_tracked(each) for each in tracking if each.n]
-    return "\n".join(lines) or "no submission has both a validation and a score: no forecast yet"
+    return lines or ["no submission has both a validation and a score: no forecast yet"]
 
 
 def _tracked(tracking: "Tracking") -> str:
@@ -221,8 +225,6 @@ def choose_command(workspace: Root = None, as_json: AsJson = False) -> None:
 
 
 def _finals(finals: "FinalSelection") -> Any:
-    from rich.console import Group
-
     chosen = {final.version for final in finals.finals}
     rows = [
         (
@@ -234,7 +236,7 @@ def _finals(finals: "FinalSelection") -> Any:
         for each in finals.candidates
     ]
     columns = ("", "submission", "public>", "private, expected>")
-    return Group(table(columns, rows, "The two finals"), *finals.why, *_hindsight(finals))
+    return page(table(columns, rows, "The two finals"), *finals.why, *_hindsight(finals))
 
 
 def _hindsight(finals: "FinalSelection") -> list[str]:

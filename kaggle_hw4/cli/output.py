@@ -1,12 +1,20 @@
 """What a command prints: data on stdout, hints and errors on stderr; as text or as JSON."""
 
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from kaggle_hw4.cli.layout import INVISIBLE, Prose, table, visible, wrap
+from kaggle_hw4.errors import DataError
+
+__all__ = ["complain", "page", "percent", "plain", "points", "say", "show", "table", "visible"]
 SHOWN = 50  # problems of a dataset that are listed
+FILE_WIDTH = 1_000_000  # columns: no line of a file is wrapped
 
 
 def plain(value: Any) -> Any:
@@ -31,19 +39,52 @@ def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -
     if as_json:
         import json
 
-        sys.stdout.write(json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(plain(value), indent=1, ensure_ascii=False)
+        # JSON has its own escapes for what a terminal would act on.
+        _write(INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
         return
-    from rich.console import Console
-
-    # A file has no width of its own; what goes there may be as wide as it needs.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    console.print(render(), soft_wrap=True)
+    # A file has no width of its own; what goes there is as wide as it needs.
+    _write(as_text(render(), screen_width(sys.stdout)))
     if then:
         say(f"next: {then}")
 
 
+def as_text(renderable: Any, width: int | None) -> str:
+    """What is printed of a text, a table or a page, on a screen of `width` columns or in a file."""
+    from rich.console import Console
+
+    screen, terminal = Screen(), width is not None
+    console = Console(
+        file=screen,
+        force_terminal=terminal,
+        force_jupyter=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=width if terminal else FILE_WIDTH,
+        height=25,
+    )
+    console.print(page(renderable), crop=False)
+    return screen.getvalue()
+
+
+class Screen(StringIO):
+    """Text for stdout, in the characters that stdout has."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return sys.stdout.encoding or "utf-8"
+
+
+def screen_width(stream: Any) -> int | None:
+    """The columns of the terminal that `stream` is; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
 def say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    """One line on stderr; where nothing can be written, nothing is said."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write("\n".join(wrap(visible(text), screen_width(sys.stderr))) + "\n")
 
 
 def complain(text: str, problems: Sequence[str] = ()) -> None:
@@ -54,19 +95,22 @@ def complain(text: str, problems: Sequence[str] = ()) -> None:
         say(f"  … and {len(problems) - SHOWN} more")
 
 
-def table(columns: Iterable[str], rows: Iterable[Sequence[object]], title: str = "") -> Any:
-    """A rich table; a column whose name ends in `>` is aligned to the right."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def page(*parts: Any) -> Any:
+    """Tables and lines of prose, one below the other; each text is one line."""
+    from rich.console import Group
 
-    grid = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        right = column.endswith(">")
-        justify: Literal["left", "right"] = "right" if right else "left"
-        grid.add_column(column.rstrip(">"), justify=justify, no_wrap=True, overflow="fold")
-    for row in rows:
-        grid.add_row(*("" if cell is None else str(cell) for cell in row))
-    return grid
+    return Group(*(Prose(part) if isinstance(part, str) else part for part in parts))
+
+
+def _write(text: str) -> None:
+    """Write to stdout now: an error of the disk has to be known before the exit code."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # hw4 … | head
+        raise
+    except OSError as error:
+        raise DataError(f"the output cannot be written ({error.strerror})") from error
 
 
 def percent(accuracy: float | None) -> str:

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kaggle_hw4.cli.output import table
+from kaggle_hw4.cli.output import page, table
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from kaggle_hw4.tuning.estimate import CostEstimate
     from kaggle_hw4.tuning.finals import Finals, Standing
     from kaggle_hw4.tuning.summary import StudySummary
@@ -34,10 +32,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def render_summary(summary: "StudySummary") -> "RenderableType":
+def render_summary(summary: "StudySummary") -> Any:
     """Counts, best trials, edges, failures and finals, one below the other."""
-    from rich.console import Group
-
     trials = summary.trials
     head = (
         f"{summary.study}: {trials.finished} trials finished ({trials.complete} complete, "
@@ -46,8 +42,8 @@ def render_summary(summary: "StudySummary") -> "RenderableType":
     )
     parts = [head, _best(summary), *_edges(summary), *_failures(summary)]
     if summary.finals:
-        parts += [_finals(summary.finals), _winner(summary.finals)]
-    return Group(*parts)
+        parts += [_finals(summary.finals), *_winner(summary.finals)]
+    return page(*parts)
 
 
 def _best(summary: "StudySummary") -> Any:
@@ -98,12 +94,12 @@ def _finals(finals: "Finals") -> Any:
     return table(columns, rows)
 
 
-def _winner(finals: "Finals") -> str:
+def _winner(finals: "Finals") -> list[str]:
     """The winner, and how much of its lead over the baseline is selection bias."""
     winner = finals.winner
     if winner.baseline:
-        return "no finalist beats the baseline: no variant is written"
-    return f"winner: trial {winner.trial}, {finals.variant}\n{_lead(winner)}"
+        return ["no finalist beats the baseline: no variant is written"]
+    return [f"winner: trial {winner.trial}, {finals.variant}", _lead(winner)]
 
 
 def _lead(winner: "Standing") -> str:

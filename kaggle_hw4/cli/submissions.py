@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import percent, say, show
+from kaggle_hw4.cli.output import percent, say, show, visible
 from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import waiting
@@ -87,7 +87,7 @@ def _ask(outcome: "SubmitResult", yes: bool) -> bool:
     if not sys.stdin.isatty():
         what = "hw4 submit asks before it sends, and there is no terminal to answer on"
         raise UsageError(what, "give --yes")
-    return typer.confirm(f"send {outcome.path} to Kaggle?", err=True)
+    return typer.confirm(visible(f"send {outcome.path} to Kaggle?"), err=True)
 
 
 def submitted(outcome: "SubmitResult") -> str:

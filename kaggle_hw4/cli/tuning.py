@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import show
+from kaggle_hw4.cli.output import page, show
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
@@ -91,7 +91,8 @@ def _estimate(plan: "Plan", as_json: bool, command: str) -> None:
     from kaggle_hw4.tuning.estimate import estimate
 
     cost = estimate(plan)
-    show(cost, as_json, lambda: render_cost(cost, plan.trials, plan.jobs), command)
+    lines = render_cost(cost, plan.trials, plan.jobs).splitlines()
+    show(cost, as_json, lambda: page(*lines), command)
 
 
 def _tune(plan: "Plan", storage: str | None, heartbeat: int, as_json: bool) -> None:

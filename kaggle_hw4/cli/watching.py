@@ -1,12 +1,12 @@
 """The live table of a study, on a terminal: the best so far, counts, running trials, time left."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 
-from kaggle_hw4.cli.output import say, table
+from kaggle_hw4.cli.output import page, say, table
 
 if TYPE_CHECKING:
     import optuna
@@ -45,9 +45,7 @@ class LiveTable:
         if not running:
             self.live.stop()
 
-    def render(
-        self, plan: "Plan", study: "optuna.Study", running: "Sequence[RunningTrial]"
-    ) -> Group:
+    def render(self, plan: "Plan", study: "optuna.Study", running: "Sequence[RunningTrial]") -> Any:
         from kaggle_hw4.tuning.study import best_trials, count
 
         counts = count(study)
@@ -61,7 +59,7 @@ class LiveTable:
             (each.trial.number, curve(list(each.curve.values())), f"{max(each.curve, default=0):,}")
             for each in running
         ]
-        return Group(head, table(("trial>", "validation", "step>"), rows))
+        return page(head, table(("trial>", "validation", "step>"), rows))
 
 
 def curve(values: Sequence[float]) -> str:

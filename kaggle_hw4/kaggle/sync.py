@@ -1,13 +1,14 @@
 """Bring a board's list of submissions and the ledger together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from kaggle_hw4.kaggle.events import HALVES, Created, Failed, Scored, Submitted
 from kaggle_hw4.kaggle.ledger import Entry, Ledger
 from kaggle_hw4.kaggle.listing import Listed
-from kaggle_hw4.kaggle.submissions import path_of, version_of
+from kaggle_hw4.kaggle.submissions import version_of
 
 MARK = 8  # letters of a file's sha256 that its message to the board carries
 
@@ -36,14 +37,17 @@ def record(ledger: Ledger, rows: Iterable[Listed], how: str) -> list[News]:
     """Append what `rows` (newest first) say and the ledger does not know; one line on each.
 
     A submission is recognised by its reference, else by the message that hw4 gave it, else by its
-    file's name; any other was made elsewhere and is adopted under the name of its file.
+    file's name with its date and scores; any other was made elsewhere and is adopted under the name
+    of its file. Two rows of one name are two submissions.
     """
-    return [_record(ledger, row, how) for row in reversed(list(rows))]
+    matched: set[str] = set()  # versions that a row of this list is already
+    return [_record(ledger, row, how, matched) for row in reversed(list(rows))]
 
 
-def _record(ledger: Ledger, row: Listed, how: str) -> News:
+def _record(ledger: Ledger, row: Listed, how: str, matched: set[str]) -> News:
     entries = {entry.version: entry for entry in ledger.entries()}
-    version, elsewhere = _version(ledger, entries, row)
+    version, elsewhere = _version(entries, row, matched)
+    matched.add(version)
     entry = entries.get(version, Entry(version))
     events = [event for event in (_sent(entry, row), _outcome(entry, row, how)) if event]
     for event in events:
@@ -51,47 +55,95 @@ def _record(ledger: Ledger, row: Listed, how: str) -> News:
     return News(
         version=version,
         news=tuple(event.event for event in events),
-        adopted=elsewhere and version not in entries,
+        adopted=elsewhere and bool(events) and version not in entries,
         public=row.public,
         private=row.private,
         status=row.status,
     )
 
 
-def _version(ledger: Ledger, entries: Mapping[str, Entry], row: Listed) -> tuple[str, bool]:
+def _version(
+    entries: Mapping[str, Entry], row: Listed, matched: Collection[str]
+) -> tuple[str, bool]:
     """Which version `row` is, and whether it was made elsewhere."""
     for entry in entries.values():
         if row.ref and row.ref in _references(entry):
             return entry.version, entry.created is None
-    named = [e for e in entries.values() if path_of(ledger.folder, e.version).name == row.file]
+    name = version_of(Path(row.file))
+    named = [e for e in entries.values() if e.version == name or e.version.startswith(f"{name}@")]
     for entry in named:
         sha256 = entry.created.sha256 if entry.created else ""
         if sha256 and sha256[:MARK] in row.message:
             return entry.version, False
-    for entry in named:
-        if not _references(entry) and not _older(row, entry):
-            return entry.version, entry.created is None
-    name = version_of(Path(row.file))
-    if name not in entries:
-        return name, True
-    return (f"{name}@{row.ref}" if row.ref else name), True
+    same = [entry for entry in named if entry.version not in matched and _may_be(entry, row)]
+    if same:
+        entry = max(same, key=lambda e: _agreement(e, row))
+        return entry.version, entry.created is None
+    return _new_name(name, row.ref, entries), True
+
+
+def _new_name(name: str, ref: str, entries: Collection[str]) -> str:
+    """The name of the file; if it is taken, with the reference or the next number after it."""
+    numbered = (f"{name}@{number}" for number in count(2))
+    names = chain([name], [f"{name}@{ref}"] if ref else [], numbered)
+    return next(each for each in names if each not in entries)
 
 
 def _references(entry: Entry) -> set[str]:
     return {event.ref for event in entry.submissions if event.ref}
 
 
+def _dates(entry: Entry) -> set[str]:
+    return {event.date for event in entry.submissions if event.date}
+
+
+def _may_be(entry: Entry, row: Listed) -> bool:
+    """Whether nothing tells a row from a version of its name: reference, date, scores."""
+    if row.ref and _references(entry):
+        return False
+    if _older(row, entry) or (row.date and _dates(entry) and not _known_date(entry, row)):
+        return False
+    # A score typed by hand for a file that hw4 wrote may be corrected by a dated list.
+    return _agrees(entry, row) or bool(entry.created and row.date)
+
+
+def _known_date(entry: Entry, row: Listed) -> bool:
+    """To the minute: a spreadsheet drops the seconds."""
+    return bool(row.date) and any(date[:16] == row.date[:16] for date in _dates(entry))
+
+
+def _agrees(entry: Entry, row: Listed) -> bool:
+    """Whether no score that both know differs."""
+    pairs = [(row.score(half), entry.score(half)) for half in HALVES]
+    return all(a == b for a, b in pairs if a is not None and b is not None)
+
+
+def _agreement(entry: Entry, row: Listed) -> tuple[bool, int]:
+    """How much speaks for it: the same date, the number of the same scores."""
+    same = sum(row.score(half) == entry.score(half) is not None for half in HALVES)
+    return _known_date(entry, row), same
+
+
 def _older(row: Listed, entry: Entry) -> bool:
-    """Whether the board had it before hw4 wrote a file of that name."""
-    written = entry.created.at[:19] if entry.created else ""
-    return bool(row.date and written and row.date[:19] < written)
+    """Whether the board had it before hw4 wrote a file of that name; to the minute."""
+    written = entry.created.at[:16] if entry.created else ""
+    return bool(row.date and written and row.date[:16] < written)
 
 
 def _sent(entry: Entry, row: Listed) -> Submitted | None:
-    if not row.ref or row.ref in _references(entry):
-        return None
-    return Submitted(
-        version=entry.version, to="kaggle", ref=row.ref, message=row.message, date=row.date
+    """The row as an event, where it says what the ledger does not know: reference, date, state."""
+    if row.ref:
+        known = row.ref in _references(entry)
+    elif row.date:
+        known = _known_date(entry, row)
+    else:
+        known = row.status != "pending" or bool(entry.submissions)
+    return (
+        None
+        if known
+        else Submitted(
+            version=entry.version, to="kaggle", ref=row.ref, message=row.message, date=row.date
+        )
     )
 
 

@@ -77,15 +77,27 @@ def record_score(
     return ledger.append(Scored(version=known, board="kaggle", how="by hand", **scores))
 
 
-def import_scores(workspace: Workspace, path: Path) -> "list[News]":
-    """Take the scores of a file into the ledger; what is known already is left alone."""
+@dataclass(frozen=True)
+class Imported:
+    """What a file has told the ledger, and each of its lines that was left out, and why."""
+
+    news: "Sequence[News]"
+    problems: Sequence[str]
+
+
+def import_scores(workspace: Workspace, path: Path) -> Imported:
+    """Take the scores of a file into the ledger; what is known already is left alone.
+
+    Raises DataError for a file without submissions.
+    """
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.listing import read_listing
     from kaggle_hw4.kaggle.sync import record
 
     example = shipped(str(path))  # examples/past_scores.csv
-    rows = read_listing(example if example.exists() and not path.exists() else path)
-    return record(Ledger(workspace.submissions), rows, f"imported from {path.name}")
+    listing = read_listing(example if example.exists() and not path.exists() else path)
+    news = record(Ledger(workspace.submissions), listing.rows, f"imported from {path.name}")
+    return Imported(news, listing.problems)
 
 
 def synchronise(workspace: Workspace) -> "list[News]":
