@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kaggle_hw4.artifact import read_file
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.cells import Raw, Record, dates, decode, records, score
 from kaggle_hw4.kaggle.events import Half
