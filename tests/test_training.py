@@ -252,7 +252,7 @@ def test_a_kill_before_a_checkpoint_loses_no_run_even_where_sums_differ(
 def test_a_step_that_needs_too_much_memory_is_named(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    recipe = tiny("simple", "segments.frames=900000000", "segments.batch_size=100")
+    recipe = tiny("simple", "segments.frames=1000000", "segments.batch_size=65536")
     with pytest.raises(RecipeError, match=r"more memory than there is; lower segments\.batch_size"):
         trained(recipe, corpus, folds, tmp_path)
 
