@@ -1,6 +1,7 @@
 """A signal ends what is running as an interruption, and the second Ctrl-C ends it at once."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -110,6 +111,24 @@ def work():
 command(work)
 """
     assert end_of(work, signal.SIGINT, signal.SIGINT) == (130, "")
+
+
+def test_a_terminal_that_is_closed_ends_as_a_stop() -> None:
+    """Whatever is still written to it: a bar, the message."""
+    work = """
+def work():
+    try: time.sleep(60)
+    finally: print("words", file=sys.stderr, flush=True)
+command(work)
+"""
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(sys.executable, [sys.executable, "-c", START + work])
+    while b"ready" not in os.read(terminal, 1000):
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 75
 
 
 def test_a_hangup_is_ignored_where_nohup_asked_for_it() -> None:
