@@ -16,7 +16,7 @@ from kaggle_hw4.data import official
 from kaggle_hw4.data.official import read_features, read_official
 from kaggle_hw4.errors import DataError, Hw4Error, Interrupted, Shutdown, Stopped
 from kaggle_hw4.models.build import build_model
-from kaggle_hw4.signals import graceful_shutdown, unwind
+from kaggle_hw4.signals import end_at_once, graceful_shutdown, unwind
 from kaggle_hw4.training import checkpoint
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.optimizer import make_optimizer
@@ -147,10 +147,15 @@ command(lambda: time.sleep(0.1))
 def test_a_block_that_finishes_all_the_same_does_not_lose_the_signal(
     number: int, error: type[Shutdown]
 ) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(error, match="stopped; the same command resumes it"), graceful_shutdown():
-        os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is before
+    # From Python the handler is as before; in the command line a second Ctrl-C ends at once.
+    for before, after in ((signal.SIG_DFL, signal.SIG_DFL), (unwind, end_at_once)):
+        signal.signal(number, before)
+        with (
+            pytest.raises(error, match="stopped; the same command resumes it"),
+            graceful_shutdown(),
+        ):
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is after
 
 
 def interrupting(*_: object, **__: object) -> None:
