@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ class StopRequest:
 
     def note(self, number: int, _frame: FrameType | None) -> None:
         """The handler of the first signal."""
+        _leave_closed_terminal()
         self.signal = number
         signal.signal(signal.SIGINT, self.second)
 
@@ -75,6 +77,7 @@ def unwind_on_signals() -> None:
 
 def unwind(number: int, _frame: FrameType | None) -> None:
     """Raise a Shutdown; a second Ctrl-C ends the process at once."""
+    _leave_closed_terminal()
     for each in SIGNALS:
         if not _ignored(each):
             signal.signal(each, end_at_once)
@@ -88,6 +91,16 @@ def end_at_once(number: int, _frame: FrameType | None) -> None:
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
         os._exit(Interrupted.exit_code)
+
+
+def _leave_closed_terminal() -> None:
+    """Output to a terminal that was closed goes nowhere from now on, instead of raising OSError."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)
 
 
 def _kind(number: int | None) -> type[Shutdown]:

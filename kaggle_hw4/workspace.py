@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.errors import RecipeError, UsageError
 
 PACKAGE = Path(__file__).parent
 
@@ -17,8 +17,16 @@ class Workspace:
 
     @classmethod
     def at(cls, root: Path | None = None) -> "Workspace":
-        """The given folder, else the one that HW4_WORKSPACE names, else the current one."""
-        return cls((root or Path(os.environ.get("HW4_WORKSPACE") or ".")).resolve())
+        """The given folder, else the one that HW4_WORKSPACE names, else the current one.
+
+        `~` and `~user` are expanded; UsageError for a user that does not exist.
+        """
+        folder = root or Path(os.environ.get("HW4_WORKSPACE") or ".")
+        try:
+            return cls(folder.expanduser().resolve())
+        except RuntimeError as error:
+            what = f"{folder}: the home folder of that user is not known"
+            raise UsageError(what, "write ./~… for a folder of that name") from error
 
     @property
     def corpus(self) -> Path:

@@ -274,3 +274,19 @@ def test_the_shift_is_shown_in_words_and_in_json(
     rates = json.loads(capsys.readouterr().out)["same_set_rates"]
     assert all(0 <= rate <= 1 for rate in rates.values())
     assert set(rates) == {"random_split", "session_split", "test_set"}
+
+
+def test_a_tilde_is_the_home_folder_in_the_option_and_in_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    scores = shipped("examples/past_scores.csv")
+    assert run("--workspace=~/option", "leaderboard", "import", scores) == 0
+    monkeypatch.setenv("HW4_WORKSPACE", "~/variable")
+    assert run("leaderboard", "import", scores) == 0
+    assert run("leaderboard", "import", scores, "--workspace=~/late") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {"option", "variable", "late"}
+    assert run("leaderboard", "show", "--workspace=~nobody-here/x") == 2
+    assert "home folder of that user is not known" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """A signal ends what is running as an interruption, and the second Ctrl-C ends it at once."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from kaggle_hw4.data import official
 from kaggle_hw4.data.official import read_features, read_official
 from kaggle_hw4.errors import DataError, Hw4Error, Interrupted, Shutdown, Stopped
 from kaggle_hw4.models.build import build_model
-from kaggle_hw4.signals import graceful_shutdown, unwind
+from kaggle_hw4.signals import end_at_once, graceful_shutdown, unwind
 from kaggle_hw4.training import checkpoint
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.optimizer import make_optimizer
@@ -112,6 +113,24 @@ command(work)
     assert end_of(work, signal.SIGINT, signal.SIGINT) == (130, "")
 
 
+def test_a_terminal_that_is_closed_ends_as_a_stop() -> None:
+    """Whatever is still written to it: a bar, the message."""
+    work = """
+def work():
+    try: time.sleep(60)
+    finally: print("words", file=sys.stderr, flush=True)
+command(work)
+"""
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(sys.executable, [sys.executable, "-c", START + work])
+    while b"ready" not in os.read(terminal, 1000):
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 75
+
+
 def test_a_hangup_is_ignored_where_nohup_asked_for_it() -> None:
     work = """
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -128,10 +147,15 @@ command(lambda: time.sleep(0.1))
 def test_a_block_that_finishes_all_the_same_does_not_lose_the_signal(
     number: int, error: type[Shutdown]
 ) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(error, match="stopped; the same command resumes it"), graceful_shutdown():
-        os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is before
+    # From Python the handler is as before; in the command line a second Ctrl-C ends at once.
+    for before, after in ((signal.SIG_DFL, signal.SIG_DFL), (unwind, end_at_once)):
+        signal.signal(number, before)
+        with (
+            pytest.raises(error, match="stopped; the same command resumes it"),
+            graceful_shutdown(),
+        ):
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is after
 
 
 def interrupting(*_: object, **__: object) -> None:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from kaggle_hw4.errors import DataError
+from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.runs import FoldTable
 from kaggle_hw4.tuning.fingerprint import Fingerprint, read_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES
@@ -27,6 +27,7 @@ from kaggle_hw4.tuning.study import (
     prune,
     retry_crashed,
 )
+from kaggle_hw4.tuning.tune import read_summary
 from tests.conftest import tiny
 
 FIRST = "optimizer.learning_rate"
@@ -105,6 +106,45 @@ def test_a_study_of_another_version_is_refused(
         open_study(storage, "s", fingerprint())
     with pytest.raises(DataError, match=message):
         read_fingerprint(study)
+
+
+@pytest.mark.parametrize(
+    ("direction", "trials"), [("minimize", 0), ("minimize", 3), ("maximize", 3)]
+)
+def test_a_study_that_someone_else_made_is_refused_and_another_name_proposed(
+    tmp_path: Path, direction: str, trials: int
+) -> None:
+    with open_storage(tmp_path, f"sqlite:///{tmp_path}/shared.db") as storage:
+        foreign = optuna.create_study(
+            storage=storage.backend, study_name="boss", direction=direction
+        )
+        foreign.optimize(lambda trial: trial.suggest_float("lr", 0, 1), n_trials=trials)
+        open_study(storage, "boss_2", fingerprint())
+        message = "holds a study 'boss' that is not one of hw4's; choose .* such as boss_3"
+        with pytest.raises(UsageError, match=message) as raised:
+            open_study(storage, "boss", fingerprint())
+        assert raised.value.parameter == "study"
+        with pytest.raises(DataError, match="not one of hw4's"):
+            read_fingerprint(foreign)
+        assert len(foreign.trials) == trials
+        assert not foreign.user_attrs
+
+
+def test_a_study_whose_coordinator_was_killed_before_its_fingerprint_is_ones_own(
+    storage: Storage,
+) -> None:
+    optuna.create_study(storage=storage.backend, study_name="s", direction="maximize")
+    assert read_fingerprint(open_study(storage, "s", fingerprint())) == fingerprint()
+
+
+def test_a_study_in_a_renamed_folder_is_the_same_study(tmp_path: Path) -> None:
+    with open_storage(tmp_path / "boss", None) as storage:
+        run(open_study(storage, "boss", fingerprint()), 3)
+    (tmp_path / "boss").rename(tmp_path / "monday")
+    summary = read_summary(tmp_path / "monday", None)
+    assert (summary.study, summary.trials.finished) == ("boss", 3)
+    with open_storage(tmp_path / "monday", None) as storage:
+        assert len(open_study(storage, "monday", fingerprint()).trials) == 3
 
 
 def test_resuming_continues_to_the_total_and_draws_nothing_twice(storage: Storage) -> None:

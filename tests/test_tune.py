@@ -150,6 +150,11 @@ def test_a_dry_run_measures_and_leaves_nothing(
             "boss.toml: the variant's networks.d_model = 48 lies outside",
         ),
         (("tune", "show", "boss"), 2, "there is no study 'boss'"),
+        ((*TUNE, "--study", "../../x"), 2, "--study: '../../x' cannot name a study"),
+        ((*TUNE, "--study", "/tmp/x"), 2, "'/tmp/x' cannot name a study"),
+        ((*TUNE, "--study", ".."), 2, "'..' cannot name a study"),
+        ((*TUNE, "--study", "a\nb"), 2, "'a\\nb' cannot name a study"),
+        (("tune", "show", "../packed"), 2, "'../packed' cannot name a study"),
     ],
 )
 def test_a_mistake_is_reported_in_one_line_with_its_exit_code(

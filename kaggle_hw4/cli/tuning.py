@@ -120,9 +120,11 @@ def show_command(
 
     Example: hw4 tune show boss
     """
+    from kaggle_hw4.tuning.plan import check_study_name
     from kaggle_hw4.tuning.tune import read_summary
 
-    _show(read_summary(Workspace.at(workspace).studies / study, storage), as_json)
+    folder = Workspace.at(workspace).studies / check_study_name(study)
+    _show(read_summary(folder, storage), as_json)
 
 
 def _show(summary: "StudySummary", as_json: bool, command: str = "") -> None:

@@ -12,6 +12,7 @@ from kaggle_hw4.tuning.space import AnyParameter
 
 FORMAT = 2  # of all that hw4 keeps in a study's user attributes
 KEY = "fingerprint"
+KEYS = {KEY, "space"}  # attributes that every study of hw4 has one of; "space" was that of 0.1
 REMEDY = "name a new study"
 
 
@@ -61,6 +62,8 @@ def differences(stored: object, current: object, path: str = "") -> Iterator[str
 
 
 def _stored(study: optuna.Study) -> dict[str, object]:
+    if not study.user_attrs.keys() & KEYS:
+        raise DataError(f"the study {study.study_name} is not one of hw4's", REMEDY)
     values = study.user_attrs.get(KEY)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"the study {study.study_name} was made by another version of hw4", REMEDY)

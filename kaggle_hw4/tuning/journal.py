@@ -21,7 +21,13 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.name, self.backend = str(path), JournalStorage(_backend(path))
-        self.stale_requeued = False
+        self.folder, self.stale_requeued = path.parent.name, False
+
+    def study_name(self, name: str) -> str:
+        """That of the only study in the file where `name` is its folder's, which was renamed."""
+        studies = optuna.get_all_study_names(self.backend)
+        renamed = name == self.folder and len(studies) == 1
+        return studies[0] if renamed else name
 
     def lock(self) -> AbstractContextManager[object]:
         return nullcontext()  # open_storage holds the file's own lock

@@ -1,5 +1,6 @@
 """Everything that a study is run with: the variant, its space, the data, and how much of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.recipe import Recipe, read_recipe
@@ -16,6 +18,8 @@ from kaggle_hw4.tuning.fingerprint import Fingerprint
 from kaggle_hw4.tuning.objective import Objective, find_fold_table, find_objective
 from kaggle_hw4.tuning.space import Space, read_space
 from kaggle_hw4.workspace import Workspace
+
+STUDY_NAME = r"\w[\w+. -]{0,99}"
 
 
 class Effort(TypedDict, total=False):
@@ -86,6 +90,17 @@ class Plan:
         )
 
 
+def check_study_name(name: str) -> str:
+    """`name`, which is also that of a folder; UsageError where it is a path or no plain name."""
+    if not re.fullmatch(STUDY_NAME, name):
+        raise UsageError(
+            f"{name!r} cannot name a study",
+            "a name is made of letters, digits, spaces, +, -, _ and ., and starts with a letter",
+            parameter="study",
+        )
+    return name
+
+
 def make_plan(
     workspace: Workspace,
     variant: str,
@@ -108,7 +123,7 @@ def make_plan(
     searched = read_space(workspace.space(space or path.stem), baseline)
     corpus = corpus_of(workspace)
     folds = find_fold_table(target, workspace.folds, corpus, split)
-    study = name or path.stem
+    study = check_study_name(name or path.stem)
     plan = Plan(workspace, path.stem, baseline, searched, target, corpus, folds, study, **effort)
     folds.check(plan.fold)
     return plan

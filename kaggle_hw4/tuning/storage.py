@@ -29,6 +29,9 @@ class Storage(Protocol):
     @property
     def backend(self) -> BaseStorage: ...
 
+    def study_name(self, name: str) -> str:
+        """What the study `name` is called in the storage."""
+
     def lock(self) -> AbstractContextManager[object]:
         """Hold the study's lock: other coordinators of the same study wait for it."""
 

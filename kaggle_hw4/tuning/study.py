@@ -1,5 +1,6 @@
 """A study in Optuna's terms: its sampler and pruner, the next trial, retries, counts, the best."""
 
+import itertools
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -8,10 +9,10 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from kaggle_hw4.errors import DataError
+from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.recipe import ScheduleConfig
-from kaggle_hw4.tuning.fingerprint import Fingerprint, attach_fingerprint
+from kaggle_hw4.tuning.fingerprint import KEYS, Fingerprint, attach_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES, Objective
 from kaggle_hw4.tuning.retry import first_number, retry, retry_history
 from kaggle_hw4.tuning.space import Params
@@ -57,18 +58,43 @@ def make_pruner(schedule: ScheduleConfig) -> optuna.pruners.BasePruner:
 
 
 def open_study(storage: Storage, name: str, fingerprint: Fingerprint) -> optuna.Study:
-    """The study of that name, or a new one; DataError when it has another fingerprint."""
+    """The study of that name, or a new one.
+
+    Raises DataError when it has another fingerprint, UsageError when it is not one of hw4's.
+    """
     # Pruners see the study through `prune` alone: through Study.pruner Hyperband would also hide
     # from the sampler all trials of other brackets.
     study = optuna.create_study(
         storage=storage.backend,
-        study_name=name,
+        study_name=storage.study_name(name),
         direction=OBJECTIVES[fingerprint.objective].direction,
         pruner=optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+    if is_foreign(study, fingerprint):
+        raise UsageError(
+            f"{storage.name} holds a study {name!r} that is not one of hw4's",
+            f"choose another name, such as {unused_name(storage, name)}",
+            parameter="study",
+        )
     attach_fingerprint(study, fingerprint)
     return study
+
+
+def is_foreign(study: optuna.Study, fingerprint: Fingerprint) -> bool:
+    """Whether someone else made the study: it has no attribute of hw4's but trials, or a direction
+    of its own.
+    """
+    if study.user_attrs:
+        return not study.user_attrs.keys() & KEYS
+    direction = OBJECTIVES[fingerprint.objective].direction
+    return bool(study.get_trials(deepcopy=False)) or study.direction.name.lower() != direction
+
+
+def unused_name(storage: Storage, name: str) -> str:
+    names = optuna.get_all_study_names(storage.backend)
+    numbered = (f"{name}_{number}" for number in itertools.count(2))
+    return next(other for other in numbered if other not in names)
 
 
 def enqueue(study: optuna.Study, role: str, params: Mapping[str, object]) -> None:

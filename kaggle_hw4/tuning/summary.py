@@ -65,6 +65,7 @@ class StudySummary:
 
 def load_study(storage: Storage, name: str) -> optuna.Study:
     """The study of that name, for reading; UsageError when there is none."""
+    name = storage.study_name(name)
     known = optuna.get_all_study_names(storage.backend)
     if name not in known:
         raise UsageError(f"there is no study {name!r} on {storage.name}", known_studies(known))
