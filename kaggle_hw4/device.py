@@ -7,6 +7,7 @@ import torch
 
 from kaggle_hw4.errors import RecipeError, UsageError
 
+NO_MEMORY = ("allocate memory", "out of memory", "size calculation overflowed", "bad alloc")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -36,7 +37,7 @@ def enough_memory(what: str, remedy: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise RecipeError(f"{what} needs more memory than there is", remedy) from error
     except RuntimeError as error:
-        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+        if not any(words in str(error) for words in NO_MEMORY):
             raise
         raise RecipeError(f"{what} needs more memory than there is", remedy) from error
 

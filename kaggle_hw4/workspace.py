@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.errors import RecipeError, UsageError
 
 PACKAGE = Path(__file__).parent
 
@@ -18,7 +18,7 @@ class Workspace:
     @classmethod
     def at(cls, root: Path | None = None) -> "Workspace":
         """The given folder, else the one that HW4_WORKSPACE names, else the current one."""
-        return cls((root or Path(os.environ.get("HW4_WORKSPACE") or ".")).resolve())
+        return cls(real_path(root or Path(os.environ.get("HW4_WORKSPACE") or ".")))
 
     @property
     def corpus(self) -> Path:
@@ -69,6 +69,16 @@ class Workspace:
             {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
         )
         raise RecipeError(f"there is no {kind} {name!r}", f"there are {', '.join(known)}")
+
+
+def real_path(path: Path) -> Path:
+    """`path`, absolute and without links; UsageError for one that torch's C++ cannot open."""
+    real = os.path.realpath(path)  # never raises for a loop of links, as Path.resolve does
+    try:
+        real.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{real!r} is no UTF-8", "rename the folder") from error
+    return Path(real)
 
 
 def shipped(name: str) -> Path:

@@ -43,7 +43,10 @@ def read_listing(path: Path) -> list[Listed]:
         text = read_file(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error})", FORMATS) from error
-    rows = from_client(text) or from_columns(text) or from_page(text)
+    try:
+        rows = from_client(text) or from_columns(text) or from_page(text)
+    except csv.Error as error:  # a field of more than 131,072 characters
+        raise DataError(f"{path} cannot be read ({error})", FORMATS) from error
     if not rows:
         raise DataError(f"{path} holds no submissions", FORMATS)
     if wrong := [row for row in rows if not _plausible(row)]:

@@ -71,7 +71,7 @@ def _version(ledger: Ledger, entries: Mapping[str, Entry], row: Listed) -> tuple
     for entry in named:
         if not _references(entry) and not _older(row, entry):
             return entry.version, entry.created is None
-    name = version_of(Path(row.file))
+    name = version_of(Path(row.file)) or row.file  # a file may be called output_.csv
     if name not in entries:
         return name, True
     return (f"{name}@{row.ref}" if row.ref else name), True

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from kaggle_hw4.artifact import write_bytes
+from kaggle_hw4.device import enough_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
 
@@ -44,8 +45,9 @@ def save_checkpoint(path: Path, state: State) -> None:
     values = {"format": FORMAT}
     values |= {name: getattr(state, name).state_dict() for name in MODULES}
     values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
-    buffer = io.BytesIO()
-    torch.save(values, buffer)
+    buffer = io.BytesIO()  # torch's own writer calls a full disk a RuntimeError
+    with enough_memory(f"{path}: the checkpoint", "choose fewer or narrower layers or networks"):
+        torch.save(values, buffer)
     write_bytes(path, buffer.getvalue())
 
 
