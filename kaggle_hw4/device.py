@@ -7,6 +7,7 @@ import torch
 
 from kaggle_hw4.errors import RecipeError, UsageError
 
+NO_MEMORY = ("allocate memory", "out of memory", "size calculation overflowed", "bad alloc")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -41,8 +42,7 @@ def enough_memory(what: str, remedy: str) -> Iterator[None]:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether Python or torch raised `error` for want of memory: what was read is not damaged."""
-    words = ("allocate memory", "out of memory")
-    torch_says = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    torch_says = isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
     return torch_says or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 

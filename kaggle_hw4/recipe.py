@@ -43,7 +43,7 @@ class LossConfig(Section):
 
 
 class SegmentsConfig(Section):
-    frames: Frames  # length of a training segment at most, 10 ms each
+    frames: Positive  # length of a training segment at most, 10 ms each
     min_fraction: Annotated[float, Field(gt=0, le=1)]  # and at least, a fraction of it
     lengths: Literal["uniform", "growing"]  # a step's drawn in between, or growing with the steps
     batch_size: Annotated[int, Field(ge=2, le=MAX_BATCH)]

@@ -32,6 +32,7 @@ from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, wr
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
+from kaggle_hw4.workspace import real_path
 
 FORMAT = 2
 MAX_FOLDS = 1000  # each trains a model of its own
@@ -260,7 +261,7 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
         for depth in ("", "*/", "*/*/"):
             for name in ("recipe.toml", "run.json"):
                 for file in sorted(path.glob(depth + name)):
-                    folder = file.parent.resolve()
+                    folder = real_path(file.parent)
                     runs.setdefault(folder, Run(folder))
     return list(runs.values())
 

@@ -17,7 +17,7 @@ Values = dict[str, Any]  # what a TOML file holds
 LARGEST = 10**9  # of any count: more is a slip of the hand
 MAX_WIDTH = 2**16  # of a layer: a square matrix of it has 16 GiB
 MAX_PARTS = 256  # of a kind, built one after the other: layers, networks, masks of a segment
-MAX_FRAMES = 10**6  # of a segment: nearly three hours
+MAX_FRAMES = 10**6  # of a segment that hours of training come before: nearly three hours
 MAX_BATCH = 2**16  # segments of a step; the competition has fewer utterances
 MAX_SEGMENTS = 10**4  # of an utterance, each a pass of the model
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
@@ -52,7 +52,9 @@ def override(values: Values, setting: str) -> None:
         raise RecipeError(f"the setting {setting!r} is not of the form section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except RecursionError as error:
+        raise RecipeError(f"the setting {setting!r:.60} is nested too deeply") from error
+    except ValueError:  # no TOML, or an integer of thousands of digits
         value = text.strip()
     set_key(values, name.strip(), value)
 
@@ -73,26 +75,30 @@ def get_keys(values: Values, name: str) -> list[Any]:
 
 
 def key_names(values: Values) -> Iterator[str]:
-    """Every name that `set_key` takes for the keys of `values`."""
+    """Every name that `set_key` takes for the keys of `values`; what is no section has none."""
     for section, keys in values.items():
+        sections = keys if isinstance(keys, list) else [keys]
+        if not sections or not all(isinstance(each, dict) for each in sections):
+            continue
+        yield from (f"{section}.{key}" for key in set.intersection(*map(set, sections)))
         if isinstance(keys, list):
-            yield from (f"{section}.{key}" for key in set.intersection(*map(set, keys)))
             yield from (f"{section}.{i}.{key}" for i, each in enumerate(keys) for key in each)
-        else:
-            yield from (f"{section}.{key}" for key in keys)
 
 
 def _places(values: Values, name: str) -> list[tuple[Values, str]]:
     section, _, key = name.partition(".")
     target = values.setdefault(section, {})
+    sections = target if isinstance(target, list) else [target]
+    if not all(isinstance(each, dict) for each in sections):
+        raise RecipeError(f"{section} is no section with keys, {name} cannot be in it")
     if not isinstance(target, list):
         return [(target, key)]
     number, dot, rest = key.partition(".")
     if not (dot and number.isdecimal()):
         return [(each, key) for each in target]
-    if int(number) >= len(target):
+    if len(number) > 9 or int(number) >= len(target):
         raise RecipeError(
-            f"there is no {section}.{number}: they are numbered 0 to {len(target) - 1}"
+            f"there is no {section}.{number:.20}: they are numbered 0 to {len(target) - 1}"
         )
     return [(target[int(number)], rest)]
 
@@ -121,7 +127,7 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
     given = problem["input"]
     place = f"{path}: " if path else ""
     return f"{place}{message}" + (
-        f", not {given!r}" if isinstance(given, str | int | float) else ""
+        f", not {given!r:.200}" if isinstance(given, str | int | float) else ""
     )
 
 

@@ -23,7 +23,7 @@ class Workspace:
         """
         folder = root or Path(os.environ.get("HW4_WORKSPACE") or ".")
         try:
-            return cls(folder.expanduser().resolve())
+            return cls(real_path(folder.expanduser()))
         except RuntimeError as error:
             what = f"{folder}: the home folder of that user is not known"
             raise UsageError(what, "write ./~… for a folder of that name") from error
@@ -77,6 +77,16 @@ class Workspace:
             {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
         )
         raise RecipeError(f"there is no {kind} {name!r}", f"there are {', '.join(known)}")
+
+
+def real_path(path: Path) -> Path:
+    """`path`, absolute and without links; UsageError for one that torch's C++ cannot open."""
+    real = os.path.realpath(path)  # never raises for a loop of links, as Path.resolve does
+    try:
+        real.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{real!r} is no UTF-8", "rename the folder") from error
+    return Path(real)
 
 
 def shipped(name: str) -> Path:

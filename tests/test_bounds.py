@@ -38,7 +38,6 @@ def test_a_synthetic_corpus_has_a_size(tmp_path: Path) -> None:
         "networks.d_ffn",
         "networks.d_embedding",
         "networks.sub_centres",
-        "segments.frames",
         "segments.batch_size",
         "predict.segments",
         "predict.frames",

@@ -12,7 +12,7 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.errors import FAULT, DataError, RecipeError, Stopped, UsageError
 from kaggle_hw4.execution.executor import RETRIES, Handle, Outcome, run_all
-from kaggle_hw4.execution.local import InProcess, Process, Subprocesses
+from kaggle_hw4.execution.local import InProcess, Process, Subprocesses, share_of_threads
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.execution.worker import prepare
 from kaggle_hw4.runs import Run
@@ -121,3 +121,16 @@ def test_an_outcome_becomes_the_error_that_it_was() -> None:
         assert type(Outcome(run, None, kind.exit_code, "why").error) is kind
     assert Outcome(run, None, -9).crashed
     assert "fold0-seed0 has the traceback" in str(Outcome(run, None, FAULT, "why").error)
+
+
+@pytest.mark.parametrize(
+    ("value", "threads"),
+    [("4,2", 4), ("8", 8), (" 6 ", 6), ("many", None), ("0", None), ("9" * 5000, None)],
+)
+def test_threads_are_what_openmp_takes_them_for(
+    monkeypatch: pytest.MonkeyPatch, value: str, threads: int | None
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    expected = threads or share_of_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert share_of_threads(1) == expected

@@ -1,6 +1,7 @@
 """The storage of a study: repaired and locked when it is opened, never SQLite for two workers."""
 
 import json
+import sqlite3
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from kaggle_hw4.errors import DataError, StorageError, UsageError
 from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.tuning.journal import JOURNAL, repair
 from kaggle_hw4.tuning.retry import retry_history
-from kaggle_hw4.tuning.storage import open_storage
+from kaggle_hw4.tuning.storage import open_storage, read_storage
 from kaggle_hw4.tuning.study import CRASHES, TrialCounts, count, retry_crashed
 
 
@@ -145,3 +146,48 @@ def test_warnings_are_as_before_after_a_study(tmp_path: Path) -> None:
     before = list(warnings.filters)
     journal(tmp_path)
     assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://hw4:s3cret@localhost:54x/hw4",
+        "postgresql://hw4:s3cret@[::1/hw4",
+        "postgresql:hw4:s3cret",
+        "postgresql+asyncpg://hw4:s3cret@localhost:1/hw4",
+        "mysql://hw4:s3cret@localhost/hw4",
+        "s3cret@localhost",
+        "sqlite:",
+        "",
+    ],
+)
+def test_a_mangled_address_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError) as raised, open_storage(tmp_path / "study", url):
+        pass
+    assert raised.value.parameter == "storage"
+    assert "s3cret" not in str(raised.value)
+
+
+def test_reading_a_study_creates_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/typo.db"
+    reading = read_storage(tmp_path / "study", url)
+    with pytest.raises(UsageError, match="there is no study on sqlite"), reading:
+        pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "typo.db").touch()
+    reading = read_storage(tmp_path / "study", url)
+    with pytest.raises(UsageError, match="there is no study on sqlite"), reading:
+        pass
+    assert (tmp_path / "typo.db").stat().st_size == 0
+
+
+def test_tables_of_another_optuna_are_refused_in_a_line(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    optuna.create_study(study_name="x", storage=url)
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+        connection.execute("UPDATE version_info SET library_version = '2.10.1'")
+    connection.close()
+    for opened in (open_storage(tmp_path, url), read_storage(tmp_path, url)):
+        with pytest.raises(StorageError, match="another version of Optuna; run `optuna"), opened:
+            pass

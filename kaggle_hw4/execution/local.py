@@ -1,6 +1,7 @@
 """Executors of this machine: in this process, or each run in a process of its own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,5 +114,8 @@ class Process:
 def share_of_threads(jobs: int) -> int:
     """Threads of each of `jobs` processes: what the machine has, shared out."""
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
-    total = int(os.environ.get("OMP_NUM_THREADS") or len(mine) or os.cpu_count() or 1)
+    # OpenMP takes a list, one number a level of nesting ("4,2"), and ignores what is no number.
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    wanted = int(first) if re.fullmatch("[0-9]{1,6}", first) else 0
+    total = wanted or len(mine) or os.cpu_count() or 1
     return max(1, total // jobs)

@@ -111,7 +111,7 @@ def resolve(ledger: Ledger, name: str | None) -> Entry:
         if not created:
             raise UsageError(f"{ledger.folder}: no submission yet", "run hw4 ensemble to make one")
         return created[-1]
-    for version in (name, version_of(Path(name))):
+    for version in filter(None, (name, version_of(Path(name)))):
         if version in entries:
             return entries[version]
         if path_of(ledger.folder, version).is_file():  # put there by hand

@@ -69,7 +69,7 @@ def _version(
     for entry in entries.values():
         if row.ref and row.ref in _references(entry):
             return entry.version, entry.created is None
-    name = version_of(Path(row.file))
+    name = version_of(Path(row.file)) or row.file  # a file may be called output_.csv
     named = [e for e in entries.values() if e.version == name or e.version.startswith(f"{name}@")]
     for entry in named:
         sha256 = entry.created.sha256 if entry.created else ""

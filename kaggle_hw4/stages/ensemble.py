@@ -235,7 +235,7 @@ def read_counts(path: Path, corpus: "Corpus") -> list[int]:
     try:
         rows = [row for row in csv.reader(read_file(path).decode("utf-8-sig").splitlines()) if row]
         counts = {name.strip(): int(count) for name, count in rows[rows[0][1:] == ["count"] :]}
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, csv.Error) as error:
         raise DataError(f"{path}: not a table of speaker,count ({error})") from error
     unknown = sorted(set(counts) - set(corpus.speakers))
     total = sum(counts.values())

@@ -98,7 +98,13 @@ def write_utterance(folder: Path, key: tuple[int, int, int, int], frames: float)
     seed, speaker, session, _ = key
     features = voice.utterance(*key, frames)
     name = f"uttr-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.pt"
-    torch.save(torch.from_numpy(features), folder / name)
+    try:
+        torch.save(torch.from_numpy(features), folder / name)
+    except RuntimeError as error:  # torch's word for a full disk
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{folder / name} cannot be written ({reason})", "is the disk full?"
+        ) from error
     return Utterance(name, speaker_name(seed, speaker), session, len(features))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kaggle_hw4.artifact import write_bytes
-from kaggle_hw4.device import is_out_of_memory
+from kaggle_hw4.device import enough_memory, is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
 
@@ -48,8 +48,9 @@ def save_checkpoint(path: Path, state: State) -> None:
     values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
     # Here, and not in a file of their own: a kill between two files would leave two states.
     values["best_weights"] = torch.from_numpy(np.frombuffer(state.best_weights, np.uint8).copy())
-    buffer = io.BytesIO()
-    torch.save(values, buffer)
+    buffer = io.BytesIO()  # torch's own writer calls a full disk a RuntimeError
+    with enough_memory(f"{path}: the checkpoint", "choose fewer or narrower layers or networks"):
+        torch.save(values, buffer)
     write_bytes(path, buffer.getvalue())
 
 

@@ -102,8 +102,9 @@ def start(run: Run, recipe: Recipe, corpus: Corpus, device: torch.device) -> Sta
     """A fresh state, or the one that the run's checkpoint holds."""
     torch.manual_seed(run.seed)
     # Drawn on the CPU, so that a seed means the same weights on every device.
-    model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(device)
-    state = State.start(model, make_optimizer(model, recipe.optimizer), device)
+    with enough_memory(f"{run.name}: the model", "choose fewer or narrower layers or networks"):
+        model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(device)
+        state = State.start(model, make_optimizer(model, recipe.optimizer), device)
     if run.checkpoint.is_file():
         load_checkpoint(run.checkpoint, state, device)
     run.cut_log(state.step)

@@ -4,12 +4,14 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage, fail_stale_trials
 from sqlalchemy.exc import SQLAlchemyError
 
+from kaggle_hw4.errors import UsageError
 from kaggle_hw4.tuning.retry import retry
 
 HEARTBEAT = 20  # seconds between two heartbeats of a trial
@@ -20,14 +22,45 @@ STUDY_LOCK = "pg_advisory_xact_lock(4, 2022)"  # until the transaction ends
 FINALS_LOCK = "pg_try_advisory_lock(4, 2023)"  # until the connection is closed
 
 
+ADDRESS = re.compile(r"(postgres|postgresql|postgresql\+psycopg|sqlite)://")
+
+
+def parse_address(url: str) -> sqlalchemy.URL:
+    """The address of a server or of an SQLite file. Raises UsageError, which repeats nothing of an
+    address that is wrong: a password may be anywhere in it.
+    """
+    how = "use postgresql://… or sqlite:///…"
+    if not ADDRESS.match(url):
+        scheme = re.match(r"[a-z0-9+]+(?=://)", url)
+        what = f"{scheme[0]} is not supported" if scheme else "not the address of a database"
+        then = f"{how}, or leave it out for a journal file"
+        raise UsageError(what, then, parameter="storage")
+    driver = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    try:
+        return sqlalchemy.make_url(driver)
+    except (SQLAlchemyError, ValueError) as error:
+        then = f"{how}; write %40, %2F and %3A for @, / and : in a password"
+        raise UsageError("the address cannot be parsed", then, parameter="storage") from error
+
+
+def has_tables(address: sqlalchemy.URL) -> bool:
+    """Whether a study may be there, without creating a file or a table."""
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        return False
+    engine = sqlalchemy.create_engine(address)
+    try:
+        return sqlalchemy.inspect(engine).has_table("studies")
+    finally:
+        engine.dispose()
+
+
 class Server:
     """A study on PostgreSQL, or on SQLite for a single worker."""
 
-    def __init__(self, url: str, interval: int) -> None:
-        driver = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-        self.name = sqlalchemy.make_url(driver).render_as_string(hide_password=True)
+    def __init__(self, address: sqlalchemy.URL, interval: int) -> None:
+        self.name = address.render_as_string(hide_password=True)
         self.backend = RDBStorage(
-            driver,
+            address.render_as_string(hide_password=False),
             engine_kwargs={"pool_pre_ping": True},  # reconnect to a server that was restarted
             heartbeat_interval=interval,
             grace_period=MISSED_HEARTBEATS * interval,

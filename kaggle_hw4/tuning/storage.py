@@ -10,7 +10,7 @@ that a coordinator that was only suspended can no longer write to it.
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import optuna
 from optuna.storages import BaseStorage
@@ -20,7 +20,17 @@ from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.signals import RESUME
 from kaggle_hw4.tuning.journal import JOURNAL, Journal, repair
 from kaggle_hw4.tuning.quiet import quiet_optuna
-from kaggle_hw4.tuning.server import CONNECTION_ERRORS, HEARTBEAT, Server, reason
+from kaggle_hw4.tuning.server import (
+    CONNECTION_ERRORS,
+    HEARTBEAT,
+    Server,
+    has_tables,
+    parse_address,
+    reason,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 
 class Storage(Protocol):
@@ -87,7 +97,7 @@ def read_storage(folder: Path, url: str | None) -> Iterator[Storage]:
         if url is None:
             yield Journal(folder / JOURNAL)
         else:
-            with _connect(url, 1, HEARTBEAT) as server:
+            with _connect(url, 1, HEARTBEAT, create=False) as server:
                 yield server
 
 
@@ -98,28 +108,16 @@ def known_studies(names: Iterable[str]) -> str:
 
 
 @contextmanager
-def _connect(url: str, jobs: int, heartbeat: int) -> Iterator[Server]:
-    scheme = url.partition(":")[0]
-    if not url.startswith(("postgresql", "postgres:", "sqlite:")):
-        raise UsageError(
-            f"{scheme} is not supported",
-            "use postgresql://… or sqlite:///…, or leave it out for a journal file",
-            parameter="storage",
-        )
-    if scheme == "sqlite" and jobs > 1:
+def _connect(url: str, jobs: int, heartbeat: int, create: bool = True) -> Iterator[Server]:
+    """The server at `url`; a database without studies is refused unless `create`."""
+    address = parse_address(url)
+    if address.get_backend_name() == "sqlite" and jobs > 1:
         raise UsageError(
             f"{jobs} on SQLite: it loses trials when several workers write",
             "use a journal file (no storage URL), or postgresql://…",
             parameter="jobs",
         )
-    try:
-        server = Server(url, heartbeat)
-    except ImportError as error:
-        raise UsageError(
-            f"{scheme} needs psycopg", "pip install 'kaggle_hw4[postgresql]'", parameter="storage"
-        ) from error
-    except CONNECTION_ERRORS as error:
-        raise StorageError(f"the study's server cannot be reached ({reason(error)})") from error
+    server = _open(address, heartbeat, create)
     try:
         yield server
     except CONNECTION_ERRORS as error:  # outside of the search, which waits and reconnects
@@ -128,3 +126,22 @@ def _connect(url: str, jobs: int, heartbeat: int) -> Iterator[Server]:
         ) from error
     finally:
         server.backend.engine.dispose()
+
+
+def _open(address: "URL", heartbeat: int, create: bool) -> Server:
+    name = address.render_as_string(hide_password=True)
+    try:
+        if not create and not has_tables(address):
+            raise UsageError(f"there is no study on {name}", known_studies([]))
+        return Server(address, heartbeat)
+    except ImportError as error:
+        what = f"{address.get_backend_name()} needs psycopg"
+        remedy = "pip install 'kaggle_hw4[postgresql]'"
+        raise UsageError(what, remedy, parameter="storage") from error
+    except CONNECTION_ERRORS as error:
+        raise StorageError(f"the study's server cannot be reached ({reason(error)})") from error
+    except RuntimeError as error:  # Optuna's word for tables of another version
+        raise StorageError(
+            f"{name} was made by another version of Optuna",
+            "run `optuna storage upgrade` on it, or choose another database",
+        ) from error
