@@ -95,6 +95,12 @@ class Manifest(Record):
     seen_session: Evaluation | None = None
     sha256: dict[str, str]  # by the file's name
     made_by: dict[str, str]
+    seal: str = ""  # hash of the other fields; filled in when it is written
+
+    def sealed(self) -> "Manifest":
+        """The same with its seal."""
+        values = self.model_dump(mode="json", exclude={"seal"})
+        return self.model_copy(update={"seal": sha256_json(values)[:16]})
 
 
 @dataclass(frozen=True)
@@ -149,15 +155,18 @@ class Run:
         return f"delete {self.folder} and train it again"
 
     def manifest(self) -> Manifest:
-        """What run.json says; DataError where it is damaged, or of another version of hw4."""
+        """What run.json says; DataError where it is damaged, edited or of another version."""
         path = self.folder / "run.json"
         try:
-            return read_model(Manifest, path, "the manifest of a run", self.remedy)
+            manifest = read_model(Manifest, path, "the manifest of a run", self.remedy)
         except DataError as error:
             if _format(path) != FORMAT:
                 what = f"{self.name} was trained by another version of hw4"
                 raise DataError(what, self.remedy) from error
             raise
+        if manifest != manifest.sealed():
+            raise DataError(f"{path} was changed after it was written", self.remedy)
+        return manifest
 
     def recipe(self) -> Recipe:
         return read_recipe(self.folder / "recipe.toml")
@@ -165,8 +174,11 @@ class Run:
     def write_recipe(self, recipe: Recipe) -> None:
         write_text(self.folder / "recipe.toml", recipe.to_toml())
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def write_manifest(self, manifest: Manifest) -> Manifest:
+        """Write run.json, and return it with its seal."""
+        manifest = manifest.sealed()
         write_text(self.folder / "run.json", manifest.model_dump_json(indent=1) + "\n")
+        return manifest
 
     def log(self, line: Mapping[str, float]) -> None:
         """Append a line to metrics.jsonl."""

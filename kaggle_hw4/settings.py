@@ -56,6 +56,8 @@ def set_key(values: Values, name: str, value: Any) -> None:
 
 def get_keys(values: Values, name: str) -> list[Any]:
     """The values of `section.key`, one for each section that has it; [] where none has."""
+    if name.partition(".")[0] not in values:
+        return []
     return [section[key] for section, key in _places(values, name) if key in section]
 
 

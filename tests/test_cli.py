@@ -94,6 +94,22 @@ def test_predict_with_another_averaging_makes_another_submission(
     assert json.loads(capsys.readouterr().out)["version"] == "Boss_V3"
 
 
+def test_a_dry_run_of_an_ensemble_uses_up_no_version(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("split", "--folds", "2") == 0
+    assert run("train", "--variant", "boss", *SETTINGS) == 0
+    capsys.readouterr()
+    assert run("ensemble", workspace / "runs", "--dry-run", "--json") == 0
+    blend = json.loads(capsys.readouterr().out)
+    assert blend["version"] == "Boss_V?"
+    assert not list((workspace / "submissions").glob("*.csv"))
+    assert not Ledger(workspace / "submissions").events()
+    assert run("ensemble", workspace / "runs", "--json") == 0
+    written = json.loads(capsys.readouterr().out)
+    assert (written["version"], written["cv"]) == ("Boss_V1", blend["cv"])
+
+
 def test_json_is_json_and_hints_stay_off_stdout(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

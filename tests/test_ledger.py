@@ -81,6 +81,32 @@ def test_a_kill_at_any_moment_leaves_a_readable_ledger(tmp_path: Path) -> None:
     assert len(ledger.events()) == whole + 1
 
 
+def test_a_changed_and_a_lost_event_are_named_and_the_rest_is_kept(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for n in range(1, 5):
+        ledger.append(created(f"Boss_V{n}", method="uniform"))
+    assert ledger.problems() == []
+    first, second, third, fourth = ledger.path.read_text().splitlines()
+    ledger.path.write_text("\n".join([first, second.replace("uniform", "greedy"), third, fourth]))
+    assert [e.version for e in ledger.events()] == ["Boss_V1", "Boss_V3", "Boss_V4"]
+    [problem] = ledger.problems()
+    assert problem.endswith("line 2 is torn, or was changed by hand")
+    ledger.path.write_text("\n".join([first, fourth]))
+    assert [problem.split(": ")[1] for problem in ledger.problems()] == [
+        "an event is missing before line 2"
+    ]
+    ledger.append(created("Boss_V5"))
+    assert [e.version for e in ledger.events()] == ["Boss_V1", "Boss_V4", "Boss_V5"]
+
+
+def test_lines_without_a_seal_are_read_as_they_are(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.path.write_text('{"event": "created", "version": "Boss_V1", "at": "then"}\n')
+    ledger.append(created("Boss_V2"))
+    assert [e.version for e in ledger.events()] == ["Boss_V1", "Boss_V2"]
+    assert ledger.problems() == []
+
+
 def test_unknown_fields_and_kinds_are_kept(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.append(created("Boss_V1", commit="abc", weather="雨"))

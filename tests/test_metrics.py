@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kaggle_hw4.metrics import accuracy, balanced_weights, evaluate, mcnemar, paired
+from kaggle_hw4.metrics import accuracy, balanced_weights, evaluate, paired
 
 
 def test_every_speaker_counts_the_same_in_every_fold() -> None:
@@ -38,10 +38,24 @@ def test_an_interval_holds_its_accuracy_and_narrows_with_n() -> None:
     assert many.high - many.low == pytest.approx(2 * 1.96 * many.standard_error, rel=0.01)
 
 
-def test_mcnemar_is_exact() -> None:
-    assert mcnemar(0, 5) == pytest.approx(2 * 0.5**5)
-    assert mcnemar(8, 2) == pytest.approx(2 * (1 + 10 + 45) / 2**10)
-    assert mcnemar(3, 3) == mcnemar(0, 0) == 1
+@pytest.mark.parametrize(("won", "lost"), [(1, 0), (2, 1), (3, 0), (6, 0), (9, 3), (40, 20)])
+def test_few_discordant_utterances_are_little_evidence_and_all_figures_agree(
+    won: int, lost: int
+) -> None:
+    random = np.random.default_rng(won)
+    first, second = np.ones(1000, bool), np.ones(1000, bool)
+    chosen = random.choice(1000, won + lost, replace=False)
+    second[chosen[:won]], first[chosen[won:]] = False, False
+    gain = paired(first, second, np.arange(1000) % 100)
+    assert (gain.won, gain.lost) == (won, lost)
+    assert gain.standard_error > 0.999 * np.sqrt(won + lost + 1) / 1000
+    assert (gain.low > 0) == (gain.p < 0.05) == ((won, lost) in [(6, 0), (40, 20)])
+
+
+def test_one_utterance_does_not_beat_the_uniform_blend() -> None:
+    first, second = np.ones(200, bool), np.arange(200) > 0
+    gain = paired(first, second, np.arange(200) % 20)
+    assert 0 < gain.difference < gain.standard_error
 
 
 def test_a_difference_counts_only_what_differs() -> None:

@@ -9,6 +9,7 @@ import pytest
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.runs import Logits, Run, find_runs, finished
+from kaggle_hw4.stages.clean import clean
 from tests.conftest import manifest_of, tiny
 
 
@@ -55,6 +56,14 @@ def test_a_run_of_another_version_is_refused_in_one_line(tmp_path: Path, spoiled
         run.manifest()
 
 
+def test_an_edited_manifest_is_noticed(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace('"accuracy": 0.5', '"accuracy": 0.9'))
+    with pytest.raises(DataError, match=r"run\.json was changed after it was written"):
+        run.manifest()
+
+
 @pytest.mark.parametrize("spoiled", ["", "[]", '{"variant": "boss"', '{"format": 2, "fold": "x"}'])
 def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
     run = make(tmp_path / "run")
@@ -89,3 +98,15 @@ def test_the_stored_recipe_is_the_one_that_ran(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     assert run.recipe() == read_recipe(run.folder / "recipe.toml") == tiny("boss")
     assert json.loads((run.folder / "run.json").read_text())["sha256"]
+
+
+def test_clean_frees_the_checkpoints_of_finished_runs_alone(tmp_path: Path) -> None:
+    runs = [make(tmp_path / name / "fold0-seed0", done=name == "a-1") for name in ("a-1", "b-2")]
+    for run in runs:
+        run.checkpoint.write_bytes(b"x" * 100)
+    shown = clean([tmp_path], delete=False)
+    assert (shown.checkpoints, shown.bytes, shown.deleted) == ((runs[0].checkpoint,), 100, False)
+    assert runs[0].checkpoint.exists()
+    assert clean([tmp_path], delete=True).deleted
+    assert [run.checkpoint.exists() for run in runs] == [False, True]
+    assert clean([tmp_path], delete=True).checkpoints == ()

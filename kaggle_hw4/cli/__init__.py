@@ -17,8 +17,10 @@ from kaggle_hw4 import __version__
 from kaggle_hw4.cli import (
     chain,
     data,
+    doctor,
     ensemble,
     leaderboard,
+    runs,
     streams,
     submissions,
     training,
@@ -43,6 +45,8 @@ ensemble.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)
+doctor.add_to(app)
+app.add_typer(runs.app, name="runs")
 
 
 def version(wanted: bool) -> None:

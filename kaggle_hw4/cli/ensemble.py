@@ -29,6 +29,9 @@ def ensemble_command(
     counts: Annotated[
         Path | None, typer.Option(help="A table speaker,count of the test set, if exactly known.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the blend; write nothing.")
+    ] = False,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +45,7 @@ def ensemble_command(
     """
     from kaggle_hw4.stages.ensemble import Request, ensemble
 
-    request = Request(label, split, method, counts)
+    request = Request(label, split, method, counts, dry_run)
     result = ensemble(Workspace.at(workspace), runs, request)
     values = ensemble_json(result)
     version = result.created.version
@@ -51,7 +54,8 @@ def ensemble_command(
         say(f"left out: {name} {reason}")
     if not result.new:
         say(f"{version} was made from exactly these runs already")
-    show(values, as_json, lambda: _submission(values, forecast), f"hw4 submit {version}")
+    then = "hw4 ensemble runs/*" if dry_run and result.new else f"hw4 submit {version}"
+    show(values, as_json, lambda: _submission(values, forecast), then)
 
 
 def ensemble_json(result: "EnsembleResult") -> dict[str, Any]:
@@ -155,7 +159,7 @@ def _comparison(values: dict[str, Any]) -> Any:
 
 
 def _paired_table(heading: str, differences: dict[str, dict[str, Any]]) -> Any:
-    columns = (heading, "points>", "95 %, by speaker", "won, lost", "p (McNemar)>", "")
+    columns = (heading, "points>", "95 %, by speaker", "won, lost", "p>", "")
     return table(columns, [(name, *_paired_cells(d)) for name, d in differences.items()])
 
 

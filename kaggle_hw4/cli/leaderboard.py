@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import page, percent, points, show, table
+from kaggle_hw4.cli.output import page, percent, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import DataError
@@ -109,6 +109,8 @@ def show_command(workspace: Root = None, as_json: AsJson = False) -> None:
     from kaggle_hw4.stages.board import read_board
 
     board = read_board(Workspace.at(workspace))
+    for problem in board.problems:
+        say(f"warning: {problem}; the rest is shown")
     show(board, as_json, lambda: _board(board), _after(board))
 
 

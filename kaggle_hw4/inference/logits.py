@@ -72,6 +72,4 @@ def predict_run(
     store = FrameStore(corpus, device)
     written = write_predictions(run, model.to(device), store, folds, config)
     update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
-    manifest = manifest.model_copy(update=update)
-    run.write_manifest(manifest)
-    return manifest
+    return run.write_manifest(manifest.model_copy(update=update))

@@ -1,5 +1,6 @@
 """Kaggle through its official client, which is imported only here and only when needed."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -61,6 +62,18 @@ class Connection:
 
     api: Any
     competition: str  # Kaggle's name for it
+
+
+def credentials() -> list[str | Path]:
+    """The environment variables and the files in which the client would find credentials."""
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    places: list[str | Path] = []
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        places.append("KAGGLE_API_TOKEN")
+    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
+        places.append("KAGGLE_USERNAME and KAGGLE_KEY")
+    files = (Path.home() / ".kaggle" / "access_token", folder / "kaggle.json")
+    return [*places, *(path for path in files if path.is_file())]
 
 
 def connect(competition: str) -> Connection:

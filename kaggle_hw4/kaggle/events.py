@@ -5,8 +5,10 @@
     scored     version, board (local or kaggle), public, private (one of them may be null), how
     failed     version, board, reason: the board could not score it
 
-Every event has `at`, its time in UTC, and `format`, the version of this layout. Unknown fields, and
-events of unknown kinds, are kept as they are; a line without a format is read as format 1.
+Every event has `at`, its time in UTC, and `format`, the version of this layout. `seal` is the hash
+of the line, `after` the seal of the one before, so that a change or a loss is noticed. Unknown
+fields, and events of unknown kinds, are kept as they are. A line without a format is read as
+format 1, one without a seal (of 0.2.0) as it is.
 """
 
 import json
@@ -16,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kaggle_hw4.artifact import sha256_json
 from kaggle_hw4.errors import DataError, UsageError
 
 FORMAT = 1
@@ -48,12 +51,15 @@ class Event(BaseModel):
     version: Annotated[str, Field(min_length=1)]
     at: str = ""  # filled in by the ledger
     format: int = FORMAT
+    seal: str = ""  # of the other fields; filled in by the ledger, like `after`
+    after: str = ""  # the seal of the event before
 
-    def line(self, at: str) -> bytes:
-        """The event as JSON on one line: the fields that were given, and its time."""
+    def line(self, at: str, after: str) -> bytes:
+        """The event as JSON on one line: the fields that were given, its time and its seal."""
         first = {"format": FORMAT, "event": self.event, "version": self.version, "at": at}
-        given = self.model_dump(exclude_unset=True)
-        return json.dumps(first | given | {"at": at}, allow_nan=False).encode()
+        given = self.model_dump(exclude_unset=True, exclude={"seal", "after"})
+        values = first | given | {"at": at, "after": after}
+        return json.dumps(values | {"seal": seal_of(values)}, allow_nan=False).encode()
 
 
 class Created(Event):
@@ -137,11 +143,16 @@ KINDS: Mapping[str, type[Event]] = {
 }
 
 
+def seal_of(values: Mapping[str, Any]) -> str:
+    """The hash of an event's fields without its seal."""
+    return sha256_json({name: value for name, value in values.items() if name != "seal"})[:16]
+
+
 def parse(line: bytes, path: Path) -> Event | None:
     """The event in a line of the ledger `path`.
 
-    None for a line that a crash has torn or that a person has made invalid. Raises DataError for a
-    line of another format: ignoring it would lose what it says.
+    None for a line that a crash has torn, or that was changed after it was written. Raises
+    DataError for a line of another format: ignoring it would lose what it says.
     """
     try:
         values = json.loads(line)
@@ -151,6 +162,8 @@ def parse(line: bytes, path: Path) -> Event | None:
     if form != FORMAT:
         what = f"{path}: an event of format {form}, this hw4 reads format {FORMAT}"
         raise DataError(what, "use the version of hw4 that wrote it, or a newer one")
+    if "seal" in values and values["seal"] != seal_of(values):
+        return None
     try:
         return kind.model_validate(values)
     except (UsageError, ValueError):

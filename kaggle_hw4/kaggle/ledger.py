@@ -94,16 +94,35 @@ class Ledger:
         """Write one event to the disk and return it as written, with its time."""
         if event.event not in KINDS:
             raise ValueError(f"not an event of the ledger: {event}")
-        line = event.line(event.at or now())
         with self.locked():
+            seals = [known.seal for known in self.events() if known.seal]
+            line = event.line(event.at or now(), seals[-1] if seals else "")
             _append_line(self.path, line)
         return type(event).model_validate_json(line)
 
     def events(self) -> list[Event]:
-        """Every valid event, oldest first; a line that a crash has torn is skipped.
+        """Every valid event, oldest first; torn and changed lines are left out: see `problems`.
 
         Raises DataError where the file cannot be read, or is of another format.
         """
+        return [event for event in self._parsed() if event is not None]
+
+    def problems(self) -> list[str]:
+        """What is wrong with the file, line by line: nothing of it is in `events`."""
+        problems = list[str]()
+        last: str | None = ""  # None: not known
+        for number, event in enumerate(self._parsed(), start=1):
+            if event is None:
+                problems.append(f"{self.path}: line {number} is torn, or was changed by hand")
+                last = None
+            elif event.seal:
+                if last not in (None, event.after):
+                    problems.append(f"{self.path}: an event is missing before line {number}")
+                last = event.seal
+        return problems
+
+    def _parsed(self) -> list[Event | None]:
+        """The event of every line that is not empty; None where it is none."""
         try:
             lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
@@ -111,7 +130,7 @@ class Ledger:
         except OSError as error:
             what = f"{self.path}: the ledger cannot be read ({error.strerror})"
             raise DataError(what) from error
-        return [event for line in lines if (event := parse(line, self.path)) is not None]
+        return [parse(line, self.path) for line in lines if line.strip()]
 
     def entries(self) -> list[Entry]:
         """The events folded into one entry per version, in the order in which those appeared."""

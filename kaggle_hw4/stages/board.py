@@ -29,6 +29,7 @@ class Board:
     labels: "Sequence[Difference]"
     tracking: "Sequence[Tracking]"
     forecasts: "Mapping[str, Forecast | None]"  # of versions without a score from Kaggle
+    problems: Sequence[str]  # of the ledger
 
 
 def read_board(workspace: Workspace) -> Board:
@@ -49,6 +50,7 @@ def read_board(workspace: Workspace) -> Board:
         labels=noise.labels(ledger.folder, entries, edition),
         tracking=tracking(entries),
         forecasts={e.version: forecast(entries, e.cv, edition) for e in waiting},
+        problems=ledger.problems(),
     )
 
 

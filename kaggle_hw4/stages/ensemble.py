@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.events import Created
     from kaggle_hw4.kaggle.forecast import Forecast
     from kaggle_hw4.kaggle.ledger import Ledger
-    from kaggle_hw4.kaggle.submissions import Submission
     from kaggle_hw4.metrics import Accuracy
     from kaggle_hw4.runs import Run
 
@@ -33,6 +32,7 @@ class Request:
     split: str | None = None  # only runs of the fold table of this name
     method: str = "auto"  # one of kaggle_hw4.ensemble.blend.METHODS
     counts: Path | None = None  # a table speaker,count of the test set, where it is known
+    dry_run: bool = False  # blend and compare, but write nothing and use up no version
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,10 @@ def _create(
     request: Request,
     sources: Sources,
 ) -> "Created":
-    """Blend the members, write the submission, and append both to the ledger."""
+    """Blend the members, write the submission, and append both to the ledger.
+
+    A dry run only blends.
+    """
     from kaggle_hw4.ensemble.blend import blend
     from kaggle_hw4.kaggle.submissions import write_submission
 
@@ -159,10 +162,13 @@ def _create(
     counts = None if request.counts is None else read_counts(request.counts, corpus)
     blended = blend(members, labels, request.method, counts)
     seen_session = _seen_session_accuracy(members, labels, blended.method)
+    if request.dry_run:
+        return _event(f"{sources.label}_V?", "", blended, seen_session, sources)
     ids = [corpus.ids[row] for row in corpus.test]
     speakers = [corpus.speakers[i] for i in blended.test_labels]
-    submission = write_submission(ledger.folder, sources.label, ids, speakers)
-    return ledger.append(_event(submission, blended, seen_session, sources))
+    written = write_submission(ledger.folder, sources.label, ids, speakers)
+    event = _event(written.version, written.sha256, blended, seen_session, sources)
+    return ledger.append(event)
 
 
 def _seen_session_accuracy(
@@ -177,7 +183,8 @@ def _seen_session_accuracy(
 
 
 def _event(
-    submission: "Submission",
+    version: str,
+    sha256: str,
     blended: "Blend",
     seen_session: "Accuracy | None",
     sources: Sources,
@@ -190,8 +197,8 @@ def _event(
     if seen_session is not None:
         validations["utterance"] = seen_session
     return Created(
-        version=submission.version,
-        sha256=submission.sha256,
+        version=version,
+        sha256=sha256,
         rows=len(blended.test_labels),
         members=[_member(*each) for each in rated],
         weights=list(blended.weights),

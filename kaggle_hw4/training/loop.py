@@ -179,8 +179,7 @@ def finish(run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Fol
         sha256=written.sha256 | weights,
         made_by=provenance(),
     )
-    run.write_manifest(manifest)
-    return manifest
+    return run.write_manifest(manifest)
 
 
 def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
