@@ -1,5 +1,6 @@
 """Scores come in from whatever a competitor has at hand; what is ambiguous is named by its line."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,26 @@ def test_a_date_that_may_be_two_is_unknown_unless_its_column_says_which() -> Non
     assert dates(["4/3/2022", "13/4/2022"])[0] == "2022-03-04T00:00:00"
     assert dates(["4/3/2022", "13/4/2022", "4/13/2022"])[0] == ""
     assert dates(["3d ago", "30.02.2022", "", "2022-13-01", "1/1/2022 25:00"]) == [""] * 5
+
+
+def test_a_damaged_list_is_read_or_refused(tmp_path: Path) -> None:
+    draw, path = random.Random(0), tmp_path / "scores.csv"
+    texts = [text.encode(code) for text in (CLIENT, PAGE, HEADER) for code in ("utf-8", "utf-16")]
+    bits = [b'"', b"\0", b"\xff", b",", b"\t", b"\n", b"9" * 5000, b"1e999", b"x" * 140_000]
+    for _ in range(200):
+        data = bytearray(draw.choice(texts))
+        for _ in range(draw.randint(1, 3)):
+            at = draw.randrange(len(data))
+            data[at : at + draw.randint(0, 20)] = draw.choice(bits)
+        path.write_bytes(data)
+        try:
+            listing = read_listing(path)
+        except DataError:
+            continue
+        scores = [score for row in listing.rows for score in (row.public, row.private)]
+        assert all(score is None or 0 <= score <= 1 for score in scores)
+
+
+def test_statuses_without_names_are_no_submissions(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no submissions"):
+        whole(tmp_path, "Complete · 5d ago\n0.7\n0.8\n")

@@ -125,3 +125,10 @@ def test_a_submission_that_waits_is_kept_without_a_reference(tmp_path: Path) -> 
     assert news(ledger, waits) == [("a", ["submitted"], True)]
     assert news(ledger, waits) == [("a", [], False)]
     assert news(ledger, Listed("a.csv", 0.7)) == [("a", ["scored"], False)]
+
+
+def test_a_new_score_of_a_known_date_is_the_same_submission(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    news(ledger, Listed("a.csv", 0.7, date="2022-04-01T12:00:00"))
+    again = Listed("a.csv", 0.71, date="2022-04-01T12:00:00")
+    assert news(ledger, again) == [("a", ["scored"], False)]

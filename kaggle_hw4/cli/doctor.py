@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import say, show
+from kaggle_hw4.cli.output import page, say, show
 from kaggle_hw4.workspace import Workspace
 
 
@@ -35,7 +35,7 @@ def doctor_command(
         + (f"; {check.remedy}" if check.remedy else "")
         for check in checks
     )
-    show(checks, as_json, lambda: "\n".join(lines))
+    show(checks, as_json, lambda: page(*lines))
     bad = sum(check.state == "bad" for check in checks)
     if bad:
         say(f"{bad} bad")

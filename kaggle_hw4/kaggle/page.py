@@ -58,7 +58,7 @@ def page_rows(lines: Sequence[str]) -> list[Raw]:
     before = [cell for cell in cells[: starts[0] if starts else None] if SCORE.fullmatch(cell.text)]
     orphans = [Raw(cell.line, {}, "a score without a submission's name") for cell in before]
     ends = [*starts[1:], len(cells)]
-    blocks = [cells[start:end] for start, end in zip(starts, ends, strict=True)]
+    blocks = [cells[start:end] for start, end in zip(starts, ends, strict=False)]
     named = any(_has_status(block) for block in blocks)
     return orphans + [_row(block, order, named) for block in blocks]
 

@@ -103,8 +103,8 @@ def _may_be(entry: Entry, row: Listed) -> bool:
         return False
     if _older(row, entry) or (row.date and _dates(entry) and not _known_date(entry, row)):
         return False
-    # A score typed by hand for a file that hw4 wrote may be corrected by a dated list.
-    return _agrees(entry, row) or bool(entry.created and row.date)
+    # A score may change: a board scores anew, one typed by hand is corrected by a dated list.
+    return _known_date(entry, row) or _agrees(entry, row) or bool(entry.created and row.date)
 
 
 def _known_date(entry: Entry, row: Listed) -> bool:
@@ -138,12 +138,10 @@ def _sent(entry: Entry, row: Listed) -> Submitted | None:
         known = _known_date(entry, row)
     else:
         known = row.status != "pending" or bool(entry.submissions)
-    return (
-        None
-        if known
-        else Submitted(
-            version=entry.version, to="kaggle", ref=row.ref, message=row.message, date=row.date
-        )
+    if known:
+        return None
+    return Submitted(
+        version=entry.version, to="kaggle", ref=row.ref, message=row.message, date=row.date
     )
 
 
