@@ -64,16 +64,18 @@ def test_a_path_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
 def test_a_field_of_a_mebibyte_is_a_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("fileName,date,description,status,publicScore,privateScore\n" + "x" * 2**20)
-    for read in (read_listing, read_submission):
-        with pytest.raises(DataError, match=r"a\.csv.* cannot be read"):
-            read(path)
+    with pytest.raises(DataError, match=r"a\.csv.* cannot be read"):
+        read_submission(path)
+    with pytest.raises(DataError, match=r"a\.csv holds no submissions") as caught:
+        read_listing(path)
+    assert "line 2: no row of a table" in caught.value.problems[0]
 
 
 def test_a_file_may_be_called_output(tmp_path: Path) -> None:
     header = "fileName,date,description,status,publicScore,privateScore\n"
     row = "output_.csv,2022-04-01 12:00:00,,complete,0.5,0.6\n"
     (tmp_path / "a.csv").write_text(header + row)
-    [news] = record(Ledger(tmp_path), read_listing(tmp_path / "a.csv"), "imported")
+    [news] = record(Ledger(tmp_path), read_listing(tmp_path / "a.csv").rows, "imported")
     assert news.version == "output_.csv"
 
 
