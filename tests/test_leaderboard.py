@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kaggle_hw4.cli import main
 from kaggle_hw4.competition import DEFAULT
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.events import Created, Scored, Submitted, Validation
@@ -144,3 +145,19 @@ def test_an_unknown_version_is_answered_with_the_known_ones(tmp_path: Path) -> N
     Ledger(tmp_path).append(Created(version="Boss_V1"))
     with pytest.raises(UsageError, match="known: Boss_V1"):
         resolve(Ledger(tmp_path), "Boss_V2")
+
+
+def test_a_recorded_score_says_what_it_replaces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    write(folder / "output_Boss_V1.csv", {})
+    printed = []
+    for score in ("0.78825", "0.78825", "0.79"):
+        record = ("leaderboard", "record", "Boss_V1", "--public", score)
+        with pytest.raises(SystemExit, match="0"):
+            main([*record, "--workspace", str(tmp_path)])
+        printed.append(capsys.readouterr().out.strip())
+    known = "Boss_V1 is recorded"
+    assert printed == [known, known, f"{known}, in the place of public 0.78825"]

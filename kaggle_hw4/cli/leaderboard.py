@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.leaderboard import Row
     from kaggle_hw4.kaggle.noise import Difference
     from kaggle_hw4.kaggle.sync import News
-    from kaggle_hw4.stages.board import Board
+    from kaggle_hw4.stages.board import Board, Recorded
 
 leaderboard = typer.Typer(help="The submissions and their scores.", no_args_is_help=True)
 
@@ -42,8 +42,13 @@ def record_command(
     """
     from kaggle_hw4.stages.board import record_score
 
-    scored = record_score(Workspace.at(workspace), version, public, private)
-    show(scored, as_json, lambda: f"{scored.version} is recorded", "hw4 leaderboard show")
+    recorded = record_score(Workspace.at(workspace), version, public, private)
+    show(recorded, as_json, lambda: _recorded(recorded), "hw4 leaderboard show")
+
+
+def _recorded(recorded: "Recorded") -> str:
+    old = ", ".join(f"{half} {score:.5f}" for half, score in recorded.replaced.items())
+    return f"{recorded.scored.version} is recorded" + (f", in the place of {old}" if old else "")
 
 
 @leaderboard.command("import")

@@ -10,7 +10,7 @@ from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.workspace import Workspace, shipped
 
 if TYPE_CHECKING:
-    from kaggle_hw4.kaggle.events import Scored
+    from kaggle_hw4.kaggle.events import Half, Scored
     from kaggle_hw4.kaggle.finals import FinalSelection
     from kaggle_hw4.kaggle.forecast import Forecast, Tracking
     from kaggle_hw4.kaggle.leaderboard import Row
@@ -63,18 +63,32 @@ def choose_finals(workspace: Workspace) -> "FinalSelection":
     return choose(ledger.folder, ledger.entries(), edition_of_workspace(workspace))
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A score taken in by hand, and the scores that it changes."""
+
+    scored: "Scored"
+    replaced: "Mapping[Half, float]"  # what the ledger held of a half that now has another score
+
+
 def record_score(
     workspace: Workspace, version: str, public: float | None, private: float | None
-) -> "Scored":
+) -> Recorded:
     """Keep what a person has read on Kaggle's board. Raises UsageError for no such score."""
-    from kaggle_hw4.kaggle.events import Scored
+    from kaggle_hw4.kaggle.events import HALVES, Scored
     from kaggle_hw4.kaggle.leaderboard import resolve
     from kaggle_hw4.kaggle.ledger import Ledger
 
     ledger = Ledger(workspace.submissions)
-    known = resolve(ledger, version).version
+    entry = resolve(ledger, version)
     scores = {"public": public, "private": private}
-    return ledger.append(Scored(version=known, board="kaggle", how="by hand", **scores))
+    scored = ledger.append(Scored(version=entry.version, board="kaggle", how="by hand", **scores))
+    replaced = {
+        half: old
+        for half in HALVES
+        if (old := entry.score(half)) is not None and scores[half] not in (None, old)
+    }
+    return Recorded(scored, replaced)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from kaggle_hw4.tuning.objective import Objective, find_fold_table, find_objecti
 from kaggle_hw4.tuning.space import Space, read_space
 from kaggle_hw4.workspace import Workspace
 
-STUDY_NAME = r"\w[\w+. -]{0,99}"
+STUDY_NAME = r"[^\W_][\w+. -]{0,99}"
 
 
 class Effort(TypedDict, total=False):
@@ -95,7 +95,7 @@ def check_study_name(name: str) -> str:
     if not re.fullmatch(STUDY_NAME, name):
         raise UsageError(
             f"{name!r} cannot name a study",
-            "a name is made of letters, digits, spaces, +, -, _ and ., and starts with a letter",
+            "it takes letters, digits, spaces and + - _ . and starts with a letter or a digit",
             parameter="study",
         )
     return name
