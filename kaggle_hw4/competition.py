@@ -58,7 +58,6 @@ EDITIONS = (
         training_utterances=69_438,
         test_utterances=6_000,
         fingerprint=None,
-        best_public=0.961,
         folds_by="utterance",
     ),
     Edition(
