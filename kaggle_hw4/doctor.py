@@ -148,19 +148,19 @@ def _runs(workspace: Workspace) -> Iterator[Check]:
     unfinished = [run for run in runs if not run.done]
     yield Check("runs", "good", f"{len(runs) - len(unfinished)} finished")
     for run in unfinished:
-        if _locked(run.folder):
+        if _locked(run.lock):
             yield Check("runs", "good", f"{run.name} is being trained")
         else:
             remedy = "the command that began it resumes it"
             yield Check("runs", "warning", f"{run.name} is unfinished", remedy)
 
 
-def _locked(folder: Path) -> bool:
+def _locked(path: Path) -> bool:
     """Whether a process holds the lock of a run; the file alone says nothing."""
-    if not (folder / ".lock").exists():
+    if not path.exists():
         return False
     try:
-        with locked(folder / ".lock", timeout=0):
+        with locked(path, timeout=0):
             return False
     except Timeout:
         return True

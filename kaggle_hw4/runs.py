@@ -155,6 +155,11 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains the run."""
+        return self.folder / ".lock"
+
+    @property
     def done(self) -> bool:
         return (self.folder / "run.json").is_file()
 

@@ -83,7 +83,7 @@ def main(spec: RunSpec) -> int:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         prepared = prepare(spec)
-        _wait_for_orphans(prepared.run.folder)
+        _wait_for_orphans(prepared.run.lock)
         execute(prepared, Silent())
     except WithRemedy as error:
         return _complain(str(error), error.exit_code)
@@ -102,10 +102,10 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _wait_for_orphans(folder: Path) -> None:
+def _wait_for_orphans(lock: Path) -> None:
     """Wait for the worker of a killed parent, which is still finishing its step."""
-    if (folder / ".lock").exists():
-        with suppress(Timeout), locked(folder / ".lock", timeout=PATIENCE):
+    if lock.exists():
+        with suppress(Timeout), locked(lock, timeout=PATIENCE):
             pass
 
 

@@ -49,7 +49,7 @@ def train_run(
         return run.manifest()
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with locked(run.folder / ".lock", timeout=0):
+        with locked(run.lock, timeout=0):
             return _train_locked(run, recipe, corpus, folds, device, monitor)
     except Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
