@@ -2,6 +2,9 @@
 
 import csv
 import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,6 +112,17 @@ def manifest_of(sha256: dict[str, str]) -> Manifest:
         sha256=sha256,
         made_by={},
     )
+
+
+def imports(arguments: Sequence[str], packages: set[str]) -> str:
+    """The list, as printed, of those `packages` that `hw4` with these arguments imports."""
+    code = (
+        "import sys\nfrom kaggle_hw4.cli import main\n"
+        f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
+        f"print(sorted({packages!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1]
 
 
 def column(path: Path, name: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import imports
 from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
 
@@ -88,13 +89,8 @@ def test_help_is_as_fast_as_importing_typer_and_rich() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys\nfrom kaggle_hw4.cli import main\n"
-        "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({'torch', 'numpy', 'pandas', 'sklearn', 'pydantic'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    heavy = {"torch", "numpy", "pandas", "sklearn", "pydantic"}
+    assert imports(["--help"], heavy) == "[]"
 
 
 def test_runs_of_another_corpus_are_refused(

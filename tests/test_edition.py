@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from kaggle_hw4.kaggle.submissions import write_submission
 from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.submit import submit
 from kaggle_hw4.workspace import Workspace
+from tests.conftest import imports
 from tests.kaggle_board import declare_edition
 
 
@@ -83,14 +82,8 @@ def test_an_edition_without_known_baselines_says_so_in_one_line(
 
 
 def test_showing_the_board_needs_no_torch(packed: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys\nfrom kaggle_hw4.cli import main\n"
-        f"try: main(['--workspace', {str(tmp_path)!r}, 'leaderboard', 'show'])\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'torch', 'pandas', 'sklearn', 'optuna'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    command = ["--workspace", str(tmp_path), "leaderboard", "show"]
+    assert imports(command, {"torch", "pandas", "sklearn", "optuna"}) == "[]"
 
 
 def test_a_submission_of_no_edition_has_no_page_to_be_uploaded_at(

@@ -56,7 +56,7 @@ def test_a_stage_trains_every_fold_with_every_seed_once(spec: RunSpec) -> None:
 
 
 class Crashing:
-    """An executor whose processes are killed as soon as they start, as often as it is told."""
+    """An executor whose processes are killed as soon as they start, that many times."""
 
     jobs = 1
 

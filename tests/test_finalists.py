@@ -1,4 +1,4 @@
-"""The finals: leads over the baseline are paired, and selection bias is told apart."""
+"""The finals: leads over the baseline are paired, and selection bias is kept apart."""
 
 from pathlib import Path
 

@@ -93,7 +93,7 @@ def record_score(
 
 @dataclass(frozen=True)
 class Imported:
-    """What a file has told the ledger, and each of its lines that was left out, and why."""
+    """What was new in a file, and each of its lines that was left out, and why."""
 
     news: "Sequence[News]"
     problems: Sequence[str]
