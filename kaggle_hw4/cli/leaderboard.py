@@ -1,4 +1,4 @@
-"""hw4 leaderboard: record, import, sync, show, choose."""
+"""hw4 leaderboard: record, import, sync, forget, show, choose."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +8,13 @@ import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import page, percent, points, say, show, table
-from kaggle_hw4.cli.submissions import forecast_line
+from kaggle_hw4.cli.submissions import BOARD_NAMES, forecast_line
 from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.kaggle.events import Forgotten
     from kaggle_hw4.kaggle.finals import FinalSelection
     from kaggle_hw4.kaggle.forecast import Tracking
     from kaggle_hw4.kaggle.leaderboard import Row
@@ -60,9 +61,10 @@ def import_command(
     """Take scores from a file into the ledger.
 
     The client's CSV listing, the table copied from the Submissions page, or a plain list. Lines
-    that are no submission are named, and the exit code is 4; all others are imported.
+    that are no submission are named, and the exit code is 4; all others are imported. A line whose
+    file is called as one made here that was never sent is kept as another submission.
 
-    Example: hw4 leaderboard import examples/past_scores.csv
+    Example: hw4 leaderboard import examples/past_scores.csv --workspace tour
     """
     from kaggle_hw4.stages.board import import_scores
 
@@ -99,7 +101,42 @@ def _news(news: "Sequence[News]") -> Any:
         )
         for line in news
     ]
-    return table(("submission", "public>", "private>", "status", ""), rows)
+    notes = (_unlike(line.unlike, line.version) for line in news if line.unlike)
+    return page(table(("submission", "public>", "private>", "status", ""), rows), *notes)
+
+
+def _unlike(version: str, imported: str) -> str:
+    return (
+        f"{version} was never sent, as far as hw4 knows: the listed one is kept as {imported}; "
+        f"if it is {version}, say so: hw4 leaderboard record {version}"
+    )
+
+
+@leaderboard.command("forget")
+def forget_command(
+    version: Annotated[str, typer.Argument(help="Which submission, as Boss_V1.")],
+    board: Annotated[str, typer.Option(help="kaggle or local.")] = "kaggle",
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a submission off the board, with its scores there.
+
+    It then counts as never sent. Its file and its validation stay; one that was imported is gone,
+    until a list that has it is imported again.
+
+    Example: hw4 leaderboard forget Boss_V1
+    """
+    from kaggle_hw4.stages.board import forget
+
+    forgotten = forget(Workspace.at(workspace), version, board)
+    show(forgotten, as_json, lambda: _forgotten(forgotten), "hw4 leaderboard show")
+
+
+def _forgotten(forgotten: "Forgotten") -> str:
+    scores = {"public": percent(forgotten.public), "private": percent(forgotten.private)}
+    had = ", ".join(f"{half} {score}" for half, score in scores.items() if score)
+    text = f"{forgotten.version} is taken off {BOARD_NAMES[forgotten.board]}"
+    return f"{text}: {had}" if had else f"{text}, without a score"
 
 
 @leaderboard.command("show")
