@@ -22,6 +22,10 @@ class Score:
     n_public: int
     n_private: int
 
+    def is_that_of(self, scored: Scored) -> bool:
+        """Whether an event says the same."""
+        return all(getattr(scored, name) == value for name, value in vars(self).items())
+
     def event(self, version: str, truth_csv: Path) -> Scored:
         """What the ledger keeps of it."""
         return Scored(

@@ -193,6 +193,10 @@ class Transaction:
         """As `Ledger.entries`, with what has been appended."""
         return list(self._entries.values())
 
+    def entry(self, version: str) -> Entry:
+        """What is known of a version; an empty entry where that is nothing."""
+        return self._entries.get(version, Entry(version))
+
     def append(self, event: E) -> E:
         """Write one event to the disk and return it as written, with its time."""
         return self.append_all([event])[0]
