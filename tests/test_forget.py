@@ -6,7 +6,7 @@ import pytest
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.kaggle.events import Created, Scored, Submitted, Validation
+from kaggle_hw4.kaggle.events import Created, Failed, Scored, Submitted, Validation
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.stages.board import choose_finals, forget, import_scores, read_board, record_score
 from kaggle_hw4.workspace import Workspace, shipped
@@ -99,6 +99,14 @@ def test_what_is_not_on_the_board_cannot_be_forgotten(
     with pytest.raises(UsageError, match=problem.replace("(", r"\(")):
         forget(workspace, version, board)
     assert len(Ledger(workspace.submissions).events()) == 1
+
+
+def test_a_submission_that_the_board_could_not_score_is_forgotten_too(workspace: Workspace) -> None:
+    ledger = Ledger(workspace.submissions)
+    ledger.append(Failed(version="Strong_V1", reason="no such id"))
+    assert ledger.entries()[0].sent
+    assert forget(workspace, "Strong_V1", "kaggle").public is None
+    assert not ledger.entries()[0].sent
 
 
 def test_a_version_that_was_forgotten_is_not_used_again(workspace: Workspace) -> None:

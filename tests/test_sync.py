@@ -150,6 +150,13 @@ def test_an_undated_row_is_no_submission_that_was_never_sent(tmp_path: Path) -> 
     assert news(ledger, STRONG) == [("Strong_V1 (imported)", [], False)]
     other = Listed("output_Strong_V1.csv", 0.7)
     assert news(ledger, other) == [("Strong_V1 (imported)@2", ["scored"], True)]
+    assert news(ledger, other) == [("Strong_V1 (imported)@2", [], False)]
+
+
+def test_a_row_that_a_list_has_twice_is_one_submission(tmp_path: Path) -> None:
+    ledger = with_boss(tmp_path)
+    twice = [("Boss_V1", ["submitted", "scored"], False), ("Boss_V1", [], False)]
+    assert news(ledger, ROW, ROW) == twice
 
 
 def test_an_undated_row_adds_to_a_submission_that_was_sent(tmp_path: Path) -> None:

@@ -68,16 +68,15 @@ def _news(
     known: Mapping[str, Entry], row: Listed, how: str, matched: Collection[str]
 ) -> tuple[News, list[Event]]:
     """What a row says of which version, and the events that the ledger does not have yet."""
-    version, elsewhere = _version(known, row, matched)
+    version = _version(known, row, matched)
     entry = known.get(version, Entry(version))
     events: list[Event] = [e for e in (_sent(entry, row), _outcome(entry, row, how)) if e]
-    name = _name(row)
-    new = elsewhere and version not in known
+    name, new = _name(row), version not in known
     news = News(
         version=version,
         news=tuple(event.event for event in events),
-        adopted=new and bool(events),
-        unlike=name if new and name != version and _created(known, name) else None,
+        adopted=new,
+        unlike=name if new and _created(known, name) else None,
         public=row.public,
         private=row.private,
         status=row.status,
@@ -94,24 +93,23 @@ def _created(known: Mapping[str, Entry], version: str) -> bool:
     return version in known and known[version].created is not None
 
 
-def _version(known: Mapping[str, Entry], row: Listed, matched: Collection[str]) -> tuple[str, bool]:
-    """Which version `row` is, and whether it was made elsewhere."""
+def _version(known: Mapping[str, Entry], row: Listed, matched: Collection[str]) -> str:
+    """Which version `row` is; a new one where it was made elsewhere and is not known."""
     for entry in known.values():
         if row.ref and row.ref in _references(entry):
-            return entry.version, entry.created is None
+            return entry.version
     name = _name(row)
     named = [entry for entry in known.values() if _is_called(entry.version, name)]
     for entry in named:
         sha256 = entry.created.sha256 if entry.created else ""
         if sha256 and sha256[:MARK] in row.message:
-            return entry.version, False
+            return entry.version
     same = [entry for entry in named if entry.version not in matched and _may_be(entry, row)]
     if same:
-        entry = max(same, key=lambda e: _agreement(e, row))
-        return entry.version, entry.created is None
+        return max(same, key=lambda e: _agreement(e, row)).version
     if _created(known, name) and not row.ref:
         name += IMPORTED
-    return _new_name(name, row.ref, known), True
+    return _new_name(name, row.ref, known)
 
 
 def _is_called(version: str, name: str) -> bool:
