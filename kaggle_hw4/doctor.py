@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from kaggle_hw4 import __version__
 from kaggle_hw4.errors import Hw4Error
 from kaggle_hw4.kaggle.client import INSTALL, SIGN_IN, credentials
-from kaggle_hw4.locks import Timeout, locked
+from kaggle_hw4.locks import is_locked
 from kaggle_hw4.pipeline import Pipeline, read_pipeline
 from kaggle_hw4.workspace import Workspace
 
@@ -148,22 +148,11 @@ def _runs(workspace: Workspace) -> Iterator[Check]:
     unfinished = [run for run in runs if not run.done]
     yield Check("runs", "good", f"{len(runs) - len(unfinished)} finished")
     for run in unfinished:
-        if _locked(run.lock):
+        if is_locked(run.lock):
             yield Check("runs", "good", f"{run.name} is being trained")
         else:
             remedy = "the command that began it resumes it"
             yield Check("runs", "warning", f"{run.name} is unfinished", remedy)
-
-
-def _locked(path: Path) -> bool:
-    """Whether a process holds the lock of a run; the file alone says nothing."""
-    if not path.exists():
-        return False
-    try:
-        with locked(path, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def _credentials() -> Iterator[Check]:
