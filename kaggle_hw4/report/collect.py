@@ -17,7 +17,7 @@ from kaggle_hw4.report.ensemble import EnsembleReport, describe_ensemble
 from kaggle_hw4.report.groups import RunList, comparable, read_runs
 from kaggle_hw4.report.models import Mistakes, ModelRow, describe_model, find_mistakes
 from kaggle_hw4.report.predictions import GroupPredictions, read_predictions, rows_by_id
-from kaggle_hw4.report.probe import Attention, Plane, map_embeddings, read_attention
+from kaggle_hw4.report.probe import Attention, Plane, has_attention, map_embeddings, read_attention
 from kaggle_hw4.report.study import StudyReport, list_studies, read_study
 from kaggle_hw4.report.subject import Subject
 from kaggle_hw4.workspace import Workspace
@@ -43,6 +43,7 @@ class ModelsReport:
     models: tuple[ModelRow, ...]
     left_out: tuple[str, ...]
     mistakes: Mistakes
+    attentive: str  # the group whose utterances are shown
     attention: tuple[Attention, ...]
     plane: Plane | None
 
@@ -141,11 +142,16 @@ class Collector:
             return Absent(" ".join(left_out), NO_RUNS.command) if left_out else NO_RUNS
         best = max(groups, key=lambda each: each.validation.accuracy().accuracy)
         mistakes = find_mistakes(best, self.corpus)
+        attentive, utterances = best, mistakes.utterances
+        if others := [each for each in groups if has_attention(each.group)]:
+            attentive = max(others, key=lambda each: each.validation.accuracy().accuracy)
+            utterances = find_mistakes(attentive, self.corpus).utterances
         return ModelsReport(
             tuple(describe_model(each) for each in groups),
             tuple(left_out),
             mistakes,
-            read_attention(best.group, mistakes.utterances, self.corpus),
+            attentive.group.name,
+            read_attention(attentive.group, utterances, self.corpus),
             self._plane(best, mistakes),
         )
 

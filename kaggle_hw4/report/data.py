@@ -33,7 +33,9 @@ class Distributions:
 
 @dataclass(frozen=True)
 class Spectra:
-    """The mean over utterances of each band's 5th percentile (nat): noise floor and room."""
+    """The mean over utterances of each band's 5th percentile less the utterance's level (nat): the
+    noise floor and the room.
+    """
 
     training: Floats
     deviation: Floats  # over training utterances
@@ -72,7 +74,7 @@ def describe_data(corpus: Corpus, tables: Sequence[Folds], problems: Sequence[st
     """The corpus and its fold tables in numbers."""
     train, test = corpus.train, corpus.test
     seconds, levels = corpus.lengths / 100, corpus.channels.mean.mean(1)
-    quiet = corpus.channels.quiet
+    quiet = corpus.channels.descriptor[:, : corpus.n_mels]
     unseen, nearness = measure_unseen(corpus)
     return DataReport(
         edition=corpus.edition,

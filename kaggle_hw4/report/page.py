@@ -25,6 +25,7 @@ from kaggle_hw4.report.document import (
 )
 
 FOLDER = Path(__file__).parent
+LONG = 40  # characters of a cell that is wrapped
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def _block(block: Block) -> str:
 def _figure(figure: Figure) -> str:
     return (
         f"<figure>\n<h3>{_text(figure.title)}</h3>\n<p>{_text(figure.description)}</p>\n"
-        f"{figure.svg}\n<details><summary>Numbers: {_text(figure.title)}</summary>"
+        f"{figure.svg}\n<details><summary>Numbers"
+        f'<span class="hidden">: {_text(figure.title)}</span></summary>'
         f"{_table(figure.numbers)}</details>\n</figure>"
     )
 
@@ -130,17 +132,22 @@ def _table(table: Table) -> str:
         for name, kind in zip(table.columns, classes, strict=True)
     )
     rows = "\n".join(
-        "<tr>"
-        + "".join(f"<td{k}>{_text(_cell(c))}</td>" for c, k in zip(row, classes, strict=True))
-        + "</tr>"
+        "<tr>" + "".join(_data(_cell(c), k) for c, k in zip(row, classes, strict=True)) + "</tr>"
         for row in table.rows
     )
     caption = _text(table.caption)
     return (
+        f'<p class="caption" aria-hidden="true">{caption}</p>\n'
         f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}">\n'
-        f'<table id="{table.name}"><caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody></table></div>"
+        f'<table id="{table.name}"><caption class="hidden">{caption}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _data(text: str, kind: str) -> str:
+    """A cell; a long text may be wrapped."""
+    kind = ' class="long"' if len(text) > LONG else kind
+    return f"<td{kind}>{_text(text)}</td>"
 
 
 def _cell(value: Cell) -> str:

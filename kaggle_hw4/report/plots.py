@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 Values = Sequence[float] | npt.NDArray[Any]
 Matrix = Sequence[Sequence[float]] | npt.NDArray[Any]
 
-WIDTH, HEIGHT = 400, 240  # points: readable on a phone, and twice as large on a desk
+WIDTH, HEIGHT = 360, 220  # points: readable on a phone, and twice as large on a desk
 MARKERS, DASHES = ("o", "s", "^", "D", "v", "P", "X", "*"), ("-", "--", "-.", ":")
+LEVELS = 24  # of a spectrogram
 INSTALL = "pip install 'kaggle_hw4[report]'"
 STYLE = {
     "svg.fonttype": "none",
@@ -60,6 +61,7 @@ class Series:
     y: Values
     low: Values | None = None
     high: Values | None = None
+    joined: bool = False  # by a line, also in a cloud
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Labels:
     description: str
     x: str = ""
     y: str = ""
+    whole: bool = False  # numbers on the x axis
 
 
 def check_matplotlib() -> None:
@@ -91,9 +94,21 @@ def draw(labels: Labels, paint: Callable[["Axes"], None], height: float = HEIGHT
         axes.set_xlabel(labels.x)
         axes.set_ylabel(labels.y)
         paint(axes)
+        _ticks(axes, labels.whole)
         out = StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     return inline(out.getvalue(), labels.name, labels.title, labels.description)
+
+
+def _ticks(axes: "Axes", whole: bool) -> None:
+    """Numbers as they are written in a text: matplotlib's powers of ten would be mathematics."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _legend(axes: "Axes", rows: int) -> None:
@@ -150,7 +165,8 @@ def scatter(
         for k, each in enumerate(series):
             _points(axes, k, each)
         if diagonal:
-            axes.axline((0, 0), slope=1, color=INK, linewidth=0.8, linestyle=":")
+            middle = float(np.mean(np.concatenate([np.asarray(each.x) for each in series])))
+            axes.axline((middle, middle), slope=1, color=INK, linewidth=0.8, linestyle=":")
         if log_x:
             axes.set_xscale("log")
         if len(series) > 1:
@@ -167,8 +183,8 @@ def _points(axes: "Axes", k: int, series: Series) -> None:
         series.x,
         y,
         error,
-        linestyle="",
-        marker=MARKERS[k % len(MARKERS)],
+        linestyle=DASHES[k % 2] if series.joined else "",
+        marker="" if series.joined else MARKERS[k % len(MARKERS)],
         color=SERIES[k % len(SERIES)],
         elinewidth=1,
         label=shortened(series.name),
@@ -230,15 +246,28 @@ def spectrogram(labels: Labels, frames: Values, weights: Values | None) -> str:
     """Log-mel frames (T, n_mels), 10 ms each, and the pooling's weights (T,) laid over them."""
 
     def paint(axes: "Axes") -> None:
-        picture = np.asarray(frames, float).T
+        picture = _levels(np.asarray(frames, float).T)
         seconds = picture.shape[1] / 100
         extent = (0.0, seconds, 0.0, float(len(picture)))
-        axes.imshow(picture, origin="lower", aspect="auto", extent=extent, cmap="cividis")
+        axes.imshow(
+            picture,
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            cmap="cividis",
+            interpolation="none",
+        )
         axes.grid(visible=False)
         if weights is not None:
             _weights(axes, np.asarray(weights, float), len(picture), seconds)
 
     return draw(labels, paint, 170)
+
+
+def _levels(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """In few levels from the 2nd to the 99.5th percentile: a picture that is small as a file."""
+    low, high = np.percentile(picture, (2, 99.5))
+    return np.asarray(np.clip((picture - low) / max(high - low, 1e-9), 0, 1) * LEVELS).round()
 
 
 def _weights(axes: "Axes", weights: npt.NDArray[Any], bands: int, seconds: float) -> None:

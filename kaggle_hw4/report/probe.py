@@ -78,6 +78,12 @@ def load_model(run: Run, corpus: Corpus) -> SpeakerClassifier:
     return model.eval()
 
 
+def has_attention(group: Group) -> bool:
+    """Whether some network of the group's recipe has attention pooling."""
+    networks = group.runs[0].run.recipe().networks
+    return any(each.pooling in ("self_attention", "attentive_statistics") for each in networks)
+
+
 def read_attention(
     group: Group, utterances: Sequence[HardUtterance], corpus: Corpus
 ) -> tuple[Attention, ...]:

@@ -88,6 +88,7 @@ def _timeline(report: BoardReport) -> Figure:
         f"Public and private score of each submission, oldest first; bands are 95 %{shown}.",
         "submission",
         "accuracy",
+        whole=True,
     )
     drawn = lines(labels, [each for each in series if len(each.x)], references)
     return Figure(labels.title, labels.description, drawn, numbers)

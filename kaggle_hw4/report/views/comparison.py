@@ -72,10 +72,17 @@ def _conclusion(c: ModelComparison, known: PairedDifference, new: PairedDifferen
         return "part of what it gains is knowledge of sessions, which new ones do not repay"
     if change < -Z * error:
         return "what it has learnt carries over to new sessions better"
-    if is_clear(new):
-        better = c.first if new.difference > 0 else c.second
-        return f"{better} is the better model, in both kinds of sessions alike"
+    clear = [each for each in (new, known) if is_clear(each)]
+    if clear:
+        better = c.first if clear[0].difference > 0 else c.second
+        where = "in both kinds alike" if len(clear) == 2 else _only(clear[0] is new)
+        return f"{better} is the better model, {where}"
     return "no difference that could be told from noise"
+
+
+def _only(in_new: bool) -> str:
+    clear, other = ("new", "known") if in_new else ("known", "new")
+    return f"beyond doubt in {clear} sessions, and {other} ones do not contradict it"
 
 
 def calibration_words(c: ModelComparison) -> str:

@@ -45,8 +45,13 @@ def _figure(report: CostReport) -> Figure:
         old = merged.get(each.name)
         x, y = ([*old.x, *each.x], [*old.y, *each.y]) if old else (each.x, each.y)
         merged[each.name] = Series(each.name, x, y)
-    drawn = scatter(labels, [*merged.values()], log_x=len(report.groups) > 1)
+    drawn = scatter(labels, [*merged.values()], log_x=_is_wide([g.per_run for g in report.groups]))
     return Figure(labels.title, labels.description, drawn, numbers)
+
+
+def _is_wide(values: list[float]) -> bool:
+    """Whether they need a logarithmic axis."""
+    return min(values) > 0 and max(values) > 10 * min(values)
 
 
 def _runs(report: CostReport) -> Block:

@@ -32,9 +32,12 @@ def corpus_words(report: DataReport) -> str:
     return (
         f"{counts.speakers} speakers, {counts.training_utterances:,} training and "
         f"{counts.test_utterances:,} test utterances, {counts.hours:.1f} hours, {which}. "
-        f"A speaker has {balance.min} to {balance.max} training utterances, {balance.mean:.1f} on "
-        "average."
+        f"A speaker has {_range(balance.min, balance.max)} training utterances."
     )
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def shift_words(report: DataReport) -> str:
@@ -51,7 +54,7 @@ def shift_words(report: DataReport) -> str:
 
 
 def fold_words(folds: FoldReport) -> str:
-    sizes = f"{len(folds.sizes)} folds of {min(folds.sizes):,} to {max(folds.sizes):,} utterances"
+    sizes = f"{len(folds.sizes)} folds of {_range(min(folds.sizes), max(folds.sizes))} utterances"
     if folds.session_sizes is None:
         return f"Fold table {folds.name}: {sizes}, by utterance."
     reason = f" Why by session: {folds.reason}." if folds.reason else ""
@@ -93,10 +96,10 @@ def _floor(report: DataReport) -> Figure:
     labels = Labels(
         "data-floor-figure",
         "Noise floor by band",
-        "The 5th percentile of each mel band over time, the mean over utterances; the band is one "
-        "standard deviation of the training utterances.",
+        "The 5th percentile of each mel band over time, less the utterance's level: the room and "
+        "its noise. Means over utterances, with one standard deviation of the training set.",
         "mel band",
-        "log-mel, nat",
+        "nat above the mean level",
     )
     series = [
         Series("training", bands, training, training - deviation, training + deviation),
@@ -138,5 +141,5 @@ def _quantiles(report: DataReport) -> Block:
     inspection = report.inspection
     training, test = asdict(inspection.training_lengths), asdict(inspection.test_lengths)
     rows = [(name.replace("_", " "), float(training[name]), float(test[name])) for name in training]
-    columns = ("", "training", "test")
+    columns = ("length", "training", "test")
     return make_table("data-quantiles", "Lengths in frames of 10 ms", columns, rows)

@@ -72,7 +72,9 @@ def _disagreement(created: Created) -> Figure:
     )
     rows = [(name, *row) for name, row in zip(names, percent, strict=True)]
     numbers = make_table("ensemble-disagreement", labels.title, ("member", *names), rows)
-    drawn = heatmap(labels, percent, names, names)
+    short = [str(number) for number in range(1, len(names) + 1)]
+    listed = [f"{number} {name}" for number, name in zip(short, names, strict=True)]
+    drawn = heatmap(labels, percent, listed, short)
     return Figure(labels.title, labels.description, drawn, numbers)
 
 
@@ -90,7 +92,7 @@ def _candidates(created: Created) -> Block:
                 "chosen" if name == created.method else "",
             )
         )
-    columns = ("method", "accuracy", "s.e.", "chosen less this, points", "s.e.", "")
+    columns = ("method", "accuracy", "s.e.", "chosen less this, points", "s.e.", "choice")
     return make_table("ensemble-methods", "Ways to blend, cross-fitted over folds", columns, rows)
 
 
@@ -102,6 +104,7 @@ def _sizes(growth: Growth) -> Figure:
         "line takes the best next member at each step.",
         "members",
         "accuracy",
+        whole=True,
     )
     sizes = growth.sizes
     x = [size.members for size in sizes]

@@ -34,7 +34,7 @@ def show_models(report: ModelsReport) -> Iterator[Block]:
         [_row(model) for model in report.models],
     )  # fmt: skip
     yield from (Text(reason) for reason in report.left_out)
-    yield from _mistakes(report.mistakes)
+    yield from _mistakes(report)
     yield from _inside(report)
 
 
@@ -54,16 +54,21 @@ def _row(model: ModelRow) -> tuple[str | int, ...]:
     )
 
 
-def _mistakes(mistakes: Mistakes) -> Iterator[Block]:
-    """Confusions, speakers and the spread over speakers."""
+def _mistakes(report: ModelsReport) -> Iterator[Block]:
+    """Confusions, speakers, the spread over speakers, and where the embeddings are."""
+    mistakes = report.mistakes
     yield Text(
         f"{mistakes.group} gets {mistakes.wrong:,} of {mistakes.n:,} validation utterances wrong. "
         "What follows is about these."
     )
+    if report.plane:
+        yield Text(plane_words(report.plane))
     if mistakes.confusions:
         yield _matrix(mistakes)
     yield _hard_speakers(mistakes)
     yield _spread(mistakes)
+    if report.plane:
+        yield _plane(report.plane)
 
 
 def _matrix(mistakes: Mistakes) -> Figure:
@@ -122,14 +127,11 @@ def _spread(mistakes: Mistakes) -> Figure:
 
 
 def _inside(report: ModelsReport) -> Iterator[Block]:
-    """The plane, and the utterances with what the pooling attends to."""
-    if report.plane:
-        yield Text(plane_words(report.plane))
-        yield _plane(report.plane)
+    """Utterances with what the pooling attends to."""
     if report.attention:
         weighted = any(each.weights is not None for each in report.attention)
         yield Text(
-            "The most confident mistakes, one a speaker. "
+            f"The most confident mistakes of {report.attentive}, one a speaker. "
             + (
                 "The white line is the weight that the attention pooling gives to each frame."
                 if weighted
@@ -190,9 +192,9 @@ def _attention(each: Attention, number: int) -> Figure:
     utterance = each.utterance
     labels = Labels(
         f"models-utterance-{number}-figure",
-        f"{utterance.id}: {utterance.speaker}, taken for {utterance.predicted}",
-        f"Log-mel spectrogram; probability of the predicted speaker {utterance.confidence:.2f}, of "
-        f"the true one {utterance.truth:.2g}.",
+        f"{utterance.speaker}, taken for {utterance.predicted}",
+        f"Log-mel spectrogram of {utterance.id}; probability of the predicted speaker "
+        f"{utterance.confidence:.2f}, of the true one {utterance.truth:.2g}.",
         "seconds",
         "mel band",
     )

@@ -73,9 +73,10 @@ def _history(study: StudyReport, name: str) -> Figure:
         "The objective of each trial; a pruned one shows its last validation.",
         "trial",
         study.summary.fingerprint.objective,
+        whole=True,
     )
     series = [_cloud("complete", done), _cloud("pruned", pruned)]
-    series.append(Series("best so far", [t.number for t in done], best))
+    series.append(Series("best so far", [t.number for t in done], best, joined=True))
     rows = [(t.number, fixed(t.value), fixed(b)) for t, b in zip(done, best, strict=True)]
     columns = ("trial", "objective", "best so far")
     numbers = make_table(f"{name}-history", labels.title, columns, rows)
