@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from kaggle_hw4.report.write import ReportFile
 
 
+# What to type where the page has nothing to show.
+COMMANDS = {
+    "hw4 train": "hw4 train --variant boss --folds all",
+    "hw4 tune": "hw4 tune --variant boss --trials 50",
+}
+
+
 def add_to(app: typer.Typer) -> None:
     app.command("report")(report_command)
 
@@ -42,7 +49,7 @@ def report_command(
 
     place = Workspace.at(workspace)
     with bars() as bar:
-        written = write_report(place, subject, out, progress=bar("report"))
+        written = write_report(place, subject, out, commands=COMMANDS, progress=bar("report"))
     then = "" if subject else "hw4 leaderboard show"
     show(written, as_json, lambda: report_text(place, written), then or "hw4 report")
 
@@ -61,7 +68,7 @@ def try_report(place: Workspace) -> Path | None:
 
     try:
         with bars() as bar:
-            return write_report(place, progress=bar("report")).path
+            return write_report(place, commands=COMMANDS, progress=bar("report")).path
     except (Hw4Error, OSError) as error:
         say(f"no report: {error}")
         return None

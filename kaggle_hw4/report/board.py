@@ -37,6 +37,7 @@ class BoardReport:
     board: Board
     scores: tuple[ScoreRow, ...]  # oldest first
     unscored: tuple[str, ...]  # versions
+    failures: tuple[tuple[str, str], ...]  # version, the board's reason
     finals: FinalSelection | None
 
 
@@ -59,6 +60,7 @@ def describe_board(workspace: Workspace) -> BoardReport | None:
         board=read_board(workspace),
         scores=tuple(sorted(rows, key=lambda row: row.time)),
         unscored=tuple(entry.version for entry in entries if kind not in entry.scores),
+        failures=tuple((e.version, e.failed.reason) for e in entries if e.failed),
         finals=finals,
     )
 

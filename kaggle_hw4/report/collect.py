@@ -70,7 +70,7 @@ Result = (
     | Absent
 )
 NO_CORPUS = Absent("There is no corpus in this workspace.", "hw4 data pack Dataset")
-NO_RUNS = Absent("There is no finished run.", "hw4 train --variant boss --folds all")
+NO_RUNS = Absent("There is no finished run.", "hw4 train")
 
 
 class Collector:
@@ -130,7 +130,7 @@ class Collector:
         kept = tuple(comparison for comparison in compared if comparison)
         absent = Absent(
             "A comparison needs two recipes that were trained on the same fold table.",
-            "hw4 train --variant strong --folds all",
+            "hw4 train",
         )
         return ComparisonReport(kept) if kept else absent
 
@@ -195,7 +195,7 @@ class Collector:
                 studies.append(read_study(self.workspace.studies / name))
             except Hw4Error as error:
                 problems.append(str(error))
-        absent = Absent("There is no study.", "hw4 tune --variant boss --trials 50")
+        absent = Absent("There is no study.", "hw4 tune")
         return StudiesReport(tuple(studies), tuple(problems)) if names else absent
 
     def _cost(self) -> Result:

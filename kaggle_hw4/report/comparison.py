@@ -166,7 +166,7 @@ def _by_speaker(
 def _by_length(
     first: Predictions, second: Predictions, corpus: Corpus
 ) -> tuple[LengthDifference, ...]:
-    """By quarters of the utterances, from the shortest up."""
+    """By quarters of the utterances, short ones first."""
     lengths = corpus.lengths[first.rows]
     parts = np.array_split(np.argsort(lengths, kind="stable"), 4)
     return tuple(

@@ -1,22 +1,18 @@
 """Charts as SVG, by matplotlib: numbers in, an element of the page out.
 
-Colours are placeholders that `report.svg` turns into variables of the page. Series differ in marker
-and dashes as well as in colour. No chart parses a name as mathematics, and none touches pyplot.
+Series differ in marker and dashes as well as in colour.
 """
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.report.canvas import HEIGHT, Labels, add_legend, draw
 from kaggle_hw4.report.document import shortened
-from kaggle_hw4.report.svg import GRID, INK, PAGE, SERIES, inline
+from kaggle_hw4.report.svg import INK, PAGE, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,32 +20,8 @@ if TYPE_CHECKING:
 Values = Sequence[float] | npt.NDArray[Any]
 Matrix = Sequence[Sequence[float]] | npt.NDArray[Any]
 
-WIDTH, HEIGHT = 360, 220  # points: readable on a phone, and twice as large on a desk
 MARKERS, DASHES = ("o", "s", "^", "D", "v", "P", "X", "*"), ("-", "--", "-.", ":")
 LEVELS = 24  # of a spectrogram
-INSTALL = "pip install 'kaggle_hw4[report]'"
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hw4",
-    "text.parse_math": False,
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": "none",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "lines.markersize": 4,
-}
 
 
 @dataclass(frozen=True)
@@ -62,59 +34,6 @@ class Series:
     low: Values | None = None
     high: Values | None = None
     joined: bool = False  # by a line, also in a cloud
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The words of a chart: its id, title, description and axes."""
-
-    name: str
-    title: str
-    description: str
-    x: str = ""
-    y: str = ""
-    whole: bool = False  # numbers on the x axis
-
-
-def check_matplotlib() -> None:
-    """UsageError where matplotlib is not installed."""
-    if find_spec("matplotlib") is None:
-        raise UsageError("the report's figures need matplotlib", INSTALL)
-
-
-def draw(labels: Labels, paint: Callable[["Axes"], None], height: float = HEIGHT) -> str:
-    """A chart with one pair of axes that `paint` fills."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
-        warnings.simplefilter("ignore")  # a font without some glyph: the page has others
-        figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
-        axes = figure.subplots()
-        axes.set_xlabel(labels.x)
-        axes.set_ylabel(labels.y)
-        paint(axes)
-        _ticks(axes, labels.whole)
-        out = StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    return inline(out.getvalue(), labels.name, labels.title, labels.description)
-
-
-def _ticks(axes: "Axes", whole: bool) -> None:
-    """Numbers as they are written in a text: matplotlib's powers of ten would be mathematics."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-
-    if axes.get_xscale() == "log":
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    elif whole:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _legend(axes: "Axes", rows: int) -> None:
-    """Above the axes, where it covers nothing."""
-    columns = min(3, max(1, rows))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
 
 def lines(
@@ -135,7 +54,7 @@ def lines(
                 shortened(name), place, xycoords=("axes fraction", "data"), ha="right", va="bottom"
             )
         if len(series) > 1:
-            _legend(axes, len(series))
+            add_legend(axes, len(series))
 
     return draw(labels, paint, HEIGHT + 14 * (max(0, len(series) - 1) // 3))
 
@@ -170,7 +89,7 @@ def scatter(
         if log_x:
             axes.set_xscale("log")
         if len(series) > 1:
-            _legend(axes, len(series))
+            add_legend(axes, len(series))
 
     return draw(labels, paint, HEIGHT + 14 * (max(0, len(series) - 1) // 3))
 
@@ -211,11 +130,12 @@ def histogram(labels: Labels, counts: Mapping[str, Values], edges: Values) -> st
     def paint(axes: "Axes") -> None:
         for k, (name, heights) in enumerate(counts.items()):
             colour = SERIES[k % len(SERIES)]
-            axes.stairs(heights, edges, color=colour, linestyle=DASHES[k % 4], label=name, lw=1.5)
+            dash, label = DASHES[k % 4], shortened(name)
+            axes.stairs(heights, edges, color=colour, linestyle=dash, label=label, lw=1.5)
             axes.stairs(heights, edges, color=colour, fill=True, alpha=0.15)
         axes.set_ylim(bottom=0)
         if len(counts) > 1:
-            _legend(axes, len(counts))
+            add_legend(axes, len(counts))
 
     return draw(labels, paint)
 
@@ -297,6 +217,6 @@ def plane(labels: Labels, groups: Sequence[Series], links: Sequence[npt.NDArray[
                 markeredgecolor=PAGE,
                 markeredgewidth=0.4,
             )
-        _legend(axes, len(groups))
+        add_legend(axes, len(groups))
 
     return draw(labels, paint, 340)

@@ -11,8 +11,8 @@ SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 DROPPED = {"metadata", "style"}
 INK, GRID, PAGE = "#000001", "#000002", "#000003"
 SERIES = tuple(f"#0000{16 + k:02x}" for k in range(6))
-VARIABLES = {INK: "currentColor", GRID: "var(--grid)", PAGE: "var(--page)"}
-VARIABLES |= {colour: f"var(--c{k})" for k, colour in enumerate(SERIES)}
+VARIABLES = {colour: f"var(--{name})" for colour, name in ((GRID, "grid"), (PAGE, "page"))}
+VARIABLES |= {INK: "currentColor"} | {colour: f"var(--c{k})" for k, colour in enumerate(SERIES)}
 NUMBER = re.compile(r"-?\d+\.\d{2,}(?![\d%])")
 REFERENCE = re.compile(r"#([\w-]+)")
 

@@ -1,7 +1,7 @@
 """From a workspace to the file of its report."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +9,10 @@ from typing import Any
 
 from kaggle_hw4 import __version__
 from kaggle_hw4.artifact import read_file, write_text
+from kaggle_hw4.report.canvas import check_matplotlib
 from kaggle_hw4.report.collect import Absent, Collector, ComparisonReport, Result
 from kaggle_hw4.report.document import Block, Missing, Section
 from kaggle_hw4.report.page import Heading, render
-from kaggle_hw4.report.plots import check_matplotlib
 from kaggle_hw4.report.subject import find_subject
 from kaggle_hw4.report.views.board import show_board
 from kaggle_hw4.report.views.comparison import question, show_comparisons
@@ -24,6 +24,7 @@ from kaggle_hw4.report.views.study import show_studies
 from kaggle_hw4.workspace import Workspace
 
 FILE = "report.html"
+NO_COMMANDS: Mapping[str, str] = {}
 TIME = re.compile(r"<footer>.*</footer>")
 
 View = tuple[str, Callable[[Any], Iterable[Block]]]
@@ -53,10 +54,12 @@ def write_report(
     name: str | None = None,
     out: Path | None = None,
     time: datetime | None = None,
+    commands: Mapping[str, str] = NO_COMMANDS,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ReportFile:
     """Write the report of a workspace, or of the run, submission or study called `name`.
 
+    `commands` are what to type in place of `hw4 train` and the like, where something is missing.
     The file is left alone where nothing but its time would change. `progress(done, total)` counts
     sections. Raises UsageError where there is no such name, or without matplotlib.
     """
@@ -65,7 +68,7 @@ def write_report(
     collector, sections, absent = Collector(workspace, subject), [], []
     for done, each in enumerate(subject.sections, 1):
         result = collector.section(each)
-        sections.append(show_section(each, result))
+        sections.append(show_section(each, result, commands))
         absent += [each] if isinstance(result, Absent) else []
         progress(done, len(subject.sections))
     moment = (time or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
@@ -81,11 +84,13 @@ def write_report(
     return ReportFile(path, len(page.encode()), subject.sections, tuple(absent))
 
 
-def show_section(name: str, result: Result) -> Section:
+def show_section(name: str, result: Result, commands: Mapping[str, str]) -> Section:
     """A section with its sentences, tables and figures."""
     title, show = VIEWS[name]
     if isinstance(result, Absent):
-        return Section(name, title, (Missing(result.reason, result.command),))
+        return Section(
+            name, title, (Missing(result.reason, commands.get(result.command, result.command)),)
+        )
     if isinstance(result, ComparisonReport):
         title = question(result)
     return Section(name, title, tuple(show(result)))

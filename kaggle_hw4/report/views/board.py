@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from kaggle_hw4.report.board import BoardReport, ScoreRow
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.document import Block, Figure, Finding, Missing, Text, fixed, make_table
-from kaggle_hw4.report.plots import Labels, Series, lines, scatter
+from kaggle_hw4.report.plots import Series, lines, scatter
 
 Z = 1.96
 
 
 def show_board(report: BoardReport) -> Iterator[Block]:
     yield Text(_which(report))
+    yield from (Text(f"{v} could not be scored: {reason}") for v, reason in report.failures)
     if not report.scores:
         yield Missing("No submission has a score yet.", "hw4 submit")
         return

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from kaggle_hw4.metrics import PairedDifference
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.collect import ComparisonReport
 from kaggle_hw4.report.comparison import Difference, ModelComparison
 from kaggle_hw4.report.document import Block, Figure, Finding, Text, fixed, make_table, points
-from kaggle_hw4.report.plots import Labels, Series, histogram, lines, scatter
+from kaggle_hw4.report.plots import Series, histogram, lines, scatter
 
 Z = 1.96
 EXTREMES = 10  # speakers at either end that are listed
@@ -82,7 +83,7 @@ def _conclusion(c: ModelComparison, known: PairedDifference, new: PairedDifferen
 
 def _only(in_new: bool) -> str:
     clear, other = ("new", "known") if in_new else ("known", "new")
-    return f"beyond doubt in {clear} sessions, and {other} ones do not contradict it"
+    return f"clearly so in {clear} sessions; in {other} ones the difference may be noise"
 
 
 def calibration_words(c: ModelComparison) -> str:
@@ -209,7 +210,7 @@ def _lengths(c: ModelComparison, name: str) -> Figure:
     labels = Labels(
         f"{name}-lengths-figure",
         f"{c.first} and {c.second}, by length",
-        "Accuracy on four quarters of the validation utterances, from the shortest to the longest.",
+        "Accuracy on four quarters of the validation utterances, short ones first.",
         "length, s",
         "accuracy",
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.cost import CostReport
 from kaggle_hw4.report.document import Block, Figure, Text, fixed, make_table
-from kaggle_hw4.report.plots import Labels, Series, scatter
+from kaggle_hw4.report.plots import Series, scatter
 
 MEMORY = "Manifests do not record how much memory a run took."
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.data import DataReport, Distributions, FoldReport
 from kaggle_hw4.report.document import Block, Figure, Finding, Missing, Text, fixed, make_table
-from kaggle_hw4.report.plots import Labels, Series, histogram, lines
+from kaggle_hw4.report.plots import Series, histogram, lines
 
 
 def show_data(report: DataReport) -> Iterator[Block]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from kaggle_hw4.kaggle.events import Created
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.document import Block, Figure, Missing, Text, fixed, make_table
 from kaggle_hw4.report.ensemble import EnsembleReport, Growth
-from kaggle_hw4.report.plots import Labels, Series, bars, heatmap, lines
+from kaggle_hw4.report.plots import Series, bars, heatmap, lines
 
 
 def show_ensemble(report: EnsembleReport) -> Iterator[Block]:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.collect import ModelsReport
 from kaggle_hw4.report.document import Block, Figure, Missing, Table, Text, fixed, make_table
 from kaggle_hw4.report.models import Mistakes, ModelRow
 from kaggle_hw4.report.plots import (
-    Labels,
     Series,
     bars,
     heatmap,
@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 def show_models(report: ModelsReport) -> Iterator[Block]:
     yield make_table(
-        "models",
+        "models-recipes",
         "Models, by recipe; accuracies are balanced over speakers",
         (
             "recipe", "variant", "folds", "seeds", "accuracy", "s.e.", "seen-session", "s.e.",

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from itertools import accumulate
 
+from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.collect import StudiesReport
 from kaggle_hw4.report.document import Block, Cell, Figure, Finding, Text, fixed, make_table
-from kaggle_hw4.report.plots import Labels, Series, bars, lines, scatter
+from kaggle_hw4.report.plots import Series, bars, lines, scatter
 from kaggle_hw4.report.study import StudyReport, TrialRow
 
 SLICES = 4  # parameters, the most important ones
