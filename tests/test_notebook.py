@@ -62,7 +62,8 @@ def test_the_notebook_ends_in_a_checked_submission(
     assert (work / "submissions" / "output_Strong_V1.csv").is_file()
     assert len(list(work.glob("runs/*/*/run.json"))) == 2
     assert "not sent" in printed
-    assert "kaggle.com/competitions" in printed
+    assert "Strong_V1 is valid" in printed
+    assert (work / "report.html").is_file()
 
 
 def test_a_session_that_ends_too_early_is_resumed_by_the_next(
