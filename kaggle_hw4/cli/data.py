@@ -131,7 +131,7 @@ def inspect_command(
     from kaggle_hw4.data.shift import measure_shift
 
     with bars() as bar:
-        measured = measure_shift(corpus, bar("sessions"))
+        measured = measure_shift(corpus, bar)
     show(measured, as_json, lambda: _shift_text(measured), "hw4 split")
 
 

@@ -42,7 +42,7 @@ def split_command(
 
     place = Workspace.at(workspace)
     with bars() as bar:
-        summary = split(place, by, folds, seed, bar("sessions")).summary()
+        summary = split(place, by, folds, seed, bar).summary()
     path = place.shown(summary.path)
     show(
         summary,
@@ -126,7 +126,9 @@ def predict_command(
     """
     from kaggle_hw4.stages.predict import predict
 
-    _show_runs(predict(Workspace.at(workspace), runs, settings or [], device), as_json)
+    with bars() as bar:
+        predicted = predict(Workspace.at(workspace), runs, settings or [], device, bar)
+    _show_runs(predicted, as_json)
 
 
 def render_runs(runs: "list[FinishedRun]") -> Any:
