@@ -4,11 +4,10 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from kaggle_hw4.artifact import read_file, sha256_json, write_text
@@ -17,6 +16,9 @@ from kaggle_hw4.data.density import estimate_share, thinned_subsets
 from kaggle_hw4.data.leakage import MIN_TRAINING, find_leakage_pairs, purge
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.progress import Bar, Progress, no_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT: Final = 3
 KINDS = ("session", "utterance")
@@ -195,6 +197,8 @@ def write_folds(folder: Path, folds: Folds, corpus: Corpus) -> Path:
     """Write `<name>.csv` into `folder`: a header, then id, speaker, session, fold, holdout and
     purged (the folds that the row is excluded from). DataError if it exists: runs depend on it.
     """
+    import pandas as pd
+
     path = folder / f"{folds.name}.csv"
     if path.exists():
         raise DataError(f"{path} exists already", "delete it, or choose another seed")
@@ -228,6 +232,8 @@ def read_folds(path: Path, corpus: Corpus) -> Folds:
     """The fold table in `path`. DataError if it is of another format or another corpus, damaged or
     edited.
     """
+    import pandas as pd
+
     try:
         head, _, body = read_file(path).decode().partition("\n")
         values = json.loads(head.removeprefix("# "))
@@ -249,7 +255,7 @@ def read_folds(path: Path, corpus: Corpus) -> Folds:
 COLUMNS = {"id": str, "session": np.int64, "fold": np.int64, "holdout": np.int64, "purged": str}
 
 
-def _parse(name: str, header: Header, table: pd.DataFrame) -> Folds:
+def _parse(name: str, header: Header, table: "pd.DataFrame") -> Folds:
     session, fold, holdout = (table[c].to_numpy() for c in ("session", "fold", "holdout"))
     purged = np.zeros((len(table), header.count), bool)
     for row, excluded in enumerate(table["purged"]):

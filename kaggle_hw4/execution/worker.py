@@ -43,14 +43,18 @@ class Prepared:
 
 def prepare(spec: RunSpec) -> Prepared:
     """Find what `spec` names; RecipeError, DataError or UsageError where it is not there."""
-    from kaggle_hw4.data.corpus import open_corpus
-    from kaggle_hw4.data.folds import find_folds
+    # The recipe first: a misspelt name or key is told at once.
     from kaggle_hw4.recipe import read_recipe
-    from kaggle_hw4.runs import Run
 
     workspace = Workspace(Path(spec.workspace))
     path = workspace.variant(spec.variant)
     recipe = read_recipe(path, spec.settings)
+
+    # The data.
+    from kaggle_hw4.data.corpus import open_corpus
+    from kaggle_hw4.data.folds import find_folds
+    from kaggle_hw4.runs import Run
+
     corpus = open_corpus(workspace.corpus)
     folds = find_folds(workspace.folds, corpus, spec.split)
     folds.check(spec.fold)
