@@ -1,5 +1,6 @@
 """Where every artifact lives."""
 
+import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,9 @@ class Workspace:
         known = sorted(
             {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
         )
-        raise RecipeError(f"there is no {kind} {name!r}", f"there are {', '.join(known)}")
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise RecipeError(f"there is no {kind} {name!r}", f"{meant}there are {', '.join(known)}")
 
 
 def real_path(path: Path) -> Path:

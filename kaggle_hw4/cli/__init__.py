@@ -24,6 +24,7 @@ from kaggle_hw4.cli import (
     training,
     tuning,
 )
+from kaggle_hw4.cli.options import OrderOfWork
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
 from kaggle_hw4.progress import Verbosity, set_verbosity
@@ -31,6 +32,7 @@ from kaggle_hw4.signals import unwind_on_signals
 
 app = typer.Typer(
     name="hw4",
+    cls=OrderOfWork,
     help="From the official folder of ML2022 Spring HW4 (who is speaking?) to the top of its "
     "leaderboard.\n\nExample: hw4 run pipelines/demo.toml",
     no_args_is_help=True,

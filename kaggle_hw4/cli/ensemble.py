@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.workspace import Workspace, shown
@@ -13,6 +13,8 @@ from kaggle_hw4.workspace import Workspace, shown
 if TYPE_CHECKING:
     from kaggle_hw4.stages.compare import Comparison
     from kaggle_hw4.stages.ensemble import EnsembleResult
+
+METHODS = ("auto", "uniform", "greedy", "log-linear", "vote", "probabilities")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,13 +24,21 @@ def add_to(app: typer.Typer) -> None:
 
 def ensemble_command(
     runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
-    label: Annotated[str | None, typer.Option(help="Default: as in Strong+Boss.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only runs of this fold table.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name; else the variants, as Strong+Boss."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs of this fold table: session5.")
+    ] = None,
     method: Annotated[
-        str, typer.Option(help="auto, uniform, greedy, log-linear, vote or probabilities.")
+        str, choice(*METHODS, text="How the members are combined; auto cross-fits.")
     ] = "auto",
     counts: Annotated[
-        Path | None, typer.Option(help="A table speaker,count of the test set, if exactly known.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A table speaker,count of the test set, if exactly known."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the blend; write nothing.")
