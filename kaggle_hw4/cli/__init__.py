@@ -18,6 +18,7 @@ from kaggle_hw4.cli import (
     doctor,
     ensemble,
     leaderboard,
+    recipe,
     runs,
     streams,
     submissions,
@@ -47,6 +48,7 @@ ensemble.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)
+recipe.add_to(app)
 doctor.add_to(app)
 app.add_typer(runs.app, name="runs")
 

@@ -46,7 +46,7 @@ Settings = Annotated[
         "-s",
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Change a key of the recipe; may be repeated. `hw4 recipe` lists the keys.",
+        help="Change a key of the recipe; may be repeated. `hw4 recipe` explains the keys.",
     ),
 ]
 Device = Annotated[

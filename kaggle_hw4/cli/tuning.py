@@ -37,44 +37,54 @@ Storage = Annotated[
         metavar="URL", help="postgresql://… to share the study between machines; else a file."
     ),
 ]
+NamedVariant = Annotated[
+    str | None,
+    typer.Option(metavar="VARIANT", help="A name in pipelines/variants, or a .toml file."),
+]
+Trials = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trials in all, finished ones included.")
+]
+Objective = Annotated[
+    str, choice("session", "utterance", "logloss", text="Accuracy by either, or log-loss.")
+]
+SpaceName = Annotated[
+    str | None,
+    typer.Option(metavar="SPACE", help="The search space; else studies/spaces/VARIANT.toml."),
+]
+Jobs = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trials in parallel; they share threads.")
+]
+Finalists = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trials retrained on all folds and seeds.")
+]
+Fold = Annotated[
+    int, typer.Option(min=0, metavar="FOLD", help="The fold that the search validates on.")
+]
+StudyName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The study's name; else the variant's.")
+]
+Heartbeat = Annotated[
+    int, typer.Option(min=1, metavar="SECONDS", help="Between two heartbeats to the server.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate the time.")]
 
 
 @app.callback()
 def tune_command(
     context: typer.Context,
-    variant: Annotated[
-        str | None,
-        typer.Option(metavar="VARIANT", help="A name in pipelines/variants, or a .toml file."),
-    ] = None,
-    trials: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Trials in all, finished ones included.")
-    ] = 50,
-    objective: Annotated[
-        str, choice("session", "utterance", "logloss", text="Accuracy by either, or log-loss.")
-    ] = "session",
-    space: Annotated[
-        str | None,
-        typer.Option(metavar="SPACE", help="The search space; else studies/spaces/VARIANT.toml."),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Trials in parallel; they share threads.")
-    ] = 1,
-    finalists: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Trials retrained on all folds and seeds.")
-    ] = 3,
-    fold: Annotated[
-        int, typer.Option(min=0, metavar="FOLD", help="The fold that the search validates on.")
-    ] = 0,
+    variant: NamedVariant = None,
+    trials: Trials = 50,
+    objective: Objective = "session",
+    space: SpaceName = None,
+    jobs: Jobs = 1,
+    finalists: Finalists = 3,
+    fold: Fold = 0,
     seed: Seeds = None,
     split: SplitName = None,
-    study: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The study's name; else the variant's.")
-    ] = None,
+    study: StudyName = None,
     storage: Storage = None,
-    heartbeat: Annotated[
-        int, typer.Option(min=1, metavar="SECONDS", help="Between two heartbeats to the server.")
-    ] = 20,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the time.")] = False,
+    heartbeat: Heartbeat = 20,
+    dry_run: DryRun = False,
     settings: Settings = None,
     device: Device = "auto",
     workspace: Root = None,
