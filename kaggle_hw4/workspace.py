@@ -1,6 +1,7 @@
 """Where every artifact lives."""
 
 import difflib
+import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,13 @@ class Workspace:
     def run_folders(self) -> list[Path]:
         """The folders of runs that there are: `runs`, and those of the finals of every study."""
         return [path for path in (self.runs, *sorted(self.studies.glob("*/runs"))) if path.is_dir()]
+
+    def groups_of_runs(self, name: str) -> list[Path]:
+        """The folder of runs called `name`; of a variant, that of each recipe which was trained."""
+        path = Path(name)
+        if path.exists() or os.sep in name:
+            return [path]
+        return sorted(self.runs.glob(f"{glob.escape(name)}-{'[0-9a-f]' * 8}")) or [path]
 
     @property
     def studies(self) -> Path:

@@ -14,6 +14,7 @@ import typer
 from kaggle_hw4 import __version__
 from kaggle_hw4.cli import (
     chain,
+    compare,
     data,
     doctor,
     ensemble,
@@ -45,6 +46,7 @@ app.add_typer(data.app, name="data")
 training.add_to(app)
 app.add_typer(tuning.app, name="tune")
 ensemble.add_to(app)
+compare.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)

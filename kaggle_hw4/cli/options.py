@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.workspace import Workspace
 
 ORDER = (  # of the work
     "data", "split", "train", "predict", "runs", "tune", "compare", "ensemble", "submit",
@@ -81,6 +82,28 @@ def one_variant(positional: str | None, named: str | None, example: str) -> str:
     if variant is None:
         raise UsageError("--variant is missing", example)
     return variant
+
+
+GroupsOfRuns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUNS...", help="Runs, folders of runs, or variants.", show_default=False
+    ),
+]
+RunsOfVariants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", metavar="VARIANT", help="Runs of a variant; may be repeated."),
+]
+
+
+def folders_of_runs(
+    workspace: Workspace, groups: Sequence[str] | None, variants: Sequence[str] | None, example: str
+) -> list[Path]:
+    """The folders of runs that are named, by place or by --variant. UsageError where none is."""
+    names = [*(groups or ()), *(variants or ())]
+    if not names:
+        raise UsageError("no runs are named", example)
+    return [path for name in names for path in workspace.groups_of_runs(name)]
 
 
 class OrderOfWork(TyperGroup):

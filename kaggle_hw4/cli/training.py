@@ -1,6 +1,5 @@
 """hw4 split, train, predict."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,13 +7,16 @@ import typer
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
+    GroupsOfRuns,
     NamedVariant,
     Root,
+    RunsOfVariants,
     Seeds,
     Settings,
     SplitName,
     Variant,
     choice,
+    folders_of_runs,
     one_variant,
 )
 from kaggle_hw4.cli.output import page, percent, plain, show, table
@@ -127,7 +129,8 @@ def _folds(single: list[int], many: str | None) -> list[int] | None:
 
 
 def predict_command(
-    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
+    runs: GroupsOfRuns = None,
+    variants: RunsOfVariants = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,8 +149,10 @@ def predict_command(
     """
     from kaggle_hw4.stages.predict import predict
 
+    place = Workspace.at(workspace)
+    folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
     with bars() as bar:
-        predicted = predict(Workspace.at(workspace), runs, settings or [], device, bar)
+        predicted = predict(place, folders, settings or [], device, bar)
     _show_runs(predicted, as_json)
 
 
