@@ -15,6 +15,7 @@ from kaggle_hw4.data.shift import (
     nearest,
     unseen_share,
 )
+from kaggle_hw4.progress import no_bar
 from kaggle_hw4.synth.corpus import write_corpus
 from tests.conftest import chosen
 
@@ -54,7 +55,7 @@ def test_the_share_of_unseen_sessions_is_measured_and_decides(
 
 
 def test_the_shift_says_by_how_much_a_random_split_overestimates(speakers: Corpus) -> None:
-    shift = measure_shift(speakers, lambda *_: None)
+    shift = measure_shift(speakers, no_bar)
     assert shift.linear_probe.n == len(speakers.train)
     assert shift.linear_probe.bias > 0
 

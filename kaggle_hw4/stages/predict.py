@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.stages.train import FinishedRun
 from kaggle_hw4.workspace import Workspace
@@ -14,6 +15,7 @@ def predict(
     paths: Iterable[Path],
     settings: Sequence[str] = (),
     device: str = "auto",
+    bar: Bar = no_bar,
 ) -> list[FinishedRun]:
     """Predict finished runs anew, each as its own recipe says with `settings` laid over it."""
     from kaggle_hw4.data.folds import find_folds
@@ -30,6 +32,6 @@ def predict(
     for run in finished(find_runs(paths)):
         folds = find_folds(workspace.folds, corpus, run.manifest().folds.name)
         config = read_recipe(run.folder / "recipe.toml", settings).predict
-        manifest = predict_run(run, corpus, folds, config, choose_device(device))
+        manifest = predict_run(run, corpus, folds, config, choose_device(device), bar)
         predicted.append(FinishedRun(run, manifest))
     return predicted
