@@ -1,0 +1,56 @@
+"""Every operation on a file meets with a full disk, an I/O error or a kill, one at a time.
+
+Attempt `number` is one fault: the command is run where its forerunners left off, with that fault,
+and then again without one. It must say what is wrong or have done its work, and then do it.
+"""
+
+from pathlib import Path
+from random import Random
+
+from tests.torture.chain import CHAIN, Reference, Words
+from tests.torture.forks import end_orphans, run
+from tests.torture.operations import FAULTS, KILL, Operations
+from tests.torture.report import LOST, WRONG, Tally
+
+Fault = tuple[Words, int, str]
+MANY = 60  # operations of a command; of more than these (a file an utterance) a sample is taken
+
+
+def all_faults(reference: Reference, seed: int) -> list[Fault]:
+    """Each operation of each command with each fault; those of the same kind of file in part."""
+    random, faults = Random(f"{seed} faults"), []
+    for words in CHAIN:
+        count = reference.costs[words].operations
+        numbers = range(1, count + 2)  # the last one meets with nothing
+        if count > MANY:
+            numbers = sorted(random.sample(numbers, MANY - 20)) + [*range(1, 11), *range(count - 8, count + 2)]
+        faults += [(words, number, fault) for number in numbers for fault in FAULTS]
+    random.shuffle(faults)
+    return faults
+
+
+def inject(reference: Reference, root: Path, tally: Tally, number: int, fault: Fault) -> None:
+    """Run a command with one fault, and once more without."""
+    words, stop_at, kind = fault
+    name = f"{kind} at operation {stop_at} of hw4 {' '.join(words[:2])}"
+    step = CHAIN.index(words)
+    reference.restore(root, step)
+    operations = Operations(root, stop_at, kind)
+    ended = run(root, *words, prepare=operations.install)
+    end_orphans()
+    tally.tried += operations.reached
+    if tally.faulty(ended, number, name):
+        return
+    killed = kind == KILL and ended.code == -9
+    if ended.code and not ended.documented and not killed:
+        tally.fail(LOST, number, f"{name}: an undocumented end, {ended.reason}")
+        return
+    if ended.code == 0 and (difference := reference.differences(root, step + 1)):
+        tally.fail(WRONG, number, f"{name}: {difference}")
+        return
+    again = run(root, *words)
+    if tally.faulty(again, number, f"after {name}"):
+        return
+    difference = again.reason if again.code else reference.differences(root, step + 1)
+    if difference:
+        tally.fail(LOST, number, f"after {name}: {difference}")
