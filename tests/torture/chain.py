@@ -35,7 +35,7 @@ PREDICT: Words = ("predict", "runs")
 CLEAN: Words = ("runs", "clean", "--yes")
 CHAIN = (SYNTH, PACK, REPACK, SPLIT, TRAIN, TUNE, PREDICT, CLEAN, ENSEMBLE, SUBMIT)
 
-TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how"}
+TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how", "datetime_start"}
 UNCOMPARED = ("checkpoint.pt", "worker.log", "journal.log", ".lock")
 
 
@@ -135,3 +135,10 @@ def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _timeless(each) for key, each in value.items() if key not in TIMES}
     return [_timeless(each) for each in value] if isinstance(value, list) else value
+
+
+def timeless_text(out: str) -> str:
+    """What a command printed as JSON, without times."""
+    with suppress(ValueError):
+        return json.dumps(_timeless(json.loads(out)), sort_keys=True)
+    return out

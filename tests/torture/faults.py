@@ -4,6 +4,7 @@ Attempt `number` is one fault: the command is run where its forerunners left off
 and then again without one. It must say what is wrong or have done its work, and then do it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -54,3 +55,8 @@ def inject(reference: Reference, root: Path, tally: Tally, number: int, fault: F
     difference = again.reason if again.code else reference.differences(root, step + 1)
     if difference:
         tally.fail(LOST, number, f"after {name}: {difference}")
+
+
+def campaign(reference: Reference, root: Path, tally: Tally) -> Callable[[int], None]:
+    faults = all_faults(reference, tally.seed)
+    return lambda number: inject(reference, root, tally, number, faults[number % len(faults)])

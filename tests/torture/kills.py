@@ -5,6 +5,7 @@ or after a random time, and then left alone. The chain must end with the undistu
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,7 @@ from tests.torture.forks import Ended, end_orphans, run, start
 from tests.torture.operations import Operations
 from tests.torture.report import LOST, Tally
 
-KILLS = 6  # of a command
+KILLS = 3  # of a command
 TIMED = 0.3  # the share of kills after a time; the others are at an operation
 
 
@@ -55,3 +56,7 @@ def kill_once(reference: Reference, root: Path, words: Words, random: Random) ->
     stop_at = stop_at or 1 + random.randrange(cost.operations)
     operations = Operations(root, stop_at)
     return run(root, *words, prepare=operations.install)
+
+
+def campaign(reference: Reference, root: Path, tally: Tally) -> Callable[[int], None]:
+    return lambda number: kill_chain(reference, root, tally, number)

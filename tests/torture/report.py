@@ -16,10 +16,12 @@ class Tally:
 
     kind: str
     seed: int
+    until: float  # of time.monotonic()
     tried: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
 
     def fail(self, outcome: str, number: int, what: str) -> None:
         """Count a failure, and print it with the line that repeats it."""
@@ -27,6 +29,9 @@ class Tally:
         again = f"python -m tests.torture {self.kind} --seed {self.seed} --only {number}"
         self.lines.append(f"{outcome}: {self.kind} {number}: {what}\n    {again}")
         print(self.lines[-1], flush=True)
+
+    def end(self) -> None:
+        self.seconds = time.monotonic() - self.begun
 
     def faulty(self, ended: Ended, number: int, what: str) -> bool:
         """Count a command that hung or ended in a traceback; whether it did."""
@@ -37,8 +42,13 @@ class Tally:
         return ended.hung or ended.traceback
 
     @property
+    def summary(self) -> str:
+        """One line, as soon as the kind is finished."""
+        return f"{self.kind}: {self.tried:,} tried, {self.counts.total():,} failures"
+
+    @property
     def row(self) -> tuple[str, ...]:
-        seconds = f"{time.monotonic() - self.begun:.0f} s"
+        seconds = f"{self.seconds:.0f} s"
         failures = (f"{self.counts[outcome]:,}" for outcome in OUTCOMES)
         return (self.kind, f"{self.tried:,}", *failures, seconds)
 
