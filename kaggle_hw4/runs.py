@@ -16,6 +16,7 @@
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -161,7 +162,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        return (self.folder / "run.json").is_file()
+        """Whether there is a run.json, be it a broken one: that is an error, and not unfinished."""
+        return os.path.lexists(self.folder / "run.json")
 
     @property
     def remedy(self) -> str:
@@ -247,7 +249,7 @@ def _format(path: Path) -> object:
     """The format of a manifest that cannot be read; FORMAT where it is no JSON object at all."""
     try:
         values = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return FORMAT
     return values.get("format") if isinstance(values, dict) else FORMAT
 

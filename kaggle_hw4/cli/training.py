@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import percent, plain, show, table
+from kaggle_hw4.cli.output import percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
@@ -112,7 +112,12 @@ def predict_command(
     """
     from kaggle_hw4.stages.predict import predict
 
-    _show_runs(predict(Workspace.at(workspace), runs, settings or [], device), as_json)
+    place = Workspace.at(workspace)
+    _show_runs(predict(place, runs, settings or [], device, _say_unfinished), as_json)
+
+
+def _say_unfinished(name: str) -> None:
+    say(f"left out: {name} is not finished")
 
 
 def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:

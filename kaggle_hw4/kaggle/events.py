@@ -157,7 +157,7 @@ def parse(line: bytes, path: Path) -> Event | None:
     try:
         values = json.loads(line)
         form, kind = values.get("format", FORMAT), KINDS.get(values["event"], Event)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     if form != FORMAT:
         what = f"{path}: an event of format {form}, this hw4 reads format {FORMAT}"

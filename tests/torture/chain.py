@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.torture.forks import run
+from tests.torture.forks import Ended, run
 from tests.torture.operations import Operations
 
 TINY = (
@@ -35,7 +35,7 @@ PREDICT: Words = ("predict", "runs")
 CLEAN: Words = ("runs", "clean", "--yes")
 CHAIN = (SYNTH, PACK, REPACK, SPLIT, TRAIN, TUNE, PREDICT, CLEAN, ENSEMBLE, SUBMIT)
 
-TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how", "datetime_start"}
+TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how", "new"}
 UNCOMPARED = ("checkpoint.pt", "worker.log", "journal.log", ".lock")
 
 
@@ -68,6 +68,12 @@ class Reference:
         other = sorted(k for k in expected.keys() & ours.keys() if ours[k] != expected[k])
         parts = (("missing", missing), ("added", added), ("other bytes", other))
         return "; ".join(f"{what}: {', '.join(names[:3])}" for what, names in parts if names)
+
+
+    def is_done(self, root: Path, step: int, ended: Ended) -> bool:
+        """Whether command `step` has done its work, or says that it was done before."""
+        again = ended.documented and "exists already" in ended.err
+        return ended.code == 0 or (again and not self.differences(root, step + 1))
 
 
 def new_workspace(root: Path) -> None:

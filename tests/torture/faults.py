@@ -52,8 +52,9 @@ def inject(reference: Reference, root: Path, tally: Tally, number: int, fault: F
     again = run(root, *words)
     if tally.faulty(again, number, f"after {name}"):
         return
-    difference = again.reason if again.code else reference.differences(root, step + 1)
-    if difference:
+    if not reference.is_done(root, step, again):
+        tally.fail(LOST, number, f"after {name}: {again.reason}")
+    elif difference := reference.differences(root, step + 1):
         tally.fail(LOST, number, f"after {name}: {difference}")
 
 

@@ -117,6 +117,8 @@ def start(root: Path, arguments: Sequence[object], prepare: Prepare = lambda: No
     _number += 1
     folder = root.with_name(f"{root.name}.output{_number}")
     folder.mkdir()
+    for name in ("out", "err"):
+        (folder / name).touch()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -153,7 +155,7 @@ def _enter(root: Path, folder: Path) -> None:
     """What a shell does for a command: a session, streams, a folder, the environment."""
     os.setsid()
     for number, path in enumerate((os.devnull, folder / "out", folder / "err")):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR)
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdin = os.fdopen(0, closefd=False)

@@ -111,7 +111,11 @@ def race(reference: Reference, root: Path, tally: Tally, number: int) -> None:
     tally.tried += 1
     if any([tally.faulty(ended, number, f"race of {this.name}") for ended in ends]):
         return
-    refused = [ended for ended in ends if ended.code and not _busy(this, ended)]
+    refused = [
+        ended
+        for ended in ends
+        if not reference.is_done(root, this.step, ended) and not _busy(this, ended)
+    ]
     problems = Ledger(root / "submissions").problems()
     lost = [ended.reason for ended in refused[:1]] + problems
     if difference := this.check(reference, root, this.step):
