@@ -144,7 +144,7 @@ def parameters(recipe: "Recipe", speakers: int) -> int:
 def _runs(workspace: Workspace) -> Iterator[Check]:
     from kaggle_hw4.runs import find_runs
 
-    runs = find_runs([workspace.runs]) if workspace.runs.is_dir() else []
+    runs = find_runs(workspace.run_folders)
     unfinished = [run for run in runs if not run.done]
     yield Check("runs", "good", f"{len(runs) - len(unfinished)} finished")
     for run in unfinished:

@@ -18,7 +18,8 @@ app = typer.Typer(help="Finished runs: free the room of their checkpoints.", no_
 @app.command("clean")
 def clean_command(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders of runs; else all.")
+        list[Path] | None,
+        typer.Argument(help="Runs, or folders of runs; else all there are."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete them; else only say.")] = False,
     workspace: Root = None,
@@ -32,7 +33,8 @@ def clean_command(
     """
     from kaggle_hw4.stages.clean import clean
 
-    freed = clean(runs or [Workspace.at(workspace).runs], yes)
+    place = Workspace.at(workspace)
+    freed = clean(runs or place.run_folders or [place.runs], yes)
     again = "hw4 runs clean --yes" if freed.checkpoints and not yes else ""
     show(freed, as_json, lambda: _freed(freed), again)
 

@@ -1,7 +1,7 @@
 """hw4 split, train, predict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -120,7 +120,12 @@ def _say_unfinished(name: str) -> None:
     say(f"left out: {name} is not finished")
 
 
-def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
+def render_runs(runs: "list[FinishedRun]") -> Any:
+    """A row for each run.
+
+    By session, accuracy is that of whole held-out sessions; seen-session accuracy is that of
+    utterances held out of the sessions trained on.
+    """
     rows = [
         (
             each.run.name,
@@ -133,11 +138,13 @@ def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
         )
         for each in runs
     ]
-    # By session, accuracy is that of whole held-out sessions; seen-session accuracy is that of
-    # utterances held out of the sessions trained on.
     columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "seen-session>", "trained>")
+    return table(columns, rows)
+
+
+def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
     value = [
         {"run": each.run.name, "folder": str(each.run.folder), **plain(each.manifest)}
         for each in runs
     ]
-    show(value, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")
+    show(value, as_json, lambda: render_runs(runs), "hw4 ensemble runs/*")

@@ -1,8 +1,6 @@
 """From finished runs to a versioned submission."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.events import Created
     from kaggle_hw4.kaggle.forecast import Forecast
     from kaggle_hw4.kaggle.ledger import Ledger
-    from kaggle_hw4.kaggle.submissions import Submission
     from kaggle_hw4.metrics import Accuracy
     from kaggle_hw4.runs import Run
 
@@ -155,10 +152,10 @@ def _create(
 ) -> "Created":
     """Blend the members, write the submission, and append both to the ledger.
 
-    A dry run only blends.
+    A dry run only blends. A file that was written and not recorded before a kill is recorded now.
     """
     from kaggle_hw4.ensemble.blend import blend
-    from kaggle_hw4.kaggle.submissions import write_submission
+    from kaggle_hw4.kaggle.submissions import find_unrecorded, write_submission
 
     labels = labels_of(corpus)
     counts = None if request.counts is None else read_counts(request.counts, corpus)
@@ -168,27 +165,10 @@ def _create(
         return _event(f"{sources.label}_V?", "", blended, seen_session, sources)
     ids = [corpus.ids[row] for row in corpus.test]
     speakers = [corpus.speakers[i] for i in blended.test_labels]
-    written = _unrecorded(ledger, sources.label, list(zip(ids, speakers, strict=True)))
-    written = written or write_submission(ledger.folder, sources.label, ids, speakers)
+    submission = (ledger.folder, sources.label, ids, speakers)
+    written = find_unrecorded(*submission) or write_submission(*submission)
     event = _event(written.version, written.sha256, blended, seen_session, sources)
     return ledger.append(event)
-
-
-def _unrecorded(
-    ledger: "Ledger", label: str, rows: Sequence[tuple[str, str]]
-) -> "Submission | None":
-    """The file with these rows that a process wrote which was killed before it could record it."""
-    from kaggle_hw4.kaggle.submissions import Submission, read_submission, version_of
-
-    known, numbered = {entry.version for entry in ledger.entries()}, re.escape(label) + "_V[0-9]+"
-    for path in sorted(ledger.folder.glob("output_*.csv")):
-        version = version_of(path)
-        if version in known or not re.fullmatch(numbered, version):
-            continue
-        with suppress(DataError):  # no submission
-            if read_submission(path) == rows:
-                return Submission(version, path, sha256_file(path))
-    return None
 
 
 def _seen_session_accuracy(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaggle_hw4.locks import locked
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,5 +68,9 @@ def split(workspace: Workspace, by: str, count: int, seed: int, progress: Progre
     path = workspace.folds / f"{table_name(by, count, seed)}.csv"
     if path.is_file():
         return Split(read_folds(path, corpus), path)
-    folds = make_folds(corpus, by, count, seed, progress)
-    return Split(folds, write_folds(workspace.folds, folds, corpus))
+    workspace.folds.mkdir(parents=True, exist_ok=True)
+    with locked(workspace.folds / ".lock"):
+        if path.is_file():  # another process has made it meanwhile
+            return Split(read_folds(path, corpus), path)
+        folds = make_folds(corpus, by, count, seed, progress)
+        return Split(folds, write_folds(workspace.folds, folds, corpus))
