@@ -29,7 +29,14 @@ import safetensors
 import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, write_text
+from kaggle_hw4.artifact import (
+    named_errors,
+    read_model,
+    sha256_json,
+    verify,
+    write_bytes,
+    write_text,
+)
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
@@ -197,7 +204,7 @@ class Run:
 
     def log(self, line: Mapping[str, float]) -> None:
         """Append a line to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with named_errors(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def logged(self) -> Iterator[dict[str, float]]:

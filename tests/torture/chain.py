@@ -69,7 +69,6 @@ class Reference:
         parts = (("missing", missing), ("added", added), ("other bytes", other))
         return "; ".join(f"{what}: {', '.join(names[:3])}" for what, names in parts if names)
 
-
     def is_done(self, root: Path, step: int, ended: Ended) -> bool:
         """Whether command `step` has done its work, or says that it was done before."""
         again = ended.documented and "exists already" in ended.err
@@ -123,7 +122,9 @@ def comparable(path: Path) -> bytes:
 
 def _comparable(path: Path, data: bytes) -> bytes:
     if path.suffix == ".jsonl":
-        lines = [line for line in data.splitlines() if _is_json(line) or path.name != "ledger.jsonl"]
+        lines = [
+            line for line in data.splitlines() if _is_json(line) or path.name != "ledger.jsonl"
+        ]
         return json.dumps([_timeless(json.loads(line)) for line in lines], sort_keys=True).encode()
     if path.name in ("run.json", "corpus.json"):
         return json.dumps(_timeless(json.loads(data)), sort_keys=True).encode()

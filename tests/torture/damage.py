@@ -13,8 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.torture.chain import CHAIN, CLEAN, ENSEMBLE, PACK, SPLIT, SUBMIT, TRAIN, TUNE
-from tests.torture.chain import Reference, Words, result, timeless_text
+from tests.torture.chain import (
+    CHAIN,
+    CLEAN,
+    ENSEMBLE,
+    PACK,
+    SPLIT,
+    SUBMIT,
+    TRAIN,
+    TUNE,
+    Reference,
+    Words,
+    result,
+    timeless_text,
+)
 from tests.torture.forks import Ended, end_orphans, run
 from tests.torture.report import LOST, WRONG, Tally
 
@@ -83,7 +95,11 @@ def _scene(reference: Reference, root: Path, name: str) -> Scene:
 
 
 def _arrange(reference: Reference, root: Path, name: str) -> None:
-    step = {"dataset": CHAIN.index(PACK), "packed": CHAIN.index(SPLIT), "stopped": CHAIN.index(TUNE)}
+    step = {
+        "dataset": CHAIN.index(PACK),
+        "packed": CHAIN.index(SPLIT),
+        "stopped": CHAIN.index(TUNE),
+    }
     reference.restore(root, step.get(name, -1))
     if name == "finished":
         shutil.rmtree(root / "corpus" / "Dataset")

@@ -24,7 +24,10 @@ def all_faults(reference: Reference, seed: int) -> list[Fault]:
         count = reference.costs[words].operations
         numbers = range(1, count + 2)  # the last one meets with nothing
         if count > MANY:
-            numbers = sorted(random.sample(numbers, MANY - 20)) + [*range(1, 11), *range(count - 8, count + 2)]
+            numbers = sorted(random.sample(numbers, MANY - 20)) + [
+                *range(1, 11),
+                *range(count - 8, count + 2),
+            ]
         faults += [(words, number, fault) for number in numbers for fault in FAULTS]
     random.shuffle(faults)
     return faults

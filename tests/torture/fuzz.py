@@ -11,7 +11,7 @@ from random import Random
 
 from kaggle_hw4.workspace import shipped
 from tests.test_listing import CLIENT, PAGE
-from tests.torture.chain import CHAIN, PACK, SUBMIT, SETTINGS, Reference, Words
+from tests.torture.chain import CHAIN, PACK, SETTINGS, SUBMIT, Reference, Words
 from tests.torture.forks import end_orphans, run
 from tests.torture.mutations import mutate
 from tests.torture.report import LOST, Tally

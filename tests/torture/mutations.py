@@ -117,7 +117,9 @@ def _toml(text: str, random: Random) -> str:
         case 4 if equals:
             lines[place] = f"{name}= {'9' * 5000}"
         case 5:
-            lines.insert(place, random.choice(['a.b.c = "\\u001b"', "[x]", "= 1", '"" = {}', "\x00"]))
+            lines.insert(
+                place, random.choice(['a.b.c = "\\u001b"', "[x]", "= 1", '"" = {}', "\x00"])
+            )
         case _ if equals:
             written = json.dumps(random.choice(VALUES)).replace("null", "1979-05-27T07:32:00Z")
             lines[place] = f"{name}= {written.replace('NaN', 'nan').replace('Infinity', 'inf')}"

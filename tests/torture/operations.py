@@ -95,7 +95,9 @@ class Operations:
             self.meet("open", path)
         return self._os_open(path, flags, *rest, **options)
 
-    def _open_file(self, file: Any, mode: str = "r", buffering: int = -1, *text: Any, **more: Any) -> Any:
+    def _open_file(
+        self, file: Any, mode: str = "r", buffering: int = -1, *text: Any, **more: Any
+    ) -> Any:
         if not set(mode) & set("wax+") or not self._below(file):
             return self._io_open(file, mode, buffering, *text, **more)
         self.meet("open", file)

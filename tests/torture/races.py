@@ -10,8 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaggle_hw4.kaggle.ledger import Ledger
-from tests.torture.chain import CHAIN, CLEAN, ENSEMBLE, PACK, PREDICT, REPACK, SPLIT, SUBMIT, SYNTH
-from tests.torture.chain import TRAIN, TUNE, Reference, Words
+from tests.torture.chain import (
+    CHAIN,
+    CLEAN,
+    ENSEMBLE,
+    PACK,
+    PREDICT,
+    REPACK,
+    SPLIT,
+    SUBMIT,
+    SYNTH,
+    TRAIN,
+    TUNE,
+    Reference,
+    Words,
+)
 from tests.torture.forks import Ended, end_orphans, run, start
 from tests.torture.report import LOST, Tally
 
@@ -22,7 +35,6 @@ def listing(label: str) -> str:
     """A table of one submission a racer."""
     rows = (f"output_{label}_V{n}.csv,0.7{n}000,0.6{n}000\n" for n in range(RACERS))
     return "file,private,public\n" + "".join(rows)
-
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,7 @@ def race(reference: Reference, root: Path, tally: Tally, number: int) -> None:
     end_orphans()
     (root / "listing.csv").unlink()
     tally.tried += 1
-    if any([tally.faulty(ended, number, f"race of {this.name}") for ended in ends]):
+    if sum(tally.faulty(ended, number, f"race of {this.name}") for ended in ends):
         return
     refused = [
         ended
