@@ -36,7 +36,6 @@ INSPECT, STUDY, PREDICT = ("data", "inspect"), ("tune", "show", "boss"), ("predi
 # What a command says of something broken that it leaves out.
 NOTICED = re.compile(r"warning: |left out: |not finished|is no longer|unfinished")
 SUBMITTED = ("output_Boss_V1.csv", "output_Boss_V2.csv", "ledger.jsonl")
-LEFTOVERS = ("packed.old", "packed.new", "studies/boss/trials")
 
 # Scene → how its workspace is made of the chain's, and which artifacts are read by which commands.
 READERS: Mapping[str, Mapping[str, tuple[Words, ...]]] = {

@@ -51,7 +51,7 @@ class Ended:
 
     @property
     def documented(self) -> bool:
-        """Whether it ended in an error of the documented kind: its code, and a line that says it."""
+        """Whether it ended in a documented error: its exit code, and the line."""
         lines = self.err.splitlines()
         return self.code in DOCUMENTED and any(line.startswith("hw4: ") for line in lines)
 
@@ -184,7 +184,7 @@ def _command(arguments: list[str], prepare: Prepare) -> None:
 
 
 def _leave(work: Callable[..., object], *arguments: object) -> NoReturn:
-    """Call `work` and end the process with its exit code, without returning to the parent's code."""
+    """Call `work` and end the process with its exit code; the parent's code never returns."""
     code = 0
     try:
         result = work(*arguments)
