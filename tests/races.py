@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import traceback
 from collections.abc import Sequence
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -30,6 +31,9 @@ def race(*commands: Sequence[object]) -> list[Ended]:
                 main([str(word) for word in command])
             except SystemExit as end:
                 code = int(end.code or 0)
+            except BaseException:  # or the parent would wait for ever
+                code = 1
+                traceback.print_exc()
         ended.put((number, Ended(code, out.getvalue(), err.getvalue())))
 
     processes = [context.Process(target=run, args=each) for each in enumerate(commands)]

@@ -15,6 +15,7 @@ from kaggle_hw4.tuning.finals import name_winner, read_finals, write_finals, wri
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.space import Int, Space
+from kaggle_hw4.tuning.summary import final_runs
 from kaggle_hw4.tuning.tune import enqueue_earlier_best
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import tiny, trained
@@ -108,11 +109,26 @@ def test_finals_lie_in_the_study_unless_the_workspace_has_all_of_them(plan: Plan
     assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.workspace.runs)}
     assert {spec.runs for spec in specs_of(plan, TUNED)} == {str(plan.runs)}
     assert group_of(plan, BASELINE) == run.folder.parent.name
+    (plan.runs / group_of(plan, BASELINE)).mkdir(parents=True)
+    assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.runs)}, "begun there"
+    (plan.runs / group_of(plan, BASELINE)).rmdir()
     manifest = run.manifest()
     other = manifest.prediction.config.model_copy(update={"segments": 7})
     prediction = manifest.prediction.model_copy(update={"config": other})
     run.write_manifest(manifest.model_copy(update={"prediction": prediction}))
     assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.runs)}, "other averaging"
+
+
+def test_the_folders_of_finalists_are_those_that_are_on_this_machine(plan: Plan) -> None:
+    finals = name_winner(plan, [BASELINE, TUNED], SCORES)
+    assert final_runs(finals, plan.folder) == {}
+    baseline, tuned = (group_of(plan, each) for each in (BASELINE, TUNED))
+    (plan.workspace.runs / baseline).mkdir(parents=True)
+    (plan.runs / tuned).mkdir(parents=True)
+    folders = {7: plan.runs / tuned, 0: plan.workspace.runs / baseline}
+    assert final_runs(finals, plan.folder) == folders
+    renamed = plan.folder.rename(plan.folder.with_name("renamed"))
+    assert final_runs(finals, renamed)[7] == renamed / "runs" / tuned
 
 
 def test_pruning_keeps_a_share_of_the_steps() -> None:

@@ -1,6 +1,7 @@
 """Eight processes at once do what each was asked, and leave what one alone would have left."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
+from kaggle_hw4.kaggle.client import connect
 from kaggle_hw4.kaggle.events import Created
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import find_unrecorded, write_submission
@@ -79,6 +81,12 @@ def test_a_corpus_that_is_asked_for_eight_times_at_once_is_written_once(tmp_path
 def test_a_submission_that_is_sent_four_times_at_once_arrives_once(
     ledger: Ledger, board: Board, hw4: Callable[..., tuple[int, Any, str]]
 ) -> None:
+    def slow(request: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(0.5)  # time for all others to ask what Kaggle has
+        return Board.start(board, request)
+
+    board.start = slow  # type: ignore[method-assign]
+    connect("any")  # once imported, the client is there at once
     command = ("--workspace", ledger.folder.parent, "submit", "Boss_V1", "--yes")
     ended = race(*[command] * 4)
     assert [each.code for each in ended] == [0] * 4, ended

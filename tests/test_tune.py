@@ -113,6 +113,7 @@ def test_a_study_ends_in_a_tuned_variant(
     assert any(row["baseline"] for row in rows)
     assert len(list(workspace.glob("studies/boss/runs/*/*/run.json"))) == 2 * len(rows)
     assert not (workspace / "runs").exists(), "an ensemble of runs/* blends no finals"
+    assert set(summary["runs"]) == {str(row["trial"]) for row in rows}
     for folder in summary["runs"].values():
         assert run("predict", folder) == run("ensemble", folder, "--dry-run") == 0
     assert run("runs", "clean", "--yes") == run("doctor") == 0

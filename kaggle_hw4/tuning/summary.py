@@ -92,11 +92,11 @@ def summarise(study: optuna.Study, folder: Path) -> StudySummary:
         edges=find_edges(Space(study.study_name, fingerprint.space), best[0]) if best else (),
         failures=find_failures(study),
         finals=finals,
-        runs=_final_runs(finals, folder) if finals else {},
+        runs=final_runs(finals, folder) if finals else {},
     )
 
 
-def _final_runs(finals: Finals, folder: Path) -> dict[int, Path]:
+def final_runs(finals: Finals, folder: Path) -> dict[int, Path]:
     """The folders of the finalists' runs that are on this machine, by trial: in the study's, or in
     the workspace's where they had been trained already.
     """
