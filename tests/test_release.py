@@ -30,9 +30,9 @@ REFUSED: Mapping[tuple[str, str], str] = {}
 CHANGED = """
 {reader} of {release} is no longer read as it was when that release was made ({why}).
 If that was not meant, mend the reader: people have such files.
-If a format was changed on purpose: raise its version; have its reader refuse the old one in one line
-that says what to do; add that line to REFUSED in tests/test_release.py; and keep a folder of the new
-release beside the old one: python -m tests.release_0_3.make tests/release_NEW
+If a format was changed on purpose: raise its version; have its reader refuse the old one in one
+line that says what to do; add that line to REFUSED in tests/test_release.py; and keep a folder of
+the new release beside the old one: python -m tests.release_0_3.make tests/release_NEW
 """
 
 

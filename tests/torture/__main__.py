@@ -36,10 +36,10 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[str, Kind] = {
-    "kills": Kind(300, 0.2, kills.campaign),
-    "faults": Kind(400, 0.25, faults.campaign),
+    "kills": Kind(300, 0.15, kills.campaign),
+    "faults": Kind(550, 0.35, faults.campaign),
     "damage": Kind(1300, 0.2, damage.campaign),
-    "fuzz": Kind(800, 0.15, fuzz.campaign),
+    "fuzz": Kind(800, 0.1, fuzz.campaign),
     "races": Kind(200, 0.15, races.campaign),
     "machine": Kind(30, 0.05, machine.campaign),
 }

@@ -5,7 +5,6 @@ documented error, or with the output and the artifacts of the undamaged workspac
 is broken and shows the rest.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from tests.torture.chain import (
     CHAIN,
     CLEAN,
     ENSEMBLE,
+    LEFTOVERS,
     PACK,
     SPLIT,
     SUBMIT,
@@ -29,6 +29,7 @@ from tests.torture.chain import (
 )
 from tests.torture.forks import Ended, end_orphans, run
 from tests.torture.report import LOST, WRONG, Tally
+from tests.torture.spoil import DAMAGES
 
 LIMIT = 30.0
 BLEND, SHOW = (*ENSEMBLE, "--dry-run"), ("leaderboard", "show")
@@ -121,9 +122,9 @@ def damage_one(scenes: Mapping[str, Scene], root: Path, tally: Tally, number: in
     scene = scenes[name]
     pattern = random.choice(list(READERS[name]))
     file, words = random.choice(scene.files[pattern]), random.choice(READERS[name][pattern])
-    kind = random.choice(list(KINDS))
+    kind = random.choice(list(DAMAGES))
     _restore(scene.folder, root)
-    KINDS[kind](root / file, random)
+    DAMAGES[kind](root / file, random)
     what = f"{file} {kind}, hw4 {' '.join(words[:3])} in the scene {name}"
     ended = run(root, *words, "--json", limit=LIMIT)
     end_orphans()
@@ -173,77 +174,6 @@ def _difference(expected: Artifacts, actual: Artifacts, damaged: str) -> str:
         and not name.startswith(LEFTOVERS)
     )
     return f"other artifacts: {', '.join(changed[:3])}" if changed else ""
-
-
-def _rewrite(path: Path, change: Callable[[bytearray, Random], object], random: Random) -> None:
-    data = bytearray(path.read_bytes())
-    if data:
-        change(data, random)
-        path.write_bytes(bytes(data))
-
-
-def truncated(path: Path, random: Random) -> None:
-    size = path.stat().st_size
-    ends = [random.randrange(size + 1), max(0, size - random.randrange(1, 20)), size // 2]
-    os.truncate(path, random.choice(ends))
-
-
-def bit_flipped(path: Path, random: Random) -> None:
-    def flip(data: bytearray, random: Random) -> None:
-        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
-
-    _rewrite(path, flip, random)
-
-
-def byte_damaged(path: Path, random: Random) -> None:
-    def spoil(data: bytearray, random: Random) -> None:
-        place = random.randrange(len(data))
-        data[place] = (data[place] + random.randrange(1, 256)) % 256
-
-    _rewrite(path, spoil, random)
-
-
-def zeroed(path: Path, random: Random) -> None:
-    """A block of zeros, as after a power cut."""
-
-    def zero(data: bytearray, random: Random) -> None:
-        place = random.randrange(len(data))
-        length = min(512, len(data) - place)
-        data[place : place + length] = bytes(length)
-
-    _rewrite(path, zero, random)
-
-
-def emptied(path: Path, random: Random) -> None:
-    os.truncate(path, 0)
-
-
-def deleted(path: Path, random: Random) -> None:
-    path.unlink()
-
-
-def a_folder(path: Path, random: Random) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def a_pipe(path: Path, random: Random) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def a_loop(path: Path, random: Random) -> None:
-    """A symbolic link to itself."""
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-KINDS: Mapping[str, Callable[[Path, Random], None]] = {
-    kind.__name__: kind
-    for kind in (
-        truncated, bit_flipped, byte_damaged, zeroed, emptied, deleted, a_folder, a_pipe, a_loop,
-    )
-}  # fmt: skip
 
 
 def campaign(reference: Reference, root: Path, tally: Tally) -> Callable[[int], None]:

@@ -1,7 +1,7 @@
 """Commands of hw4 in forks of one process that has imported everything: 30 ms each, not 3 s.
 
 The parent has one thread and never runs a command itself, so that a fork starts as a fresh process
-does. `Worker` stands in for the subprocess that trains a run: a fork, too, with the same lifeline.
+does. The worker that trains a run is a fork, too (`worker`).
 """
 
 import ctypes
@@ -12,7 +12,6 @@ import resource
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -20,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 LIMIT = 60.0  # seconds for a command on the tiny corpus; beyond it hangs
 MEMORY = 16 * 2**30  # bytes of address space: what asks for more is a fault, not a busy machine
@@ -124,7 +123,7 @@ def start(root: Path, arguments: Sequence[object], prepare: Prepare = lambda: No
     pid = os.fork()
     if pid == 0:
         _enter(root, folder)
-        _leave(_command, [str(word) for word in arguments], prepare)
+        leave(_command, [str(word) for word in arguments], prepare)
     return Child(pid, folder)
 
 
@@ -174,16 +173,17 @@ def _command(arguments: list[str], prepare: Prepare) -> None:
     from kaggle_hw4 import cli
     from kaggle_hw4.execution import executor, local
     from kaggle_hw4.tuning import coordinator
+    from tests.torture.worker import Subprocess
 
     tempfile.tempdir = None
     executor.POLL = coordinator.POLL = 0.02
-    local.subprocess = _Subprocess  # type: ignore[assignment]
+    local.subprocess = Subprocess  # type: ignore[assignment]
     sys.argv = ["hw4", *arguments]
     prepare()
     cli.main(arguments)
 
 
-def _leave(work: Callable[..., object], *arguments: object) -> NoReturn:
+def leave(work: Callable[..., object], *arguments: object) -> NoReturn:
     """Call `work` and end the process with its exit code; the parent's code never returns."""
     code = 0
     try:
@@ -200,57 +200,3 @@ def _leave(work: Callable[..., object], *arguments: object) -> NoReturn:
         with suppress(Exception):
             sys.stderr.flush()
         os._exit(code)
-
-
-class Worker:
-    """The fork that trains a run, in the place of a subprocess.Popen of the worker."""
-
-    crash_after: float | None = None  # seconds until it is killed
-
-    def __init__(self, command: Sequence[str], *, stdout: Any, env: dict[str, str], **_: Any):
-        from kaggle_hw4.execution import worker
-        from kaggle_hw4.execution.spec import RunSpec
-
-        reading, writing = os.pipe()
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.setsid()
-            for number, descriptor in enumerate((reading, stdout.fileno(), stdout.fileno())):
-                os.dup2(descriptor, number)
-            os.closerange(3, 256)  # the lifelines of other workers, the locks of the coordinator
-            os.environ |= env
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            if Worker.crash_after is not None:
-                signal.setitimer(signal.ITIMER_REAL, Worker.crash_after)  # SIGALRM kills
-            _leave(worker.main, RunSpec.from_json(command[-1]))
-        os.close(reading)
-        self.stdin = os.fdopen(writing, "wb", buffering=0)
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def wait(self, timeout: float | None = None) -> int:
-        until = time.monotonic() + (timeout or LIMIT)
-        while self.poll() is None:
-            if time.monotonic() > until:
-                raise subprocess.TimeoutExpired("worker", timeout or LIMIT)
-            time.sleep(0.005)
-        return self.returncode or 0
-
-
-class _Subprocess:
-    """What `execution.local` takes from the module subprocess."""
-
-    Popen, PIPE, TimeoutExpired = Worker, subprocess.PIPE, subprocess.TimeoutExpired

@@ -24,7 +24,7 @@ def kill_chain(reference: Reference, root: Path, tally: Tally, number: int) -> N
     new_workspace(root)
     for step, words in enumerate(CHAIN):
         name = f"hw4 {' '.join(words[:2])}"
-        for _ in range(KILLS):
+        for _ in range(KILLS if time.monotonic() < tally.until else 0):
             ended = kill_once(reference, root, words, random)
             tally.tried += ended.code == -9
             if ended.code != -9 and not reference.is_done(root, step, ended):

@@ -26,7 +26,7 @@ from tests.torture.forks import Ended, run
 from tests.torture.operations import Operations
 from tests.torture.report import HANG, TRACEBACK, WRONG, Tally
 
-LIVES, STEPS = 3, 20
+LIVES, STEPS = 2, 15
 BEFORE_TRAINING = CHAIN.index(TRAIN)
 FOLDS = st.sampled_from((0, 1))
 CAN_FORGET = any(command.name == "forget" for command in leaderboard.registered_commands)
