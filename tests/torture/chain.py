@@ -35,7 +35,7 @@ PREDICT: Words = ("predict", "runs")
 CLEAN: Words = ("runs", "clean", "--yes")
 CHAIN = (SYNTH, PACK, REPACK, SPLIT, TRAIN, TUNE, PREDICT, CLEAN, ENSEMBLE, SUBMIT)
 
-TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how", "new"}
+TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how", "new", "sources"}
 # What is deleted last of all, and by the next command where that fails.
 LEFTOVERS = ("packed.old", "packed.new", "studies/boss/trials")
 UNCOMPARED = ("checkpoint.pt", "worker.log", "journal.log", ".lock")

@@ -159,8 +159,9 @@ def _renewed(out: str, actual: Artifacts, expected: Artifacts) -> tuple[str, Art
 
 
 def _absent(file: str, kind: str) -> bool:
-    """Whether nothing is left that could say what is missing: the ledger is one growing file."""
-    return file.endswith("ledger.jsonl") and kind in ("deleted", "emptied", "truncated")
+    """Whether nothing is left that could say what is missing: the end of a file that grows."""
+    grows = file.endswith(("ledger.jsonl", "journal.log"))
+    return grows and kind in ("deleted", "emptied", "truncated")
 
 
 def _difference(expected: Artifacts, actual: Artifacts, damaged: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 KILL, DISK_FULL, IO_ERROR = "kill", "ENOSPC", "EIO"
 FAULTS = (KILL, DISK_FULL, IO_ERROR)
 NUMBERS = {DISK_FULL: errno.ENOSPC, IO_ERROR: errno.EIO}
-NEEDS_SPACE = ("open", "write", "mkdir", "link", "fsync")  # what goes on failing on a full disk
+NEEDS_SPACE = ("open", "write", "mkdir", "link", "fsync")  # what fails from then on, on a full disk
 ON_PATHS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "truncate")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
