@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder test torture test-slow test-corpus test-gpu check submit bench clean
+.PHONY: help setup demo ladder density test torture test-slow test-corpus test-gpu check submit bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ $(LADDER)/synthetic/corpus: | setup
 $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) data pack $<
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) split --folds 6 --by session
+
+density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
+	$(VENV)/bin/python benchmarks/density.py
 
 bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble
 	$(VENV)/bin/python benchmarks/speed.py

@@ -26,7 +26,7 @@ from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.runs import Run
 
 AVERAGES = ("logits", "probabilities", "embeddings")
-LENGTHS = ([100], [200], [100, 200], [200, 10**9])  # the last: the whole utterance beside them
+LENGTHS = ([100], [200], [100, 200], [200, 10**6])  # the last: the whole utterance beside them
 PLANS = [WHOLE] + [
     PredictionConfig(
         weights="ema", segments=3, frames=frames, average=average, spreading_neighbours=0

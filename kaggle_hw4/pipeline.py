@@ -27,7 +27,7 @@ class DataConfig(Section):
 
 
 class SplitConfig(Section):
-    by: Literal["session", "utterance"]
+    by: Literal["auto", "session", "utterance"] = "auto"
     folds: Annotated[int, Field(ge=2)]
     seed: Count = 0
 

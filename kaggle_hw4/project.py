@@ -65,9 +65,14 @@ class Project:
             return pack(Path(dataset), place, dtype=dtype, replace=replace, progress=progress)
 
     def split(
-        self, folds: int = 5, by: Literal["session", "utterance"] = "session", seed: int = 0
+        self,
+        folds: int = 5,
+        by: Literal["auto", "session", "utterance"] = "auto",
+        seed: int = 0,
     ) -> "Folds":
-        """Split the training utterances into `folds`, of guessed sessions or of utterances."""
+        """Split the training utterances into `folds`, of guessed sessions or of utterances: as the
+        test set needs it (auto), or as asked.
+        """
         from kaggle_hw4.stages.split import split
 
         with bars() as bar:

@@ -1,6 +1,7 @@
 """A tiny synthetic corpus and tiny recipes: real parts of everything, in seconds."""
 
 import csv
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,20 @@ def trained(recipe: Recipe, corpus: Corpus, folds: Folds, runs: Path, **which: A
     parts = job(recipe, corpus, folds, runs, **which)
     train_run(*parts, torch.device("cpu"), Silent())
     return parts.run
+
+
+def chosen(corpus: Corpus, train: np.ndarray, test: np.ndarray) -> Corpus:
+    """The corpus of these rows of `corpus`: for training, and for the test."""
+    rows = np.concatenate([train, test])
+    labels = np.where(np.arange(len(rows)) < len(train), corpus.labels[rows], -1)
+    return dataclasses.replace(
+        corpus,
+        ids=tuple(corpus.ids[row] for row in rows),
+        labels=labels,
+        offsets=corpus.offsets[rows],
+        lengths=corpus.lengths[rows],
+        channels=corpus.channels[rows],
+    )
 
 
 def manifest_of(sha256: dict[str, str]) -> Manifest:

@@ -140,7 +140,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
         ),
         (("train", "--variant", "boss", "-s", "networks.d_modle=3"), 3, "did you mean d_model?"),
         (("train", "--variant", "boss"), 4, "run `hw4 split` first"),
-        (("split", "--by", "video"), 2, "one of session, utterance"),
+        (("split", "--by", "video"), 2, "one of auto, session, utterance"),
         (("split", "--folds", "1"), 2, "--folds"),
         (("ensemble", "nowhere"), 2, "nowhere is no folder of runs"),
         (("submit",), 2, "no submission yet"),
@@ -271,9 +271,9 @@ def test_the_shift_is_shown_in_words_and_in_json(
     assert shown.out.startswith("Unseen sessions: ")
     assert "a random split overstates it by" in shown.out
     assert run("data", "inspect", "--shift", "--json") == 0
-    rates = json.loads(capsys.readouterr().out)["same_set_rates"]
-    assert all(0 <= rate <= 1 for rate in rates.values())
-    assert set(rates) == {"random_split", "session_split", "test_set"}
+    nearness = json.loads(capsys.readouterr().out)["nearness"]
+    assert all(0 <= ratio <= 1 for ratio in nearness.values())
+    assert set(nearness) == {"seen", "unseen", "test_set"}
 
 
 def test_a_tilde_is_the_home_folder_in_the_option_and_in_the_variable(

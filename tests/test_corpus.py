@@ -98,7 +98,7 @@ def test_pack_and_inspect_print_the_edition(
             main(["--workspace", str(tmp_path), "data", *command])
         shown = capsys.readouterr()
         assert words in shown.out.lower()
-        assert f"--by {'utterance' if year else 'session'}" in shown.err
+        assert "next: hw4 split" in shown.err
 
 
 def test_channel_statistics_are_those_of_the_stored_frames(corpus: Corpus) -> None:

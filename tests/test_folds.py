@@ -118,7 +118,7 @@ def test_a_changed_table_is_refused(corpus: Corpus, tmp_path: Path, column: str)
 
 def test_a_table_of_another_format_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     path = write_folds(tmp_path, make_folds(corpus, "session", 2), corpus)
-    path.write_text(path.read_text().replace('"format": 2, ', ""))
+    path.write_text(path.read_text().replace('"format": 3, ', ""))
     with pytest.raises(DataError, match="another version of hw4; delete it and run `hw4 split`"):
         read_folds(path, corpus)
 

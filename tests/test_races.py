@@ -87,7 +87,7 @@ def test_a_submission_that_is_sent_four_times_at_once_arrives_once(
 
     board.start = slow  # type: ignore[method-assign]
     connect("any")  # once imported, the client is there at once
-    command = ("--workspace", ledger.folder.parent, "submit", "Boss_V1", "--yes")
+    command = ("--workspace", ledger.folder.parent, "submit", "Boss_V1", "--yes", "--wait", "9")
     ended = race(*[command] * 4)
     assert [each.code for each in ended] == [0] * 4, ended
     assert len(board.submissions) == len(board.uploads) == 1

@@ -1,64 +1,119 @@
-"""The session shift is measured where there is one, and is near zero where there is none."""
-
-import dataclasses
+"""How much of the test set is in unseen sessions is measured right, and decides how to split."""
 
 import numpy as np
 import pytest
 
+from kaggle_hw4.competition import edition_named
 from kaggle_hw4.data.corpus import Corpus, pack
-from kaggle_hw4.data.shift import measure_shift, nearest, probe, unseen_share
+from kaggle_hw4.data.distances import nearest_distances, rises
+from kaggle_hw4.data.shift import (
+    UnseenShare,
+    choose_folds,
+    linked,
+    measure_shift,
+    measure_unseen,
+    nearest,
+    unseen_share,
+)
 from kaggle_hw4.synth.corpus import write_corpus
+from tests.conftest import chosen
 
 
-@pytest.fixture(scope="module")
-def speakers(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """12 speakers, 5 sessions of 4 utterances; the test set has 2 others of 4."""
+@pytest.fixture(scope="module", params=[(6, 5, 2, 2), (4, 8, 2, 4)], ids=str)
+def speakers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """24 speakers with so many sessions of so many utterances, and others in the test set."""
     folder = tmp_path_factory.mktemp("shift")
-    sizes = {"sessions": 5, "utterances": 4, "test_sessions": 2, "test_utterances": 4}
-    write_corpus(folder / "corpus", speakers=12, frames=150, **sizes)
+    names = ("sessions", "utterances", "test_sessions", "test_utterances")
+    sizes = dict(zip(names, request.param, strict=True))
+    write_corpus(folder / "corpus", speakers=24, frames=150, **sizes)
     return pack(folder / "corpus", folder / "packed")
 
 
-def test_unseen_sessions_are_found(speakers: Corpus) -> None:
-    shift = measure_shift(speakers, lambda done, total: None)
-    assert shift.unseen_sessions.share > 0.7
-    assert shift.unseen_sessions.low > 0.4
+def with_test_set(corpus: Corpus, share: float) -> Corpus:
+    """A corpus whose test set is that `share` of its own, and as many training utterances as make
+    the rest; drawn at random.
+    """
+    random = np.random.default_rng(1)
+    n = len(corpus.test) if share else len(corpus.train) // 6
+    unseen = random.permutation(corpus.test)[: round(share * n)]
+    seen = random.permutation(corpus.train)[: n - len(unseen)]
+    train = np.setdiff1d(corpus.train, seen)
+    return chosen(corpus, train, np.concatenate([unseen, seen]))
+
+
+@pytest.mark.parametrize(("share", "by"), [(0, "utterance"), (0.5, "session"), (1, "session")])
+def test_the_share_of_unseen_sessions_is_measured_and_decides(
+    speakers: Corpus, share: float, by: str
+) -> None:
+    unseen, nearness = measure_unseen(with_test_set(speakers, share))
+    assert abs(unseen.share - share) < 0.1
+    assert unseen.low <= share <= unseen.high
+    assert unseen.high - unseen.low < 0.6
+    assert nearness.seen < nearness.unseen
+    assert choose_folds(None, unseen).by == by
+
+
+def test_the_shift_says_by_how_much_a_random_split_overestimates(speakers: Corpus) -> None:
+    shift = measure_shift(speakers, lambda *_: None)
+    assert shift.linear_probe.n == len(speakers.train)
     assert shift.linear_probe.bias > 0
 
 
-def test_a_test_set_from_the_training_sessions_is_found(speakers: Corpus) -> None:
-    """A quarter of the training utterances, drawn at random, stand in for the test set."""
-    train = speakers.train
-    drawn = np.random.default_rng(0).permutation(len(train)) < len(train) // 4
-    rows = np.concatenate([train[~drawn], train[drawn]])
-    labels = np.where(np.arange(len(rows)) < (~drawn).sum(), speakers.labels[rows], -1)
-    control = dataclasses.replace(
-        speakers,
-        ids=tuple(speakers.ids[row] for row in rows),
-        labels=labels,
-        offsets=speakers.offsets[rows],
-        lengths=speakers.lengths[rows],
-        channels=speakers.channels[rows],
-    )
-    unseen = measure_shift(control, lambda done, total: None).unseen_sessions
-    assert unseen.share < 0.3
-    assert unseen.low < 0.1
+def test_an_edition_is_split_as_it_was_made_whatever_seems() -> None:
+    clear, wide = UnseenShare(0.97, 0.92, 1.0), UnseenShare(0.5, 0.0, 1.0)
+    reasons = {
+        (year, unseen.share): choose_folds(edition_named(year), unseen)
+        for year in (2022, 2023)
+        for unseen in (clear, wide)
+    }
+    assert {key: choice.by for key, choice in reasons.items()} == {
+        (2022, 0.97): "session", (2022, 0.5): "session",
+        (2023, 0.97): "utterance", (2023, 0.5): "utterance",
+    }  # fmt: skip
+    assert "by session, and 97% of the test set is in unseen" in reasons[2022, 0.97].reason
+    assert "at random, although 97% of the test set is in unseen" in reasons[2023, 0.97].reason
+    assert "although" not in reasons[2023, 0.5].reason
+
+
+def test_where_nothing_shows_folds_are_by_session() -> None:
+    choice = choose_folds(None, UnseenShare(0.05, 0.0, 0.9))
+    assert choice.by == "session"
+    assert "cannot be measured" in choice.reason
 
 
 def test_the_nearest_is_another_point_even_in_the_same_place() -> None:
     points = np.array([[0.0], [0.0], [5.0], [5.1]])
     assert nearest(points).tolist() == [1, 0, 3, 2]
+    assert linked(points).tolist() == [0, 0, 1, 1]
 
 
-def test_the_share_is_where_the_test_set_lies() -> None:
-    half, most = np.arange(1000) % 2 == 0, np.arange(1000) % 10 < 9
-    assert unseen_share(half, most, half).share == pytest.approx(0)
-    assert unseen_share(half, most, most).share == pytest.approx(1)
-    middle = unseen_share(half, most, np.arange(1000) % 10 < 7)
-    assert middle.share == pytest.approx(0.5)
-    assert middle.low < 0.5 < middle.high
+def test_points_of_the_own_group_are_no_neighbours() -> None:
+    points = np.array([[0.0], [1.0], [3.0], [7.0]], np.float32)
+    rows, pairs = np.arange(4), np.array([0, 0, 1, 1])
+    assert nearest_distances(points, points, 2)[:, 0].tolist() == [0, 0, 0, 0]
+    assert nearest_distances(points, points, 2, (rows, rows)).tolist() == [
+        [1, 3], [1, 2], [2, 3], [4, 6],
+    ]  # fmt: skip
+    assert nearest_distances(points, points, 3, (pairs, pairs))[0].tolist() == [3, 7, np.inf]
 
 
-def test_the_probe_scores_every_utterance(speakers: Corpus) -> None:
-    one_session = np.repeat(np.arange(12 * 5), 4)
-    assert probe(speakers, one_session).n == 12 * 5 * 4
+def test_a_rise_is_relative_to_the_last_distance() -> None:
+    distances = np.array([[1.0, 2.0, 4.0], [10.0, 20.0, 40.0]])
+    assert np.allclose(rises(distances, (1, 2, 3)), np.log([[1 / 4, 1 / 2]] * 2))
+
+
+def test_the_share_is_where_the_test_set_lies_and_its_interval_holds_it() -> None:
+    def scores(mean: float) -> np.ndarray:
+        return np.tile([mean - 0.1, mean + 0.1], 500)
+
+    alone, pairs = np.arange(1000), np.arange(1000) // 2 * 2
+    for mean, share in ((0.2, 0.0), (0.5, 0.5), (0.8, 1.0), (0.9, 1.0)):
+        unseen = unseen_share(scores(0.2), scores(0.8), scores(mean), alone, alone)
+        assert unseen.share == pytest.approx(share)
+        assert unseen.low <= share <= unseen.high
+    half = np.repeat([0.2, 0.8], 500)
+    widths = [
+        (unseen := unseen_share(scores(0.2), scores(0.8), half, alone, links)).high - unseen.low
+        for links in (alone, pairs)
+    ]
+    assert widths[0] < widths[1]  # two utterances of a session tell less than two of two sessions

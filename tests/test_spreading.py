@@ -1,15 +1,24 @@
 """Neighbours: a doubtful utterance learns from those that are surely of its speaker and session."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.inference.spreading import find_nearest, reliability_of, spread_labels
+from kaggle_hw4.inference.spreading import (
+    find_nearest,
+    reliability_of,
+    spread_labels,
+    spread_within,
+)
 from kaggle_hw4.models.build import build_model
-from tests.conftest import tiny
+from tests.conftest import tiny, trained
 
 GROUPS = torch.arange(12) // 4  # three sessions of four utterances
 
@@ -94,3 +103,23 @@ def test_a_prediction_with_neighbours_is_of_its_rows_alone(corpus: Corpus) -> No
 def store_one(store: FrameStore, row: int) -> tuple[torch.Tensor, torch.Tensor]:
     x = store.corpus.features(int(row))[None]
     return x, torch.ones(x.shape[:2], dtype=torch.bool)
+
+
+def test_labels_are_spread_within_subsets_only() -> None:
+    logits = torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
+    halves = [(np.arange(0, 8), np.arange(0, 6)), (np.arange(4, 12), np.arange(6, 12))]
+    actual = spread_within(halves, logits, voices(), voices().numpy(), 3)
+    for rows, counted in halves:
+        alone = spread_labels(logits[rows], voices()[rows], voices().numpy()[rows], 3)
+        torch.testing.assert_close(actual[counted], alone[counted - rows[0]])
+
+
+def test_a_run_spreads_its_validation_as_densely_as_the_test_set(
+    corpus: Corpus, folds: Folds, tmp_path: Path
+) -> None:
+    recipe = tiny("boss", "predict.spreading_neighbours=3")
+    thin = dataclasses.replace(folds, share=0.5)
+    whole, thinned = (trained(recipe, corpus, table, tmp_path) for table in (folds, thin))
+    assert len(thin.subsets(0)) == 2
+    assert np.array_equal(whole.read_logits("test").values, thinned.read_logits("test").values)
+    assert not np.array_equal(whole.read_logits("oof").values, thinned.read_logits("oof").values)

@@ -100,7 +100,7 @@ def pack_command(
         "train": len(corpus.train),
         "test": len(corpus.test),
     }
-    show(value, as_json, lambda: _corpus_line(place, corpus), _next_split(corpus.edition))
+    show(value, as_json, lambda: _corpus_line(place, corpus), "hw4 split")
 
 
 @app.command("inspect")
@@ -122,16 +122,17 @@ def inspect_command(
     from kaggle_hw4.data.inspection import inspect_corpus
 
     corpus = open_corpus(Workspace.at(workspace).corpus)
-    following = _next_split(corpus.edition)
     if not shift:
         inspection = inspect_corpus(corpus)
-        show(inspection, as_json, lambda: _inspection_table(inspection, corpus.edition), following)
+        show(
+            inspection, as_json, lambda: _inspection_table(inspection, corpus.edition), "hw4 split"
+        )
         return
     from kaggle_hw4.data.shift import measure_shift
 
     with bars() as bar:
         measured = measure_shift(corpus, bar("sessions"))
-    show(measured, as_json, lambda: _shift_text(measured), following)
+    show(measured, as_json, lambda: _shift_text(measured), "hw4 split")
 
 
 def _corpus_line(place: Workspace, corpus: "Corpus") -> str:
@@ -146,20 +147,15 @@ def _edition_name(edition: "Edition | None") -> str:
     return f"edition {edition.year}" if edition else "no edition of the competition"
 
 
-def _next_split(edition: "Edition | None") -> str:
-    """The command that splits the corpus in the way in which the edition's test set was made."""
-    return f"hw4 split --folds 5 --by {edition.folds_by if edition else 'session'}"
-
-
 def _shift_text(shift: "Shift") -> Any:
-    rates, unseen, probe = shift.same_set_rates, shift.unseen_sessions, shift.linear_probe
+    near, unseen, probe = shift.nearness, shift.unseen_sessions, shift.linear_probe
     lines = [
         f"Unseen sessions: {unseen.share:.0%} of the test set "
         f"(95 % interval: {unseen.low:.0%} to {unseen.high:.0%}).",
-        "The utterance with the channel nearest to a test utterance's is a test utterance, too: "
-        f"{rates.test_set:.1%}",
-        f"  expected if the test set were a random split: {rates.random_split:.1%}",
-        f"  expected if it were a split by session: {rates.session_split:.1%}",
+        "Distance of a test utterance's channel to the nearest training utterance's, over that to "
+        f"the twentieth nearest's: {near.test_set:.3f} (median)",
+        f"  expected in sessions of the training set: {near.seen:.3f}",
+        f"  expected in unseen sessions: {near.unseen:.3f}",
         f"A linear probe scores {probe.utterance:.3f} by utterance and {probe.session:.3f} by "
         f"session ({probe.n:,} utterances): a random split overstates it by "
         f"{100 * probe.bias:.1f} points.",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import percent, plain, say, show, table
+from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.stages.split import SplitSummary
     from kaggle_hw4.stages.train import FinishedRun
 
 
@@ -23,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def split_command(
     folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
-    by: Annotated[str, typer.Option(help="session (unseen ones) or utterance.")] = "session",
+    by: Annotated[str, typer.Option(help="auto (measured), session or utterance.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     workspace: Root = None,
     as_json: AsJson = False,
@@ -32,23 +33,36 @@ def split_command(
 
     By session, utterances of one recording session (clusters of their channel statistics) stay
     together, so that validation is on unseen sessions. By utterance, folds share sessions with the
-    training set and accuracies come out too high where the test set is of other sessions.
+    training set and accuracies come out too high where the test set is of other sessions. Which of
+    them resembles the test set is measured, unless one is named.
 
-    Example: hw4 split --folds 5 --by session
+    Example: hw4 split --folds 5
     """
     from kaggle_hw4.stages.split import split
 
     place = Workspace.at(workspace)
     with bars() as bar:
         summary = split(place, by, folds, seed, bar("sessions")).summary()
-    clusters = f", {summary.sessions} session clusters" if summary.sessions else ""
-    sizes = ", ".join(map(str, summary.sizes))
+    path = place.shown(summary.path)
     show(
         summary,
         as_json,
-        lambda: f"{place.shown(summary.path)}: folds of {sizes} utterances{clusters}",
+        lambda: _split_text(summary, path),
         "hw4 train --variant boss --folds all",
     )
+
+
+def _split_text(summary: "SplitSummary", path: str) -> Any:
+    clusters = f", {summary.sessions} session clusters" if summary.sessions else ""
+    lines = [f"{path}: folds of {', '.join(map(str, summary.sizes))} utterances{clusters}"]
+    if summary.reason:
+        lines.append(f"by {summary.by}: {summary.reason}")
+    if summary.share < 1:
+        lines.append(
+            f"A session of the test set has about {summary.share:.0%} as many utterances as one of "
+            "these folds; for validation, labels are spread over subsets as dense as that."
+        )
+    return page(*lines)
 
 
 def train_command(

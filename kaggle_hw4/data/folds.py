@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kaggle_hw4.artifact import read_file, sha256_json, write_text
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.density import estimate_share, thinned_subsets
 from kaggle_hw4.data.leakage import MIN_TRAINING, find_leakage_pairs, purge
 from kaggle_hw4.errors import DataError, UsageError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 KINDS = ("session", "utterance")
 HOLDOUT_GROUPS = 10  # of each speaker's utterances; every fold holds out one of them
 MAX_FOLDS = 1000  # each trains a model of its own
@@ -41,6 +42,9 @@ class Folds:
     `purged[i, k]` excludes row i from the training of fold k. Session clusters are estimates, so
     the two utterances of the same speaker with the nearest channel may be of the same session, and
     a near-duplicate of a validation row would leak its words.
+
+    Label spreading over validation rows is over subsets with a `share` of each session, which are
+    as dense as the test set.
     """
 
     name: str
@@ -52,12 +56,14 @@ class Folds:
     session: IntArray
     holdout: IntArray
     purged: BoolArray  # (n, count)
+    share: float = 1.0  # of each session's rows in a subset that labels are spread over
+    reason: str | None = None  # why it is split so, where that was measured and not asked for
 
     @property
     def hash(self) -> str:
         """What identifies the split: its columns and the corpus; runs are named by it."""
         columns = [c.tolist() for c in (self.fold, self.session, self.holdout, self.purged)]
-        return sha256_json([self.by, self.corpus, *columns])[:16]
+        return sha256_json([self.by, self.corpus, self.share, *columns])[:16]
 
     def check(self, fold: int) -> None:
         """Raise UsageError unless there is such a fold."""
@@ -68,6 +74,13 @@ class Folds:
     def validation(self, fold: int) -> IntArray:
         """The validation rows of a fold: of unseen sessions where the split is by session."""
         return np.flatnonzero(self.fold == fold)
+
+    def subsets(self, fold: int) -> list[tuple[IntArray, IntArray]]:
+        """Subsets of the fold's validation rows as dense as the test set, as indices into them:
+        the rows of each, and those of them whose logits count. Every row counts once.
+        """
+        sessions = self.session[self.validation(fold)]
+        return thinned_subsets(sessions, self.share, np.random.default_rng([self.seed, fold]))
 
     def seen_session(self, fold: int) -> IntArray:
         """Rows held out of the sessions that the fold trains on; none if split by utterance."""
@@ -101,8 +114,10 @@ def make_folds(
         )
     if by == "utterance":
         session = np.arange(len(labels))
+        share = min(1.0, count * len(corpus.test) / len(labels))
     else:
         session = _cluster(corpus, count, lambda done, total: progress(done, 2 * total))
+        share = estimate_share(corpus, session)
     fold = assign_folds(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
         raise UsageError(f"there are too few sessions for {count} folds", parameter="folds")
@@ -112,7 +127,7 @@ def make_folds(
         pairs = find_leakage_pairs(corpus, lambda done, total: progress(total + done, 2 * total))
         purged = purge(pairs, labels, fold, count)
     name = table_name(by, count, seed)
-    return Folds(name, by, count, seed, corpus.hash, fold, session, holdout, purged)
+    return Folds(name, by, count, seed, corpus.hash, fold, session, holdout, purged, share)
 
 
 def _cluster(corpus: Corpus, count: int, progress: Progress) -> IntArray:
@@ -169,11 +184,13 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[2]
+    format: Literal[3]
     by: str
     count: Annotated[int, Field(ge=2, le=MAX_FOLDS)]
     seed: int
     corpus: str
+    share: Annotated[float, Field(gt=0, le=1)]
+    reason: str | None
     hash: str  # of the Folds
 
 
@@ -201,6 +218,8 @@ def write_folds(folder: Path, folds: Folds, corpus: Corpus) -> Path:
         count=folds.count,
         seed=folds.seed,
         corpus=folds.corpus,
+        share=folds.share,
+        reason=folds.reason,
         hash=folds.hash,
     )
     body = table.to_csv(index=False, lineterminator="\n")
@@ -239,7 +258,17 @@ def _parse(name: str, header: Header, table: pd.DataFrame) -> Folds:
     for row, excluded in enumerate(table["purged"]):
         purged[row, [int(k) for k in excluded.split()]] = True
     return Folds(
-        name, header.by, header.count, header.seed, header.corpus, fold, session, holdout, purged
+        name=name,
+        by=header.by,
+        count=header.count,
+        seed=header.seed,
+        corpus=header.corpus,
+        fold=fold,
+        session=session,
+        holdout=holdout,
+        purged=purged,
+        share=header.share,
+        reason=header.reason,
     )
 
 

@@ -1,11 +1,11 @@
 """Does the test set come from other sessions than the training set? Measured, not assumed.
 
-A session shows in an utterance's channel statistics (`data.channel`): the nearest neighbour of an
-utterance is, most of the time, from the same session. So the measure is how often the nearest
-neighbour of a test utterance is itself in the test set (the nearest-neighbour two-sample test,
-Schilling 1986 and Henze 1988). Two held-out parts of the training set, of the same relative size,
-give the scale: one drawn at random, whose rate a test set from the training sessions would have,
-and one of whole session clusters, whose rate a test set of unseen sessions would have.
+An utterance of a session that is in the training set has training utterances much nearer to it, by
+their channel descriptors (`data.channel`), than all the rest; one of an unseen session has none.
+The training set itself shows how far either goes, without knowing its sessions. Seen: an utterance
+among all others. Unseen: the same utterance without those of its own speaker, since different
+speakers are never in one session. A logistic regression tells the two apart; where the test set's
+mean probability lies between theirs is the share of its utterances in unseen sessions.
 
 By how much a random split overestimates is measured by a linear discriminant on each band's mean
 and deviation, validated by utterance and by session.
@@ -17,40 +17,54 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from kaggle_hw4.competition import Edition
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.distances import nearest_distances, rises
 from kaggle_hw4.data.folds import assign_folds
 from kaggle_hw4.data.sessions import MIN_SESSIONS, cluster_sessions
 
 Array = npt.NDArray[Any]
 
+RANKS = (1, 2, 3, 5, 10)  # the nearest training utterances that are looked at
+LAST = 20  # the one that their distances are compared with
+SAMPLE = 4000  # training utterances, at most, that give the scale
+SYSTEMATIC = 0.02  # standard error that more utterances do not reduce: docs/LOG.md, nine corpora
+MIN_UNSEEN = 0.2  # share from which on folds are by session
 FOLDS = 5
-BOOTSTRAPS = 1000
 SPEAKERS = 100  # at most, for the linear probe: enough for an illustration
 
 
 @dataclass(frozen=True)
-class SameSetRates:
-    """How often an utterance and its nearest neighbour are in the same set, if the held-out set is
-    a random split, a session split, or the test set.
+class Nearness:
+    """Distance to the nearest training utterance over that to the twentieth nearest: medians of
+    utterances of seen sessions, of unseen ones, and of the test set.
     """
 
-    random_split: float
-    session_split: float
+    seen: float
+    unseen: float
     test_set: float
 
 
 @dataclass(frozen=True)
 class UnseenShare:
-    """The share of the test set in unseen sessions, with its 95 % bootstrap interval. Sampling
-    noise may take it outside of 0 … 1.
-    """
+    """The share of the test set in unseen sessions, with its 95 % interval."""
 
     share: float
     low: float
     high: float
+
+    @property
+    def measurable(self) -> bool:
+        """Whether the interval says anything."""
+        return self.high - self.low < 0.8
 
 
 @dataclass(frozen=True)
@@ -68,73 +82,127 @@ class Shift:
     """How much of the test set is in unseen sessions, and what a random split overestimates."""
 
     hash: str  # of the corpus
-    same_set_rates: SameSetRates
+    nearness: Nearness
     unseen_sessions: UnseenShare
     linear_probe: ProbeAccuracy
+
+
+@dataclass(frozen=True)
+class FoldChoice:
+    """How to split a corpus so that validation resembles its test set, and why so."""
+
+    by: str  # one of data.folds.KINDS
+    reason: str
 
 
 def measure_shift(corpus: Corpus, progress: Callable[[int, int], None]) -> Shift:
     """Measure how much of the test set of `corpus` is in unseen sessions; `progress(done, total)`
     counts speakers whose sessions are clustered.
     """
+    unseen, nearness = measure_unseen(corpus)
+    return Shift(corpus.hash, nearness, unseen, probe(corpus, progress))
+
+
+def measure_unseen(corpus: Corpus) -> tuple[UnseenShare, Nearness]:
+    """The share of the test set of `corpus` in unseen sessions, and what shows it."""
     descriptors = corpus.channels.descriptor
-    train, labels = descriptors[corpus.train], corpus.labels[corpus.train]
-    sessions = cluster_sessions(train, labels, MIN_SESSIONS, progress)
-    # Held-out sets as large, relative to the rest, as the test set is to the training set.
-    count = max(2, round(len(corpus.ids) / len(corpus.test)))
-    neighbour = nearest(train)
-    at_random, by_session = (
-        same_set(neighbour, assign_folds(labels, groups, count, seed=0))
-        for groups in (np.arange(len(labels)), sessions)
-    )
-    is_test = corpus.labels < 0
-    test = same_set(nearest(descriptors), is_test)[is_test]
-    rates = (float(same.mean()) for same in (at_random, by_session, test))
-    unseen = unseen_share(at_random, by_session, test)
-    return Shift(corpus.hash, SameSetRates(*rates), unseen, probe(corpus, sessions))
+    train, test = descriptors[corpus.train], descriptors[corpus.test]
+    labels = corpus.labels[corpus.train]
+    random = np.random.default_rng(0)
+    sample = np.sort(random.permutation(len(train))[:SAMPLE])
+    count = min(LAST, len(train) - int(np.bincount(labels).max()))
+
+    # The nearest training utterances: of training utterances as if seen and unseen, of the test.
+    rows = np.arange(len(train))
+    groups = ((sample, rows), (labels[sample], labels))
+    seen, unseen = (nearest_distances(train[sample], train, count, each) for each in groups)
+    tested = nearest_distances(test, train, count)
+    nearness = Nearness(*(_nearness(distances) for distances in (seen, unseen, tested)))
+
+    # The probability of an unseen session, by the rise of the distances.
+    features = [rises(distances, RANKS) for distances in (seen, unseen, tested)]
+    if features[0].shape[1] == 0:
+        return UnseenShare(0.5, 0.0, 1.0), nearness
+    classifier = make_pipeline(StandardScaler(), LogisticRegression())
+    classifier.fit(np.concatenate(features[:2]), np.repeat([0, 1], len(sample)))
+    seen, unseen, tested = (classifier.predict_proba(feature)[:, 1] for feature in features)
+    return unseen_share(seen, unseen, tested, labels[sample], linked(test)), nearness
+
+
+def _nearness(distances: Array) -> float:
+    return float(np.median(distances[:, 0] / np.maximum(distances[:, -1], 1e-9)))
+
+
+def unseen_share(
+    seen: Array, unseen: Array, test: Array, speakers: Array, links: Array
+) -> UnseenShare:
+    """Where the mean of the scores `test` (m,) lies between those of `seen` and `unseen` (n,).
+
+    The interval's standard error takes the test utterances with the same of `links` (m,) together,
+    and the training utterances of one of the `speakers` (n,): they are not independent.
+    """
+    scale = max(float(unseen.mean() - seen.mean()), 1e-9)
+    share = float(test.mean() - seen.mean()) / scale
+    position = min(max(share, 0.0), 1.0)
+    ends = (seen - seen.mean()) * (1 - position) + (unseen - unseen.mean()) * position
+    errors = [_error_of_mean(test - test.mean(), links), _error_of_mean(ends, speakers)]
+    margin = 1.96 * float(np.sqrt(np.square(errors).sum() / scale**2 + SYSTEMATIC**2))
+    low, middle, high = np.clip([share - margin, share, share + margin], 0, 1)
+    return UnseenShare(float(middle), float(low), float(high))
+
+
+def _error_of_mean(residuals: Array, groups: Array) -> float:
+    """The standard error of a mean over groups of dependent `residuals` (n,)."""
+    sums = np.bincount(groups, residuals)
+    return float(np.sqrt(np.square(sums).sum()) / len(residuals))
+
+
+def linked(points: Array) -> Array:
+    """Groups (n,) of `points` (n, d) in which each one is with its nearest."""
+    n = len(points)
+    links = coo_array((np.ones(n), (np.arange(n), nearest(points))), shape=(n, n))
+    groups: Array = connected_components(links, directed=False)[1]
+    return groups
 
 
 def nearest(points: Array) -> Array:
     """The index (n,) of each point's nearest other point, of `points` (n, d)."""
-    neighbours: Array = NearestNeighbors(n_neighbors=2).fit(points).kneighbors(points)[1]
+    count = min(2, len(points))
+    finder = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
+    neighbours: Array = finder.kneighbors(points)[1]
     # Of two identical points either may come first.
     itself = neighbours[:, 0] == np.arange(len(points))
-    return np.where(itself, neighbours[:, 1], neighbours[:, 0])
+    return np.where(itself, neighbours[:, -1], neighbours[:, 0])
 
 
-def same_set(neighbour: Array, sets: Array) -> Array:
-    """Whether each point and its nearest neighbour are in the same set; all (n,)."""
-    same: Array = sets[neighbour] == sets
-    return same
+def choose_folds(edition: Edition | None, unseen: UnseenShare) -> FoldChoice:
+    """Folds by session where the test set has unseen sessions, else by utterance.
+
+    How an edition of the competition was made is known, and counts more than the measurement.
+    """
+    interval = f"95 % interval {unseen.low:.0%} to {unseen.high:.0%}"
+    measured = f"{unseen.share:.0%} of the test set is in unseen sessions ({interval})"
+    by = "session" if unseen.share >= MIN_UNSEEN else "utterance"
+    if not unseen.measurable:
+        by, measured = "session", "whether the test set is in unseen sessions cannot be measured"
+    if edition is None:
+        return FoldChoice(by, measured)
+    manner = "by session" if edition.folds_by == "session" else "at random"
+    link = "although" if unseen.measurable and by != edition.folds_by else "and"
+    reason = f"the test set of {edition.year} was split off {manner}, {link} {measured}"
+    return FoldChoice(edition.folds_by, reason)
 
 
-def unseen_share(at_random: Array, by_session: Array, test: Array) -> UnseenShare:
-    """Where the rate of `test` lies between 0, a random split's, and 1, a session split's."""
-
-    def share(test_rate: float, session_rate: float) -> float:
-        return (test_rate - random_rate) / max(session_rate - random_rate, 1e-9)
-
-    random_rate = float(at_random.mean())
-    generator, shares = np.random.default_rng(0), []
-    for _ in range(BOOTSTRAPS):
-        rates = (float(generator.choice(r, len(r)).mean()) for r in (test, by_session))
-        shares.append(share(*rates))
-    low, high = np.percentile(shares, [2.5, 97.5])
-    estimate = share(float(test.mean()), float(by_session.mean()))
-    return UnseenShare(float(estimate), float(low), float(high))
-
-
-def probe(corpus: Corpus, sessions: Array) -> ProbeAccuracy:
-    """Accuracy of a linear discriminant, validated by utterance and by session cluster.
-
-    `sessions` (n_train,) are the session clusters of the training rows.
+def probe(corpus: Corpus, progress: Callable[[int, int], None]) -> ProbeAccuracy:
+    """Accuracy of a linear discriminant, validated by utterance and by session cluster, over the
+    first speakers of `corpus`; `progress(done, total)` counts them.
     """
     rows = corpus.train[corpus.labels[corpus.train] < SPEAKERS]
     channels, labels = corpus.channels[rows], corpus.labels[rows]
+    sessions = cluster_sessions(channels.descriptor, labels, MIN_SESSIONS, progress)
     statistics = np.concatenate([channels.mean, channels.deviation], axis=1)
     utterance, session = (
-        cross_validate(statistics, labels, groups)
-        for groups in (np.arange(len(rows)), sessions[rows])
+        cross_validate(statistics, labels, groups) for groups in (np.arange(len(rows)), sessions)
     )
     return ProbeAccuracy(utterance, session, utterance - session, len(rows))
 

@@ -43,7 +43,9 @@ def write_predictions(
     for name, rows in sets.items():
         if not len(rows):
             continue
-        values = predict_logits(model, store, rows, config)
+        # Sessions of a fold may hold more utterances than those of the test set.
+        subsets = folds.subsets(run.fold) if name == "oof" else None
+        values = predict_logits(model, store, rows, config, subsets)
         logits = Logits(tuple(corpus.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
         evaluations[name] = evaluate(values, corpus.labels[rows])

@@ -4,7 +4,7 @@ The segments of an utterance can be averaged as embeddings, as logits or as prob
 mean of *log*-probabilities is no fourth way: it is the mean of logits, less a constant of the row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
 from kaggle_hw4.device import autocast, enough_memory
-from kaggle_hw4.inference.spreading import spread_labels
+from kaggle_hw4.inference.spreading import spread_within
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.recipe import PredictionConfig
 
@@ -28,11 +28,16 @@ TINY = float(torch.finfo(torch.float32).tiny)
 
 @torch.inference_mode()
 def predict_logits(
-    model: SpeakerClassifier, store: FrameStore, rows: IntArray, config: PredictionConfig
+    model: SpeakerClassifier,
+    store: FrameStore,
+    rows: IntArray,
+    config: PredictionConfig,
+    subsets: Sequence[tuple[IntArray, IntArray]] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
 
-    With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`.
+    With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`,
+    or within each of their `subsets`: its indices into `rows`, and those of them that count there.
     """
     was_training = model.training
     model.eval()
@@ -47,7 +52,8 @@ def predict_logits(
     if config.spreading_neighbours and len(rows) > 1:
         channels = store.corpus.channels.descriptor[rows]
         embedded = mean_by_row(embeddings, where, len(rows))
-        logits = spread_labels(logits, embedded, channels, config.spreading_neighbours)
+        within = subsets or [(np.arange(len(rows)), np.arange(len(rows)))]
+        logits = spread_within(within, logits, embedded, channels, config.spreading_neighbours)
     model.train(was_training)
     values: npt.NDArray[np.float32] = logits.numpy()
     return values

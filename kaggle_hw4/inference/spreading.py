@@ -12,6 +12,8 @@ the speaker, they are of one speaker. Where the set has no two utterances of a s
 ever agree, and next to nothing is spread.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,8 +21,30 @@ import torch.nn.functional as F
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
+IntArray = npt.NDArray[np.int64]
+
 SPREAD = 0.8  # weight of reliable neighbours in the result; the rest is the utterance's own
 CHUNK = 2048  # rows of the similarities at a time
+
+
+def spread_within(
+    subsets: Sequence[tuple[IntArray, IntArray]],
+    logits: Tensor,
+    embeddings: Tensor,
+    channels: npt.NDArray[np.float32],
+    neighbours: int,
+) -> Tensor:
+    """Log-probabilities (n, C) as `spread_labels` returns them, each spread over its own subset:
+    its rows, and those of them that count there, both as indices.
+    """
+    spread = logits.log_softmax(1)
+    for rows, counted in subsets:
+        chosen = torch.from_numpy(rows)
+        if len(rows) > 1:
+            within = spread_labels(logits[chosen], embeddings[chosen], channels[rows], neighbours)
+            place = torch.from_numpy(np.searchsorted(rows, counted))
+            spread[torch.from_numpy(counted)] = within[place]
+    return spread
 
 
 def spread_labels(

@@ -1,16 +1,19 @@
 """From the corpus to a fold table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from kaggle_hw4.errors import UsageError
 from kaggle_hw4.locks import locked
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
+
+AUTO: Final = "auto"  # measure which kind of folds resembles the test set
 
 Progress = Callable[[int, int], None]
 
@@ -21,6 +24,7 @@ class Split:
 
     folds: "Folds"
     path: Path
+    reason: str | None = None  # why it is by session or by utterance; None: it was asked for
 
     def summary(self) -> "SplitSummary":
         """The sizes of its folds, for printing."""
@@ -32,6 +36,8 @@ class Split:
             path=self.path,
             hash=folds.hash,
             by=folds.by,
+            reason=self.reason,
+            share=folds.share,
             sizes=tuple(np.bincount(folds.fold, minlength=folds.count).tolist()),
             sessions=len(np.unique(folds.session)) if folds.by == "session" else None,
         )
@@ -45,6 +51,8 @@ class SplitSummary:
     path: Path
     hash: str
     by: str
+    reason: str | None  # None: it was asked for
+    share: float  # of a session's utterances that labels are spread over together
     sizes: tuple[int, ...]  # validation utterances of each fold
     sessions: int | None  # session clusters; None where the folds are by utterance
 
@@ -59,18 +67,38 @@ def corpus_of(workspace: Workspace) -> "Corpus":
 def split(workspace: Workspace, by: str, count: int, seed: int, progress: Progress) -> Split:
     """Make a fold table of `count` folds, or read it where it exists.
 
-    `progress(done, total)` counts speakers. Raises UsageError for a split that cannot be made and
-    DataError for a table of another corpus.
+    `by` "auto" measures whether the test set is in unseen sessions, and chooses between "session"
+    and "utterance". `progress(done, total)` counts speakers. Raises UsageError for a split that
+    cannot be made and DataError for a table of another corpus.
     """
-    from kaggle_hw4.data.folds import make_folds, read_folds, table_name, write_folds
+    from kaggle_hw4.data.folds import KINDS, make_folds, read_folds, table_name, write_folds
 
+    if by not in (AUTO, *KINDS):
+        choices = ", ".join((AUTO, *KINDS))
+        raise UsageError(f"cannot split by {by!r}: choose one of {choices}", parameter="by")
     corpus = corpus_of(workspace)
+    reason = None
+    if by == AUTO:
+        tables = {kind: workspace.folds / f"{table_name(kind, count, seed)}.csv" for kind in KINDS}
+        for path in filter(Path.is_file, tables.values()):
+            if (folds := read_folds(path, corpus)).reason is not None:
+                return Split(folds, path, folds.reason)
+        by, reason = _choose(corpus)
     path = workspace.folds / f"{table_name(by, count, seed)}.csv"
     if path.is_file():
-        return Split(read_folds(path, corpus), path)
+        return Split(read_folds(path, corpus), path, reason)
     workspace.folds.mkdir(parents=True, exist_ok=True)
     with locked(workspace.folds / ".lock"):
         if path.is_file():  # another process has made it meanwhile
-            return Split(read_folds(path, corpus), path)
-        folds = make_folds(corpus, by, count, seed, progress)
-        return Split(folds, write_folds(workspace.folds, folds, corpus))
+            return Split(read_folds(path, corpus), path, reason)
+        folds = replace(make_folds(corpus, by, count, seed, progress), reason=reason)
+        return Split(folds, write_folds(workspace.folds, folds, corpus), reason)
+
+
+def _choose(corpus: "Corpus") -> tuple[str, str]:
+    """How to split so that validation resembles the test set, and why so."""
+    from kaggle_hw4.data.shift import choose_folds, measure_unseen
+
+    unseen, _ = measure_unseen(corpus)
+    choice = choose_folds(corpus.edition, unseen)
+    return choice.by, choice.reason
