@@ -1,5 +1,5 @@
 """Results with awkward figures: six digits, 144 runs, long names. What is printed of them at 80
-columns is in tests/screenshots.
+columns is in tests/screenshots, which `python -m tests.screens` writes anew: read their diff.
 """
 
 import math
@@ -20,6 +20,7 @@ from kaggle_hw4.tuning.finals import Finals, Standing
 from kaggle_hw4.tuning.study import TrialCounts
 from kaggle_hw4.tuning.summary import Edge, Failure, StudySummary, TrialSummary
 from tests.conftest import manifest_of
+from tests.test_layout import as_text
 from tests.test_study_text import FINGERPRINT
 
 N = 156_666  # utterances
@@ -135,3 +136,15 @@ SCREENS = {
     "predict": lambda: render_runs(predicted()),
     "tune_show": lambda: render_summary(study()),
 }
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+
+
+def lines(name: str, width: int | None) -> list[str]:
+    """What is printed, without spaces at the ends of lines and empty lines at either end."""
+    printed = (line.rstrip() for line in as_text(SCREENS[name](), width).splitlines())
+    return "\n".join(printed).strip("\n").splitlines()
+
+
+if __name__ == "__main__":
+    for name in SCREENS:
+        (SCREENSHOTS / f"{name}.txt").write_text("\n".join(lines(name, 80)) + "\n")

@@ -1,21 +1,12 @@
 """What commands print on a screen of 80 columns, to the letter: tests/screenshots."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.screens import SCREENS
+from tests.screens import SCREENS, SCREENSHOTS, lines
 from tests.test_docs import README
-from tests.test_layout import WIDTHS, as_text, figures
-
-SCREENSHOTS = Path(__file__).parent / "screenshots"
-
-
-def lines(name: str, width: int | None) -> list[str]:
-    """What is printed, without spaces at the ends of lines and empty lines at either end."""
-    printed = (line.rstrip() for line in as_text(SCREENS[name](), width).splitlines())
-    return "\n".join(printed).strip("\n").splitlines()
+from tests.test_layout import WIDTHS, figures
 
 
 def test_every_screenshot_is_one_of_a_command() -> None:

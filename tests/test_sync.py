@@ -136,6 +136,18 @@ def test_a_new_score_of_a_known_date_is_the_same_submission(tmp_path: Path) -> N
     assert news(ledger, again) == [("a", ["scored"], False)]
 
 
+def test_an_import_that_was_killed_anywhere_is_completed_by_the_next(tmp_path: Path) -> None:
+    ledger, rows = Ledger(tmp_path), names("a.csv", "b.csv", "b.csv")
+    rows.append(changed(file="c.csv"))
+    record(ledger, rows, "test")
+    whole = ledger.path.read_bytes()
+    kinds = sorted((event.version, event.event) for event in ledger.events())
+    for cut in range(0, len(whole), 23):
+        ledger.path.write_bytes(whole[:cut])
+        record(ledger, rows, "test")
+        assert sorted((event.version, event.event) for event in ledger.events()) == kinds, cut
+
+
 STRONG = Listed("output_Strong_V1.csv", 0.78825, 0.78275)
 
 
