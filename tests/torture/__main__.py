@@ -57,8 +57,8 @@ def torture(kind: str, options: argparse.Namespace, attempt: Attempt, tally: Tal
 def torture_all(options: argparse.Namespace, root: Path) -> list[Tally]:
     """Each kind after the other, on one undisturbed chain."""
     kinds, tallies = options.kinds or list(KINDS), []
-    until, shares = time.monotonic(), sum(KINDS[kind].share for kind in kinds)
     reference = undisturbed(root)
+    until, shares = time.monotonic(), sum(KINDS[kind].share for kind in kinds)
     for kind in kinds:
         until += options.seconds * KINDS[kind].share / shares
         tally = Tally(kind, options.seed, until)

@@ -6,6 +6,7 @@ The model knows which runs are finished, which files are broken and which versio
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tests.torture.operations import Operations
 from tests.torture.report import HANG, TRACEBACK, WRONG, Tally
 
 LIVES, STEPS = 6, 20
+HURRY = 30.0  # seconds that are left: fewer lives
+
 BEFORE_TRAINING = CHAIN.index(TRAIN)
 FOLDS = 2
 CAN_FORGET = any(command.name == "forget" for command in leaderboard.registered_commands)
@@ -186,16 +189,20 @@ def training(fold: int) -> Words:
 def campaign(reference: Reference, root: Path, tally: Tally) -> Callable[[int], None]:
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(root.parent / "hypothesis")
 
+    def limits() -> settings:
+        return settings(
+            max_examples=LIVES if time.monotonic() + HURRY < tally.until else 2,
+            stateful_step_count=STEPS,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+
     def attempt(number: int) -> None:
         life = type("Life", (Life,), {"reference": reference, "root": root, "tally": tally})
         try:
-            run_state_machine_as_test(
-                seed(1000 * tally.seed + number)(life),
-                settings=settings(
-                    max_examples=LIVES, stateful_step_count=STEPS, database=None, deadline=None,
-                    phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-                ),
-            )  # fmt: skip
+            run_state_machine_as_test(seed(1000 * tally.seed + number)(life), settings=limits())
         except AssertionError as error:
             kind = next((kind for kind in (HANG, TRACEBACK) if str(error).startswith(kind)), WRONG)
             notes = "; ".join(line.strip() for line in getattr(error, "__notes__", []))
