@@ -63,7 +63,7 @@ def torture_all(options: argparse.Namespace, root: Path) -> list[Tally]:
         until += options.seconds * KINDS[kind].share / shares
         tally = Tally(kind, options.seed, until)
         torture(kind, options, KINDS[kind].campaign(reference, root, tally), tally)
-        tally.end()
+        tally.end(options.scale * KINDS[kind].count if options.only is None else 0)
         print(tally.summary, flush=True)
         tallies.append(tally)
     return tallies

@@ -68,9 +68,9 @@ class Child:
     pid: int
     folder: Path
 
-    def kill(self) -> None:
+    def kill(self, number: int = signal.SIGKILL) -> None:
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
     def wait(self, limit: float = LIMIT) -> Ended:
         """Wait for the end; a command that takes longer than `limit` hangs, and is killed."""

@@ -4,17 +4,21 @@ Attempt `number` is one chain: each command is killed several times, at a random
 or after a random time, and then left alone. The chain must end with the undisturbed bytes.
 """
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from kaggle_hw4.errors import Stopped
 from tests.torture.chain import CHAIN, Reference, Words, new_workspace
 from tests.torture.forks import Ended, end_orphans, run, start
 from tests.torture.operations import Operations
 from tests.torture.report import LOST, Tally
 
 KILLS = 3  # of a command
+STOPS = 0.25  # the share of kills after a time that are no kill but SIGTERM
+STOPPED = (-signal.SIGKILL, -signal.SIGTERM, Stopped.exit_code)
 TIMED = 0.3  # the share of kills after a time; the others are at an operation
 
 
@@ -26,8 +30,8 @@ def kill_chain(reference: Reference, root: Path, tally: Tally, number: int) -> N
         name = f"hw4 {' '.join(words[:2])}"
         for _ in range(KILLS if time.monotonic() < tally.until else 0):
             ended = kill_once(reference, root, words, random)
-            tally.tried += ended.code == -9
-            if ended.code != -9 and not reference.is_done(root, step, ended):
+            tally.tried += ended.code == -signal.SIGKILL
+            if ended.code not in STOPPED and not reference.is_done(root, step, ended):
                 if not tally.faulty(ended, number, name):
                     tally.fail(LOST, number, f"{name} does not resume: {ended.reason}")
                 break
@@ -49,7 +53,7 @@ def kill_once(reference: Reference, root: Path, words: Words, random: Random) ->
     if random.random() < TIMED:
         child = start(root, words)
         time.sleep(random.random() * cost.seconds)
-        child.kill()
+        child.kill(signal.SIGTERM if random.random() < STOPS else signal.SIGKILL)
         return child.wait()
     # Early operations as often as late ones: what is left to do is less with every kill.
     stop_at = int(cost.operations ** random.random()) if random.random() < 0.5 else 0

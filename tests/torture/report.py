@@ -22,6 +22,7 @@ class Tally:
     lines: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    hurried: bool = False
 
     def fail(self, outcome: str, number: int, what: str) -> None:
         """Count a failure, and print it with the line that repeats it."""
@@ -30,8 +31,10 @@ class Tally:
         self.lines.append(f"{outcome}: {self.kind} {number}: {what}\n    {again}")
         print(self.lines[-1], flush=True)
 
-    def end(self) -> None:
+    def end(self, enough: float) -> None:
+        """Note how long it took, and whether the time was over before there was `enough`."""
         self.seconds = time.monotonic() - self.begun
+        self.hurried = self.tried < enough
 
     def faulty(self, ended: Ended, number: int, what: str) -> bool:
         """Count a command that hung or ended in a traceback; whether it did."""
@@ -44,7 +47,8 @@ class Tally:
     @property
     def summary(self) -> str:
         """One line, as soon as the kind is finished."""
-        return f"{self.kind}: {self.tried:,} tried, {self.counts.total():,} failures"
+        over = " (its time was over)" if self.hurried else ""
+        return f"{self.kind}: {self.tried:,} tried{over}, {self.counts.total():,} failures"
 
     @property
     def row(self) -> tuple[str, ...]:

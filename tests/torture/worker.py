@@ -13,8 +13,6 @@ from tests.torture.forks import LIMIT, leave
 class Worker:
     """The fork that trains a run, in the place of a subprocess.Popen of the worker."""
 
-    crash_after: float | None = None  # seconds until it is killed
-
     def __init__(self, command: Sequence[str], *, stdout: Any, env: dict[str, str], **_: Any):
         from kaggle_hw4.execution import worker
         from kaggle_hw4.execution.spec import RunSpec
@@ -30,8 +28,6 @@ class Worker:
             os.environ |= env
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            if Worker.crash_after is not None:
-                signal.setitimer(signal.ITIMER_REAL, Worker.crash_after)  # SIGALRM kills
             leave(worker.main, RunSpec.from_json(command[-1]))
         os.close(reading)
         self.stdin = os.fdopen(writing, "wb", buffering=0)
