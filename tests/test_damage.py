@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -173,6 +174,20 @@ def test_a_path_that_is_no_utf_8_can_be_in_the_ledger(tmp_path: Path) -> None:
     Ledger(tmp_path).append(Scored(version="A_V1", board="kaggle", public=0.5, how=how))
     assert not Ledger(tmp_path).problems()
     assert [event.how for event in Ledger(tmp_path).events()] == ["caf?.csv"]  # type: ignore[attr-defined]
+
+
+def test_a_disk_that_takes_a_part_of_an_event_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    ledger, event = Ledger(tmp_path), Scored(version="A_V1", board="kaggle", public=0.5)
+    ledger.append(event)
+    before = ledger.path.read_bytes()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, unlimited[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            ledger.append(event)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert ledger.path.read_bytes() == before
 
 
 @pytest.mark.parametrize("ask", [bytearray, torch.empty])

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,12 +242,23 @@ def now() -> str:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """Append and flush to the disk; a torn last line (after a crash) is closed first."""
-    with named_errors(path), path.open("ab+") as file:
-        if file.seek(0, os.SEEK_END):
+    """Append and flush to the disk; a torn last line (after a crash) is closed first.
+
+    Where the disk fails, the file is what it was before.
+    """
+    # Unbuffered: Python would write again, on closing, what the disk has refused.
+    with named_errors(path), path.open("ab+", buffering=0) as file:
+        if size := file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 lines = b"\n" + lines
-        file.write(lines)
-        sync_file(file)
+        try:
+            rest = memoryview(lines)
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[file.write(rest) :]
+            sync_file(file)
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)
+            raise
     sync_directory(path.parent)

@@ -19,7 +19,7 @@ from tests.torture.chain import (
     LEFTOVERS,
     PACK,
     SPLIT,
-    SUBMIT,
+    SUBMIT_FIRST,
     TRAIN,
     TUNE,
     Reference,
@@ -47,15 +47,15 @@ READERS: Mapping[str, Mapping[str, tuple[Words, ...]]] = {
         "runs/*/fold1-seed0/*": (TRAIN, CLEAN),
     },
     "finished": {
-        "packed/*": (BLEND, TRAIN, SUBMIT),
+        "packed/*": (BLEND, TRAIN, SUBMIT_FIRST),
         "folds/*": (TRAIN, SPLIT, PREDICT),
         "runs/*/*/*.safetensors": (BLEND, PREDICT),
         "runs/*/*/run.json": (BLEND, PREDICT, TRAIN),
         "runs/*/*/recipe.toml": (BLEND, PREDICT, TRAIN),
         "studies/boss/journal.log": (STUDY, TUNE),
         "studies/boss/finals/*/*": (TUNE,),
-        "submissions/ledger.jsonl": (SHOW, SUBMIT, ENSEMBLE),
-        "submissions/*.csv": (SUBMIT, ENSEMBLE),
+        "submissions/ledger.jsonl": (SHOW, SUBMIT_FIRST, ENSEMBLE),
+        "submissions/*.csv": (SUBMIT_FIRST, ENSEMBLE),
     },
 }
 

@@ -11,7 +11,7 @@ from random import Random
 
 from kaggle_hw4.workspace import shipped
 from tests.test_listing import CLIENT, PAGE
-from tests.torture.chain import CHAIN, PACK, SETTINGS, SUBMIT, Reference, Words
+from tests.torture.chain import CHAIN, PACK, SETTINGS, SUBMIT_FIRST, Reference, Words
 from tests.torture.forks import end_orphans, run
 from tests.torture.mutations import mutate
 from tests.torture.report import LOST, Tally
@@ -53,9 +53,9 @@ TARGETS = (
     Target("corpus/Dataset/metadata.json", (PACK,), CHAIN.index(PACK), weight=3),
     Target("corpus/Dataset/testdata.json", (PACK,), CHAIN.index(PACK), weight=3),
     Target("corpus/Dataset/mapping.json", (PACK,), CHAIN.index(PACK), weight=3),
-    Target("corpus/truth.csv", (SUBMIT,), weight=2),
+    Target("corpus/truth.csv", (SUBMIT_FIRST,), weight=2),
     Target("submissions/ledger.jsonl", (SHOW, ("leaderboard", "choose")), weight=4),
-    Target("submissions/output_Boss_V1.csv", (SUBMIT,), weight=2),
+    Target("submissions/output_Boss_V1.csv", (SUBMIT_FIRST,), weight=2),
     Target("counts.csv", (("ensemble", "runs", "--dry-run", "--counts", "counts.csv"),),
            text="speaker,count\nid00042,6\nid00060,6\n", weight=2),
     Target("pipeline.toml", (("run", "pipeline.toml"),), text=PIPELINE, weight=3),

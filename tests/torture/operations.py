@@ -102,6 +102,8 @@ class Operations:
             return self._io_open(file, mode, buffering, *text, **more)
         self.meet("open", file)
         raw = Watched(self, file, mode.replace("b", "").replace("t", ""))
+        if buffering == 0:
+            return raw
         buffer = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffer if "b" in mode else io.TextIOWrapper(buffer, *text, **more)
 

@@ -18,7 +18,7 @@ from tests.torture.chain import (
     PREDICT,
     REPACK,
     SPLIT,
-    SUBMIT,
+    SUBMIT_FIRST,
     SYNTH,
     TRAIN,
     TUNE,
@@ -93,10 +93,10 @@ RACES = (
     of_chain(PREDICT, "is being"),
     of_chain(CLEAN),
     of_chain(ENSEMBLE),
-    of_chain(SUBMIT),
+    of_chain(SUBMIT_FIRST),
     Race("record of eight scores", -1, record, scores_are_there),
     Race("record of one score", -1, lambda _: record(0), one_newest),
-    Race("import", -1, lambda _: ("leaderboard", "import", "listing.csv"), imported_once),
+    Race("import", -1, lambda _: ("leaderboard", "import", "list.csv"), imported_once),
 )
 
 
@@ -104,10 +104,10 @@ def race(reference: Reference, root: Path, tally: Tally, number: int) -> None:
     """Let eight processes run; check what each says, the ledger's seals and what was made."""
     this = RACES[number % len(RACES)]
     reference.restore(root, this.step)
-    (root / "listing.csv").write_text(listing("Hand"))
+    (root / "list.csv").write_text(listing("Hand"))
     if this.step == -1:
-        run(root, "leaderboard", "import", "listing.csv")
-        (root / "listing.csv").write_text(listing("Old"))
+        run(root, "leaderboard", "import", "list.csv")
+        (root / "list.csv").write_text(listing("Old"))
     gate, opener = os.pipe()
 
     def wait() -> None:
@@ -119,7 +119,7 @@ def race(reference: Reference, root: Path, tally: Tally, number: int) -> None:
     os.close(opener)
     ends = [child.wait() for child in children]
     end_orphans()
-    (root / "listing.csv").unlink()
+    (root / "list.csv").unlink()
     tally.tried += 1
     if sum(tally.faulty(ended, number, f"race of {this.name}") for ended in ends):
         return
