@@ -1,9 +1,11 @@
 """What people hand over, mutated: listings, tables, JSON, TOML, ledger lines, journals.
 
 Attempt `number` mutates one file and runs the command that reads it, and for a listing what shows
-it after. Each must end well or in a documented error; what is sealed must not change a figure.
+it after. Each must end well or in a documented error. A file that only another program has written
+must give the same figures.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,10 @@ from random import Random
 
 from kaggle_hw4.workspace import shipped
 from tests.test_listing import CLIENT, PAGE
-from tests.torture.chain import CHAIN, PACK, SETTINGS, SUBMIT_FIRST, Reference, Words
+from tests.torture.chain import CHAIN, PACK, SETTINGS, SUBMIT_FIRST, Reference, Words, timeless_text
 from tests.torture.forks import end_orphans, run
-from tests.torture.mutations import mutate
-from tests.torture.report import LOST, Tally
+from tests.torture.mutations import mutate, rewrite
+from tests.torture.report import LOST, WRONG, Tally
 
 LIMIT = 30.0
 PIPELINE = """[data]
@@ -42,17 +44,21 @@ class Target:
     step: int = -1
     text: str | None = None  # of a file that the chain does not make
     weight: int = 1
+    portable: bool = False  # any encoding, any layout
 
 
 IMPORT = ("leaderboard", "import")
-RUN_OF = "runs/{run}/"
+PACKED = ((*PACK, "--json"),)
+SAME = 0.2  # the share of attempts on portable files that change nothing but their form
 TARGETS = (
-    Target("client.csv", ((*IMPORT, "client.csv"), SHOW), text=CLIENT, weight=4),
-    Target("page.txt", ((*IMPORT, "page.txt"), SHOW), text=PAGE, weight=4),
-    Target("past.csv", ((*IMPORT, "past.csv"), SHOW), text="examples/past_scores.csv", weight=4),
-    Target("corpus/Dataset/metadata.json", (PACK,), CHAIN.index(PACK), weight=3),
-    Target("corpus/Dataset/testdata.json", (PACK,), CHAIN.index(PACK), weight=3),
-    Target("corpus/Dataset/mapping.json", (PACK,), CHAIN.index(PACK), weight=3),
+    Target("client.csv", ((*IMPORT, "client.csv"), SHOW), text=CLIENT, weight=4,
+           portable=True),
+    Target("page.txt", ((*IMPORT, "page.txt"), SHOW), text=PAGE, weight=4, portable=True),
+    Target("past.csv", ((*IMPORT, "past.csv"), SHOW), text="examples/past_scores.csv", weight=4,
+           portable=True),
+    Target("corpus/Dataset/metadata.json", PACKED, CHAIN.index(PACK), weight=3, portable=True),
+    Target("corpus/Dataset/testdata.json", PACKED, CHAIN.index(PACK), weight=3, portable=True),
+    Target("corpus/Dataset/mapping.json", PACKED, CHAIN.index(PACK), weight=3, portable=True),
     Target("corpus/truth.csv", (SUBMIT_FIRST,), weight=2),
     Target("submissions/ledger.jsonl", (SHOW, ("leaderboard", "choose")), weight=4),
     Target("submissions/output_Boss_V1.csv", (SUBMIT_FIRST,), weight=2),
@@ -78,8 +84,11 @@ def fuzz_one(reference: Reference, root: Path, tally: Tally, number: int) -> Non
     target = random.choices(TARGETS, [target.weight for target in TARGETS])[0]
     reference.restore(root, target.step)
     path = _path(root, target)
-    path.write_bytes(mutate(path.name, path.read_bytes(), random))
     tally.tried += 1
+    if target.portable and random.random() < SAME:
+        _compare(root, tally, number, target, path, random)
+        return
+    path.write_bytes(mutate(path.name, path.read_bytes(), random))
     for words in target.commands:
         ended = run(root, *words, limit=LIMIT)
         end_orphans()
@@ -90,6 +99,24 @@ def fuzz_one(reference: Reference, root: Path, tally: Tally, number: int) -> Non
             tally.fail(LOST, number, f"{what}: an undocumented end, {ended.reason}")
         elif words == SHOW and target.file != "submissions/ledger.jsonl" and ended.code:
             tally.fail(LOST, number, f"{what}: the import spoiled the ledger, {ended.reason}")
+
+
+def _compare(
+    root: Path, tally: Tally, number: int, target: Target, path: Path, random: Random
+) -> None:
+    """The output with the file as it is, and as another program would have written it."""
+    outputs = []
+    copy = root.with_name(f"{root.name}.copy")
+    shutil.copytree(root, copy)
+    for data in (path.read_bytes(), rewrite(path.name, path.read_bytes(), random)):
+        shutil.rmtree(root)
+        shutil.copytree(copy, root)
+        path.write_bytes(data)
+        ends = [run(root, *words, limit=LIMIT) for words in target.commands]
+        outputs.append((ends[0].code, timeless_text(ends[-1].out)))
+    shutil.rmtree(copy)
+    if outputs[0] != outputs[1]:
+        tally.fail(WRONG, number, f"{target.file} in another form: another output")
 
 
 def _path(root: Path, target: Target) -> Path:

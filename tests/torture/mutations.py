@@ -32,6 +32,16 @@ def mutate(name: str, data: bytes, random: Random) -> bytes:
     return text.encode(encoding, errors="surrogatepass")
 
 
+def rewrite(name: str, data: bytes, random: Random) -> bytes:
+    """The same content as another program writes it: encoding, ends of lines, layout."""
+    text = data.decode()
+    if name.endswith(".json"):
+        text = json.dumps(json.loads(text), indent=random.choice([None, 1, 4, "\t"]))
+    if random.random() < 0.5:
+        text = text.replace("\n", "\r\n")
+    return text.encode(random.choice(ENCODINGS))
+
+
 def _mutation(name: str) -> Callable[[str, Random], str]:
     suffix = name.rpartition(".")[2]
     return {"json": _json, "toml": _toml, "jsonl": _lines, "log": _lines}.get(suffix, _table)
