@@ -208,24 +208,22 @@ class Run:
             file.write(json.dumps(line) + "\n")
 
     def logged(self) -> Iterator[dict[str, float]]:
-        """The whole lines of metrics.jsonl; one that is still being written is left out."""
+        """The lines of metrics.jsonl, up to one that is still being written, or is torn."""
         if self.metrics.is_file():
             for line in self.metrics.read_bytes().splitlines(keepends=True):
-                if line.endswith(b"\n"):
-                    yield json.loads(line)
+                try:
+                    values = json.loads(line) if line.endswith(b"\n") else None
+                except (ValueError, RecursionError):
+                    return
+                if not isinstance(values, dict) or not isinstance(values.get("step"), int):
+                    return
+                yield values
 
     def cut_log(self, step: int) -> None:
         """Drop the lines that a killed training wrote after its last checkpoint, at `step`."""
-        if not self.metrics.is_file():
-            return
-        kept = []
-        for line in self.metrics.read_text(errors="replace").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except (ValueError, TypeError, KeyError):  # torn by the kill
-                break
-        write_text(self.metrics, "".join(kept))
+        if self.metrics.is_file():
+            kept = [json.dumps(line) + "\n" for line in self.logged() if line["step"] <= step]
+            write_text(self.metrics, "".join(kept))
 
     def write_logits(self, name: str, logits: Logits) -> str:
         """Write `<name>.safetensors` and return its sha256, which belongs in the manifest: the

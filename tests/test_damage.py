@@ -140,6 +140,19 @@ def test_a_run_whose_manifest_is_no_file_is_broken_and_not_unfinished(
         run.manifest()
 
 
+@pytest.mark.parametrize(
+    "torn", ['{"step": 2, "lo', '{"st{"step": 2}\n', '{"stop": 2}\n', DEEP + "\n"]
+)
+def test_metrics_are_read_up_to_a_torn_line(tmp_path: Path, torn: str) -> None:
+    run = Run(tmp_path)
+    run.log({"step": 1, "loss": 0.5})
+    before = run.metrics.read_bytes()
+    run.metrics.write_text(before.decode() + torn)
+    assert list(run.logged()) == [{"step": 1, "loss": 0.5}]
+    run.cut_log(5)
+    assert run.metrics.read_bytes() == before
+
+
 def test_deep_nesting_in_a_manifest_or_a_ledger_is_a_documented_error(tmp_path: Path) -> None:
     (tmp_path / "corpus.json").write_text(DEEP)
     assert not is_old(tmp_path)
