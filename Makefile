@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density test torture test-slow test-corpus test-gpu check submit bench clean
+.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu check submit bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hw4 needs Python 3.11 or newer: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,kaggle,postgresql]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,kaggle,postgresql,report]'
 	@touch $@
 
 demo: setup ## From nothing to a scored submission on synthetic speakers, in minutes
@@ -43,6 +43,10 @@ test-slow: setup ## Run the tests that take minutes
 
 test-corpus: setup ## Run the checks on the real speech in ../shared/corpora
 	$(VENV)/bin/pytest -m corpus
+
+test-browser: setup ## Open the report in headless Chromium, which must be installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(VENV)/bin/pytest -m browser
 
 test-gpu: setup ## Run the checks that need a CUDA device
 	$(VENV)/bin/pytest -m gpu

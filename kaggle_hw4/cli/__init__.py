@@ -18,6 +18,7 @@ from kaggle_hw4.cli import (
     doctor,
     ensemble,
     leaderboard,
+    report,
     runs,
     streams,
     submissions,
@@ -49,6 +50,7 @@ ensemble.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)
+report.add_to(app)
 doctor.add_to(app)
 app.add_typer(runs.app, name="runs")
 
@@ -92,12 +94,12 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # `hw4 … | head`
         sys.exit(141)
     except (Exception, Shutdown) as error:
-        sys.exit(report(error))
+        sys.exit(explain(error))
     finally:
         streams.settle()
 
 
-def report(error: BaseException) -> int:
+def explain(error: BaseException) -> int:
     """Say in one line what went wrong; return its exit code."""
     if debugging():
         import traceback

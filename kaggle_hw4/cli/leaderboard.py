@@ -16,6 +16,7 @@ from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.events import Forgotten
+    from kaggle_hw4.kaggle.fetch import Fetched
     from kaggle_hw4.kaggle.sync import News
     from kaggle_hw4.stages.board import Board, Recorded
 
@@ -88,14 +89,18 @@ def sync_command(workspace: Root = None, as_json: AsJson = False) -> None:
 
     with bars() as bar:
         synchronised = synchronise(Workspace.at(workspace), bar("files"))
-    news, files = synchronised.news, synchronised.files
+    news = synchronised.news
+    _say_files(synchronised.files)
+    show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
+
+
+def _say_files(files: "Fetched") -> None:
     if files.versions:
         say(f"fetched the files of {len(files.versions)} submissions")
     for problem in files.problems[:PROBLEMS]:
         say(f"not fetched: {problem}")
     if more := files.problems[PROBLEMS:]:
         say(f"not fetched: {len(more)} more")
-    show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
 
 
 def _news(news: "Sequence[News]") -> Any:

@@ -32,26 +32,29 @@ def fetch_files(
 ) -> Fetched:
     """Fetch into `folder` the files of those `entries` that Kaggle has and this machine has not.
 
-    A file that is no table of Id,Category is not kept. What Kaggle refuses is named; a broken
-    connection ends it, and the next call fetches the rest.
+    What Kaggle refuses, or is no table of Id,Category, is named; a broken connection ends it.
     """
-    missing = [(entry, ref) for entry in entries if (ref := _reference(entry, folder))]
+    missing = [(entry.version, ref) for entry in entries if (ref := _reference(entry, folder))]
     versions, problems = [], []
-    for done, (entry, ref) in enumerate(missing, 1):
-        path = path_of(folder, entry.version)
+    for done, (version, ref) in enumerate(missing, 1):
         try:
-            write_bytes(path, fetch(kaggle, ref))
-            read_submission(path)
-            versions.append(entry.version)
-        except DataError as error:
-            path.unlink(missing_ok=True)
-            problems.append(f"{entry.version}: {error}")
-        except BoardError as error:
-            problems.append(f"{entry.version}: {error}")
-            if error.uncertain:
+            _keep(path_of(folder, version), fetch(kaggle, ref))
+            versions.append(version)
+        except (BoardError, DataError) as error:
+            problems.append(f"{version}: {error}")
+            if isinstance(error, BoardError) and error.uncertain:
                 break
         progress(done, len(missing))
     return Fetched(tuple(versions), tuple(problems))
+
+
+def _keep(path: Path, content: bytes) -> None:
+    write_bytes(path, content)
+    try:
+        read_submission(path)
+    except DataError:
+        path.unlink()
+        raise
 
 
 def _reference(entry: Entry, folder: Path) -> str | None:

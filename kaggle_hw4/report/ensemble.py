@@ -1,0 +1,123 @@
+"""A blend: its members, and how its accuracy grows with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaggle_hw4.ensemble.blend import Stack, stack_members
+from kaggle_hw4.ensemble.members import find_members
+from kaggle_hw4.errors import DataError, Hw4Error
+from kaggle_hw4.kaggle.events import Created
+from kaggle_hw4.kaggle.ledger import Entry
+from kaggle_hw4.metrics import Accuracy, Bools, PairedDifference
+from kaggle_hw4.runs import Run
+from kaggle_hw4.workspace import Workspace
+
+MEMBERS = 12  # at most, of which subsets are blended
+SUBSETS = 12  # random ones of each size
+LOGITS = 2**29  # bytes of the members' logits that are read into memory
+
+
+@dataclass(frozen=True)
+class GreedyStep:
+    """The member whose addition makes the most accurate uniform blend of so many."""
+
+    member: str
+    accuracy: Accuracy
+    gain: PairedDifference | None  # over the step before; None for the first
+
+
+@dataclass(frozen=True)
+class Size:
+    """The accuracy of uniform blends of `members` members: over all or some subsets."""
+
+    members: int
+    mean: float
+    lowest: float
+    highest: float
+    subsets: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    sizes: tuple[Size, ...]
+    greedy: tuple[GreedyStep, ...]
+    n: int  # utterances
+
+
+@dataclass(frozen=True)
+class EnsembleReport:
+    """A version; without `growth`, `reason` says why."""
+
+    created: Created
+    growth: Growth | None
+    reason: str
+
+
+def describe_ensemble(
+    workspace: Workspace, entry: Entry, labels: Mapping[str, int] | None
+) -> EnsembleReport | None:
+    """The blend of a version; `labels` are those of the training utterances by id, where there is
+    a corpus. None where hw4 did not make the version.
+    """
+    if entry.created is None or not entry.created.members:
+        return None
+    if len(entry.created.members) < 2:
+        return EnsembleReport(entry.created, None, "It has one member: there is nothing to blend.")
+    if labels is None:
+        return EnsembleReport(entry.created, None, "Without the corpus, no blend can be computed.")
+    try:
+        return EnsembleReport(entry.created, grow(workspace, entry.created, labels), "")
+    except (Hw4Error, OSError, KeyError) as error:
+        reason = f"Its members cannot be blended again: {error}."
+        return EnsembleReport(entry.created, None, reason)
+
+
+def grow(workspace: Workspace, created: Created, labels: Mapping[str, int]) -> Growth:
+    """How accuracy grows with the members of a blend; DataError where their runs are gone."""
+    folders = dict.fromkeys(file.rpartition("/")[0] for file in created.inputs)
+    runs = [Run(workspace.runs / folder) for folder in folders]
+    if missing := [run.name for run in runs if not run.done]:
+        raise DataError(f"{missing[0]} is not there any more")
+    members = find_members(runs)
+    size = len(members[0].ids) * (len(set(labels.values())) or 1) * 4
+    members = members[: min(MEMBERS, max(2, LOGITS // size))]
+    stack = stack_members(members, labels)
+    sizes = tuple(_size(stack, k) for k in range(1, len(members) + 1))
+    return Growth(sizes, _greedy(stack, [m.name for m in members]), len(stack.y))
+
+
+def _correct(stack: Stack, members: list[int]) -> Bools:
+    """Which utterances the uniform blend of `members` gets right."""
+    total = stack.logp[members[0]].copy()
+    for k in members[1:]:
+        total += stack.logp[k]
+    return np.asarray(total.argmax(1) == stack.y)
+
+
+def _size(stack: Stack, count: int) -> Size:
+    """Blends of `count` members, each of a random subset."""
+    random = np.random.default_rng(count)
+    size = len(stack.logp)
+    subsets = {tuple(sorted(random.permutation(size)[:count].tolist())) for _ in range(SUBSETS)}
+    if count == 1:
+        subsets = {(k,) for k in range(size)}
+    accuracies = [stack.accuracy(_correct(stack, list(s))).accuracy for s in sorted(subsets)]
+    mean = float(np.mean(accuracies))
+    return Size(count, mean, min(accuracies), max(accuracies), len(accuracies))
+
+
+def _greedy(stack: Stack, names: list[str]) -> tuple[GreedyStep, ...]:
+    """From the best member on, each step adds the one that makes the best uniform blend."""
+    total = np.zeros_like(stack.logp[0])
+    left, steps, before = list(range(len(names))), list[GreedyStep](), None
+    while left:
+        blends = [np.asarray((total + stack.logp[k]).argmax(1) == stack.y) for k in left]
+        accuracies = [stack.accuracy(correct) for correct in blends]
+        best = max(range(len(left)), key=lambda i: accuracies[i].accuracy)
+        gain = None if before is None else stack.paired(blends[best], before)
+        steps.append(GreedyStep(names[left[best]], accuracies[best], gain))
+        before = blends[best]
+        total += stack.logp[left.pop(best)]
+    return tuple(steps)
