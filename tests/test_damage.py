@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from kaggle_hw4.artifact import sha256_file
-from kaggle_hw4.cli import report
+from kaggle_hw4.cli import explain
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.manifest import is_old
@@ -209,7 +209,7 @@ def test_want_of_memory_is_a_documented_error(
 ) -> None:
     with pytest.raises((MemoryError, RuntimeError)) as raised:
         ask(2**62)
-    assert report(raised.value) == 4
+    assert explain(raised.value) == 4
     assert capsys.readouterr().err.startswith("hw4: there is not enough memory; end other programs")
 
 
