@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from kaggle_hw4.artifact import named_errors, read_file, sync_directory, sync_file
 from kaggle_hw4.errors import DataError
@@ -253,12 +253,17 @@ def _append(path: Path, lines: bytes) -> None:
             if file.read(1) != b"\n":
                 lines = b"\n" + lines
         try:
-            rest = memoryview(lines)
-            while rest:  # a disk that is nearly full takes a part
-                rest = rest[file.write(rest) :]
-            sync_file(file)
+            _write(file, lines)
         except OSError:
             with suppress(OSError):
                 file.truncate(size)
             raise
     sync_directory(path.parent)
+
+
+def _write(file: IO[bytes], lines: bytes) -> None:
+    """Write all of it to the disk; one that is nearly full takes a part at a time."""
+    rest = memoryview(lines)
+    while rest:
+        rest = rest[file.write(rest) :]
+    sync_file(file)
