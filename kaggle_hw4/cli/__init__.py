@@ -33,6 +33,11 @@ from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
 from kaggle_hw4.progress import Verbosity, set_verbosity
 from kaggle_hw4.signals import unwind_on_signals
 
+NO_MEMORY = (
+    "there is not enough memory; end other programs, or give less to read or to train "
+    "(`hw4 doctor` says what is free)"
+)
+
 app = typer.Typer(
     name="hw4",
     cls=OrderOfWork,
@@ -127,12 +132,24 @@ def explain(error: BaseException) -> int:
     if isinstance(error, WithRemedy):
         complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
         return error.exit_code
+    if _is_out_of_memory(error):
+        complain(NO_MEMORY)
+        return DataError.exit_code
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
         complain(f"{error.filename or _workspace()}: {error.strerror or error}")
         return DataError.exit_code
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
     complain(f"a fault of hw4's own ({kind}); please report it with {_keep_traceback(error)}")
     return FAULT
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or, where it is in use, torch raised it for want of memory."""
+    if isinstance(error, Exception) and "torch" in sys.modules:
+        from kaggle_hw4.device import is_out_of_memory
+
+        return is_out_of_memory(error)
+    return isinstance(error, MemoryError)
 
 
 def _workspace() -> str:
