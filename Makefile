@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu check submit bench clean
+.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ test-browser: setup ## Open the report in headless Chromium, which must be insta
 
 test-gpu: setup ## Run the checks that need a CUDA device
 	$(VENV)/bin/pytest -m gpu
+
+mutants: setup ## Test the tests: do they notice 300 changed lines? (two hours)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(VENV)/bin/python benchmarks/mutants.py
 
 check: setup ## Lint, types, import layers and tests
 	$(VENV)/bin/ruff check .
