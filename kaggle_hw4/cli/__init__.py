@@ -18,6 +18,7 @@ from kaggle_hw4.cli import (
     data,
     doctor,
     ensemble,
+    hints,
     leaderboard,
     recipe,
     runs,
@@ -96,6 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     _take_switches(words)
+    hints.remember(words)
     try:
         app(words)
     except BrokenPipeError:  # `hw4 … | head`

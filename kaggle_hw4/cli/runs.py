@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, show, table
 from kaggle_hw4.cli.study import duration
@@ -49,7 +50,7 @@ def list_command(
     then = (
         "hw4 ensemble runs/*"
         if any(group.finished for group in groups)
-        else "hw4 train --variant boss --folds all"
+        else "hw4 train boss --folds all"
     )
     show(groups, as_json, lambda: _list(groups), then)
 
@@ -148,7 +149,7 @@ def clean_command(
 
     place = Workspace.at(workspace)
     freed = clean(runs or place.run_folders or [place.runs], yes)
-    again = "hw4 runs clean --yes" if freed.checkpoints and not yes else ""
+    again = same_command(plus="--yes") if freed.checkpoints and not yes else ""
     show(freed, as_json, lambda: _freed(freed), again)
 
 
