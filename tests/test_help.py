@@ -11,6 +11,7 @@ from kaggle_hw4.data.folds import KINDS
 from kaggle_hw4.device import DEVICES
 from kaggle_hw4.ensemble import blend
 from kaggle_hw4.kaggle.events import BOARDS, DESTINATIONS
+from kaggle_hw4.stages.export import FORMATS
 from kaggle_hw4.stages.list_runs import SORTS
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from tests.test_cli import SETTINGS, run
@@ -48,6 +49,7 @@ def test_commands_are_listed_in_the_order_of_the_work(capsys: pytest.CaptureFixt
         ("data pack", tuple(DTYPES)),
         ("tune", tuple(OBJECTIVES)),
         ("runs", SORTS),
+        ("runs export", FORMATS),
         ("submit", DESTINATIONS),
         ("leaderboard forget", BOARDS),
         ("ensemble", METHODS),

@@ -129,6 +129,40 @@ def _difference(difference: "RunsDifference") -> Any:
     return table(("", *(f"{side.folder.name}>" for side in sides)), rows)
 
 
+@app.command("export")
+def export_command(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Runs, or folders of runs; else all there are.", show_default=False),
+    ] = None,
+    form: Annotated[
+        str, choice("csv", "tensorboard", text="One table, or event files.", flag="--format")
+    ] = "csv",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Where to; else metrics.csv or tensorboard in the workspace."
+        ),
+    ] = None,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what runs logged as CSV or for TensorBoard.
+
+    Loss, accuracy, learning rate and validation by step, of finished runs and of those that train
+    just now: repeat it to see more. Needs no TensorBoard; looking does: pip install tensorboard
+
+    Example: hw4 runs export --format tensorboard
+    """
+    from kaggle_hw4.stages.export import export
+
+    place = Workspace.at(workspace)
+    exported = export(place, runs or place.run_folders or [place.runs], form, to)
+    path = shown(exported.path)
+    text = f"{path}: {exported.lines:,} lines of {exported.runs:,} runs"
+    show(exported, as_json, lambda: text, f"tensorboard --logdir {path}" * (form != "csv"))
+
+
 @app.command("clean")
 def clean_command(
     runs: Annotated[
