@@ -56,7 +56,7 @@ def test_without_a_terminal_a_study_says_a_line_at_a_pace(
     study = optuna.create_study(direction="maximize")
     study.tell(study.ask(), 0.75)
     clock = iter(range(0, 1000, 20))
-    monkeypatch.setattr("kaggle_hw4.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("kaggle_hw4.pace.time.monotonic", lambda: next(clock))
     monitor = LiveTable(lambda *_: None)
     for _ in range(6):
         monitor.show(plan, study, [])

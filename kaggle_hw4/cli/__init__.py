@@ -30,7 +30,7 @@ from kaggle_hw4.cli import (
 from kaggle_hw4.cli.options import OrderOfWork
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
-from kaggle_hw4.progress import Verbosity, set_verbosity
+from kaggle_hw4.pace import Verbosity, set_verbosity
 from kaggle_hw4.signals import unwind_on_signals
 
 app = typer.Typer(

@@ -12,7 +12,7 @@ from typing import Any
 from kaggle_hw4.cli.hints import in_same_workspace
 from kaggle_hw4.cli.layout import INVISIBLE, Prose, table, visible, wrap
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.progress import is_quiet
+from kaggle_hw4.pace import is_quiet
 
 __all__ = ["complain", "page", "percent", "plain", "points", "say", "show", "table", "visible"]
 SHOWN = 50  # problems of a dataset that are listed
