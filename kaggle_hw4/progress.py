@@ -84,7 +84,8 @@ class Lines:
     def _say(self, step: int) -> None:
         rate = rate_of(self.speed.per_second, "step")
         count = f"step {step:,} of {self.total:,}"
-        self.pace.say(self.name, count, self.figures, rate, self.speed.left(self.total))
+        left = self.speed.left(self.total) if step < self.total else ""
+        self.pace.say(self.name, count, self.figures, rate, left)
 
 
 def describe(figures: dict[str, float]) -> str:

@@ -81,9 +81,9 @@ def test_a_variant_is_named_by_its_place_or_by_its_option(
         assert "there is no variant 'nope'" in capsys.readouterr().err
     assert run("train", "boss", "--variant", "strong") == 2
     assert "two variants are named, boss and strong" in capsys.readouterr().err
-    for command in ("train", "tune"):
+    for command, example in (("train", "hw4 train boss"), ("tune", "hw4 tune --variant boss")):
         assert run(command) == 2
-        assert f"--variant is missing; hw4 {command} boss" in capsys.readouterr().err
+        assert f"--variant is missing; {example}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def tune_command(
     """
     if context.invoked_subcommand:
         return
-    variant = one_variant(variant, None, "hw4 tune boss --trials 50")
+    variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
     from kaggle_hw4.tuning.plan import make_plan
 
     plan = make_plan(
