@@ -141,9 +141,10 @@ def main() -> None:
     start, cpu = time.monotonic(), time.process_time()
     written = write_report(workspace)
     seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+    size, threads = written.bytes / 1e6, torch.get_num_threads()
     print(
-        f"{options.utterances:,} utterances of {options.speakers} speakers: {seconds:.1f} s ({cpu:.1f} s of CPU) with "
-        f"{torch.get_num_threads()} threads, {written.bytes / 1e6:.2f} MB, {written.path}"
+        f"{options.utterances:,} utterances of {options.speakers} speakers: {seconds:.1f} s, "
+        f"{cpu:.1f} s of CPU, {threads} threads, {size:.2f} MB, {written.path}"
     )
 
 

@@ -24,7 +24,7 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hw4",
     "text.parse_math": False,
-    "font.size": 10,
+    "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -39,7 +39,7 @@ STYLE = {
     "ytick.color": INK,
     "figure.facecolor": "none",
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 10,
     "lines.markersize": 4,
 }
 

@@ -86,6 +86,8 @@ class Collector:
             return collect()
         except Hw4Error as error:
             return Absent(f"This part cannot be shown: {error.what}.", error.then)
+        except OSError as error:
+            return Absent(f"{error.filename or name} cannot be read: {error.strerror or error}.")
 
     @cached_property
     def runs(self) -> RunList:

@@ -9,7 +9,7 @@ import numpy as np
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.metrics import Accuracy, PairedDifference, paired
-from kaggle_hw4.report.groups import Group
+from kaggle_hw4.report.groups import Group, logged
 from kaggle_hw4.report.predictions import GroupPredictions, Predictions, in_common
 
 MOST = 3  # comparisons in a report
@@ -204,7 +204,7 @@ def read_curve(group: Group) -> Curve:
     training: dict[int, list[float]] = {}
     validation: dict[int, list[float]] = {}
     for each in group.runs:
-        for line in each.run.logged():
+        for line in logged(each.run):
             step = int(line["step"])
             training.setdefault(step, []).append(line["accuracy"])
             if "validation_accuracy" in line:

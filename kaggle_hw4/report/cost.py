@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kaggle_hw4.errors import Hw4Error
-from kaggle_hw4.report.groups import Group
+from kaggle_hw4.report.groups import Group, logged
 from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import FinishedRun
 
@@ -95,7 +95,7 @@ def _total(group: Group, runs: Sequence[RunCost]) -> GroupCost:
 
 
 def _unfinished(run: Run) -> Unfinished:
-    *_, last = [{"step": 0.0, "seconds": 0.0}, *run.logged()]
+    *_, last = [{"step": 0.0, "seconds": 0.0}, *logged(run)]
     try:
         steps = run.recipe().schedule.steps
     except (Hw4Error, OSError):

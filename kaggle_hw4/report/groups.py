@@ -63,6 +63,15 @@ def read_runs(folders: Iterable[Path]) -> RunList:
     return RunList(tuple(sorted(listed, key=_order)), tuple(unfinished), tuple(problems))
 
 
+def logged(run: Run) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl; none where that is damaged."""
+    try:
+        lines = list(run.logged())
+        return [line for line in lines if {"step", "accuracy"} <= line.keys()]
+    except (ValueError, AttributeError):
+        return []
+
+
 def _group(name: str, runs: Sequence[FinishedRun]) -> Group:
     ordered = sorted(runs, key=lambda each: (each.manifest.fold, each.manifest.seed))
     return Group(name, ordered[0].manifest.variant, tuple(ordered))

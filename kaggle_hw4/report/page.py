@@ -35,6 +35,7 @@ class Heading:
     title: str
     lines: tuple[str, ...]
     time: str
+    findings: tuple[tuple[str, str], ...] = ()  # the anchor of a section, and its answer
 
 
 def render(heading: Heading, sections: Sequence[Section]) -> str:
@@ -46,6 +47,12 @@ def render(heading: Heading, sections: Sequence[Section]) -> str:
     )
     links = "".join(f'<li><a href="#{s.name}">{_text(s.title)}</a></li>\n' for s in sections)
     lines = "".join(f"<p>{_text(line)}</p>\n" for line in heading.lines)
+    findings = "".join(
+        f'<li>{_text(text)} <a href="#{anchor}">More<span class="hidden"> on: {_text(text)}'
+        "</span></a></li>\n"
+        for anchor, text in heading.findings
+    )
+    short = f'<ul class="findings">\n{findings}</ul>\n' if findings else ""
     body = "\n".join(_section(section) for section in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -60,7 +67,7 @@ def render(heading: Heading, sections: Sequence[Section]) -> str:
 <a class="skip" href="#content">Skip to the content</a>
 <header>
 <h1>{_text(heading.title)}</h1>
-{lines}</header>
+{lines}{short}</header>
 <nav aria-label="Sections"><ul>
 {links}</ul></nav>
 <main id="content">

@@ -11,7 +11,7 @@ from kaggle_hw4 import __version__
 from kaggle_hw4.artifact import read_file, write_text
 from kaggle_hw4.report.canvas import check_matplotlib
 from kaggle_hw4.report.collect import Absent, Collector, ComparisonReport, Result
-from kaggle_hw4.report.document import Block, Missing, Section
+from kaggle_hw4.report.document import Block, Finding, Missing, Section
 from kaggle_hw4.report.page import Heading, render
 from kaggle_hw4.report.subject import find_subject
 from kaggle_hw4.report.views.board import show_board
@@ -76,6 +76,7 @@ def write_report(
         subject.title,
         ("Validation is out of fold; errors are standard errors over speakers (s.e.).",),
         f"Written {moment} by hw4 {__version__}.",
+        tuple((s.name, b.text) for s in sections for b in s.blocks if isinstance(b, Finding)),
     )
     path = out or workspace.root / FILE
     page = render(heading, sections)

@@ -1,9 +1,7 @@
 """The ensemble: weights, disagreement, and how accuracy grows with members."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from kaggle_hw4.kaggle.events import Created
 from kaggle_hw4.report.canvas import Labels
 from kaggle_hw4.report.document import Block, Figure, Missing, Text, fixed, make_table
 from kaggle_hw4.report.ensemble import EnsembleReport, Growth
@@ -11,34 +9,31 @@ from kaggle_hw4.report.plots import Series, bars, heatmap, lines
 
 
 def show_ensemble(report: EnsembleReport) -> Iterator[Block]:
-    created = report.created
-    yield Text(_words(created))
-    yield _weights(created)
-    if len(created.members) > 1:
-        yield _disagreement(created)
-        yield _candidates(created)
+    yield Text(_words(report))
+    if report.reason:
+        yield Missing(report.reason)
+    yield _weights(report)
+    if len(report.members) > 1:
+        yield _disagreement(report)
     if report.growth:
         yield _sizes(report.growth)
         yield _greedy(report.growth)
-    elif report.reason:
-        yield Missing(report.reason)
+    if len(report.members) > 1:
+        yield _candidates(report)
 
 
-def _words(created: Created) -> str:
+def _words(report: EnsembleReport) -> str:
     scores = ", ".join(
-        f"{fixed(cv.accuracy)} ± {fixed(cv.standard_error)} by {cv.kind}" for cv in created.cv
+        f"{fixed(cv.accuracy)} ± {fixed(cv.standard_error)} by {cv.kind}"
+        for cv in report.validations
     )
     return (
-        f"{created.version}: {len(created.members)} members, method {created.method}. "
+        f"{report.version}: {len(report.members)} members, method {report.method}. "
         f"Validation: {scores}."
     )
 
 
-def _names(created: Created) -> list[str]:
-    return [str(member["name"]) for member in created.members]
-
-
-def _weights(created: Created) -> Figure:
+def _weights(report: EnsembleReport) -> Figure:
     labels = Labels(
         "ensemble-weights-figure",
         "Weights of the members",
@@ -47,24 +42,24 @@ def _weights(created: Created) -> Figure:
     )
     rows = [
         (
-            member["name"],
-            len(member["folds"]),
-            fixed(member["temperature"], 3),
-            fixed(weight),
-            fixed(member["oof"]["accuracy"]),
-            fixed(member["oof"]["standard_error"]),
+            member.name,
+            member.folds,
+            fixed(member.temperature, 3),
+            fixed(member.weight),
+            fixed(member.accuracy),
+            fixed(member.standard_error),
         )
-        for member, weight in zip(created.members, created.weights, strict=True)
+        for member in report.members
     ]
     columns = ("member", "folds", "temperature", "weight", "accuracy", "s.e.")
     numbers = make_table("ensemble-weights", "Members of the blend", columns, rows)
-    drawn = bars(labels, _names(created), created.weights)
+    drawn = bars(labels, [m.name for m in report.members], [m.weight for m in report.members])
     return Figure(labels.title, labels.description, drawn, numbers)
 
 
-def _disagreement(created: Created) -> Figure:
-    names = _names(created)
-    percent = [[round(100 * share) for share in row] for row in created.disagreement]
+def _disagreement(report: EnsembleReport) -> Figure:
+    names = [member.name for member in report.members]
+    percent = [[round(100 * share) for share in row] for row in report.disagreement]
     labels = Labels(
         "ensemble-disagreement-figure",
         "Disagreement of two members",
@@ -79,20 +74,18 @@ def _disagreement(created: Created) -> Figure:
     return Figure(labels.title, labels.description, drawn, numbers)
 
 
-def _candidates(created: Created) -> Block:
-    rows: list[tuple[str, ...]] = []
-    for name, accuracy in created.candidates.items():
-        difference: dict[str, Any] | None = created.differences.get(name)
-        rows.append(
-            (
-                name,
-                fixed(accuracy["accuracy"]),
-                fixed(accuracy["standard_error"]),
-                f"{100 * difference['difference']:+.2f}" if difference else "",
-                f"{100 * difference['standard_error']:.2f}" if difference else "",
-                "chosen" if name == created.method else "",
-            )
+def _candidates(report: EnsembleReport) -> Block:
+    rows = [
+        (
+            each.method,
+            fixed(each.accuracy),
+            fixed(each.standard_error),
+            "" if each.lead is None else f"{100 * each.lead:+.2f}",
+            "" if each.lead_error is None else f"{100 * each.lead_error:.2f}",
+            "chosen" if each.method == report.method else "",
         )
+        for each in report.candidates
+    ]
     columns = ("method", "accuracy", "s.e.", "chosen less this, points", "s.e.", "choice")
     return make_table("ensemble-methods", "Ways to blend, cross-fitted over folds", columns, rows)
 

@@ -39,8 +39,8 @@ def counts_words(study: StudyReport) -> str:
     trials, summary = study.summary.trials, study.summary
     fingerprint = summary.fingerprint
     return (
-        f"{summary.study}: {fingerprint.variant} for validation by {fingerprint.objective} on fold "
-        f"{fingerprint.fold}; {trials.complete} trials complete, {trials.pruned} pruned, "
+        f"{summary.study} searches {fingerprint.variant} for validation by "
+        f"{fingerprint.objective}, on fold {fingerprint.fold}: {trials.complete} trials complete, {trials.pruned} pruned, "
         f"{trials.failed} failed, {trials.running} running, {trials.waiting} waiting."
     )
 
@@ -58,9 +58,13 @@ def winner_words(study: StudyReport) -> str:
     error = "" if winner.standard_error is None else f" ± {100 * winner.standard_error:.1f}"
     return (
         f"Trial {winner.trial} leads the baseline by {100 * winner.search_lead:.1f} points on the "
-        f"fold of the search and by {100 * winner.final_lead:.1f}{error} on {winner.pairs} others; "
-        "the rest is selection."
+        f"fold of the search and by {100 * winner.final_lead:.1f}{error} on {winner.pairs} others: "
+        f"{_selection(winner.search_lead - winner.final_lead)}."
     )
+
+
+def _selection(bias: float) -> str:
+    return "nothing of it is selection" if bias <= 0 else f"{100 * bias:.1f} are selection"
 
 
 def _history(study: StudyReport, name: str) -> Figure:
