@@ -8,6 +8,7 @@ recipes on five folds; then the report. The models are Strong and Boss as they a
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -122,29 +123,46 @@ def write_run(root: Path, variant: str, corpus: Corpus, folds: Folds, fold: int)
     run.write_manifest(manifest)
 
 
+def write_workspace(root: Path, speakers: int, utterances: int) -> None:
+    """Everything but a study and scores."""
+    corpus = write_corpus(root / "packed", speakers, utterances, round(utterances * 8000 / 56_666))
+    folds = fold_table(corpus)
+    write_folds(root / "folds", folds, corpus)
+    for variant in ("strong", "boss"):
+        for fold in range(FOLDS):
+            write_run(root, variant, corpus, folds, fold)
+    ensemble(Workspace(root), [root / "runs"])
+
+
+@dataclass(frozen=True)
+class ReportCost:
+    seconds: float
+    cpu_seconds: float
+    bytes: int
+    path: Path
+
+
+def measure(root: Path) -> ReportCost:
+    start, cpu = time.monotonic(), time.process_time()
+    written = write_report(Workspace(root))
+    seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+    return ReportCost(seconds, cpu, written.bytes, written.path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("build/report"))
     parser.add_argument("--speakers", type=int, default=600)
     parser.add_argument("--utterances", type=int, default=56_666)
     options = parser.parse_args()
-    root, test = options.folder.resolve(), round(options.utterances * 8000 / 56_666)
-    workspace = Workspace(root)
+    root = options.folder.resolve()
     if not root.exists():
-        corpus = write_corpus(root / "packed", options.speakers, options.utterances, test)
-        folds = fold_table(corpus)
-        write_folds(root / "folds", folds, corpus)
-        for variant in ("strong", "boss"):
-            for fold in range(FOLDS):
-                write_run(root, variant, corpus, folds, fold)
-        ensemble(workspace, [root / "runs"])
-    start, cpu = time.monotonic(), time.process_time()
-    written = write_report(workspace)
-    seconds, cpu = time.monotonic() - start, time.process_time() - cpu
-    size, threads = written.bytes / 1e6, torch.get_num_threads()
+        write_workspace(root, options.speakers, options.utterances)
+    cost = measure(root)
     print(
-        f"{options.utterances:,} utterances of {options.speakers} speakers: {seconds:.1f} s, "
-        f"{cpu:.1f} s of CPU, {threads} threads, {size:.2f} MB, {written.path}"
+        f"{options.utterances:,} utterances of {options.speakers} speakers: {cost.seconds:.1f} s, "
+        f"{cost.cpu_seconds:.1f} s of CPU, {torch.get_num_threads()} threads, "
+        f"{cost.bytes / 1e6:.2f} MB, {cost.path}"
     )
 
 

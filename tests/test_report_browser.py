@@ -1,13 +1,9 @@
 """The report in headless Chromium: nothing loads, nothing complains, tables sort and download."""
 
 import csv
-import json
 import shutil
-import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +12,12 @@ import pytest
 from kaggle_hw4.report.subject import SECTIONS
 from kaggle_hw4.report.write import write_report
 from kaggle_hw4.workspace import Workspace
+from tests.chromium import axe, emulate, needs_browser, requests, start, violations
 from tests.kaggle_board import declare_edition
 from tests.report_workspace import chain, score_on_kaggle
 
-__all__ = ["chain"]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
-DRIVER = shutil.which("chromedriver")
-AXE = "axe-core@4.14.1"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="no chromium and chromedriver here"),
-    pytest.mark.skipif(find_spec("selenium") is None, reason="needs kaggle_hw4[browser]"),
-]
+__all__ = ["axe", "chain"]
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +27,6 @@ def page(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     declare_edition(root / "packed")
     score_on_kaggle(root)
     return write_report(Workspace.at(root)).path
-
-
-def start(folder: Path) -> Any:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +40,6 @@ def browser(page: Path, downloads: Path) -> Iterator[Any]:
     driver.get(page.as_uri())
     yield driver
     driver.quit()
-
-
-def requests(driver: Any) -> list[str]:
-    events = (json.loads(line["message"])["message"] for line in driver.get_log("performance"))
-    sent = (e["params"] for e in events if e["method"] == "Network.requestWillBeSent")
-    return [each["request"]["url"] for each in sent]
-
-
-def emulate(driver: Any, width: int, scheme: str) -> None:
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def test_the_page_asks_for_nothing_and_the_console_stays_empty(browser: Any, page: Path) -> None:
@@ -140,33 +104,7 @@ def test_the_page_fits_and_follows_the_scheme(browser: Any, width: int, scheme: 
     assert colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, from npm."""
-    folder = tmp_path_factory.mktemp("axe")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("no npm to fetch axe-core with")
-    done = subprocess.run([npm, "pack", AXE], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip("axe-core cannot be fetched here")
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        member = archive.extractfile("package/axe.min.js")
-        assert member
-        return member.read().decode()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_that_hinders(browser: Any, axe: str, scheme: str) -> None:
     emulate(browser, 1200, scheme)
-    browser.execute_script("document.querySelectorAll('details').forEach((d) => (d.open = true))")
-    browser.execute_script(axe)
-    violations = browser.execute_async_script(
-        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
-    )
-    serious = [
-        (each["id"], [node["html"][:200] for node in each["nodes"][:3]])
-        for each in violations
-        if each["impact"] in ("moderate", "serious", "critical")
-    ]
-    assert serious == []
+    assert violations(browser, axe) == []

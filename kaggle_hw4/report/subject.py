@@ -20,6 +20,7 @@ class Subject:
     runs: tuple[Path, ...]
     version: str | None = None
     study: str | None = None
+    alone: bool = False  # runs that are compared with others of the workspace
 
 
 def find_subject(workspace: Workspace, name: str | None) -> Subject:
@@ -29,7 +30,7 @@ def find_subject(workspace: Workspace, name: str | None) -> Subject:
     folder = _run_folder(workspace, name)
     if folder is not None:
         title, sections = f"Runs {folder.name}", ("comparison", "models", "data", "cost")
-        return Subject(title, sections, (folder,))
+        return Subject(title, sections, (folder,), alone=True)
     entries = {entry.version: entry for entry in Ledger(workspace.submissions).entries()}
     version = Path(name).stem.removeprefix("output_") if name.endswith(".csv") else name
     if version in entries:

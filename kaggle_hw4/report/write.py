@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ class ReportFile:
     bytes: int
     sections: tuple[str, ...]
     absent: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """The page inside of a notebook, in a frame of its own."""
+        page = escape(self.path.read_text("utf-8"))
+        allowed = "allow-scripts allow-downloads"
+        size = 'width="100%" height="800"'
+        return f'<iframe title="hw4 report" sandbox="{allowed}" {size} srcdoc="{page}"></iframe>'
 
 
 def write_report(

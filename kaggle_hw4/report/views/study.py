@@ -40,8 +40,9 @@ def counts_words(study: StudyReport) -> str:
     fingerprint = summary.fingerprint
     return (
         f"{summary.study} searches {fingerprint.variant} for validation by "
-        f"{fingerprint.objective}, on fold {fingerprint.fold}: {trials.complete} trials complete, {trials.pruned} pruned, "
-        f"{trials.failed} failed, {trials.running} running, {trials.waiting} waiting."
+        f"{fingerprint.objective}, on fold {fingerprint.fold}: {trials.complete} trials complete, "
+        f"{trials.pruned} pruned, {trials.failed} failed, {trials.running} running, "
+        f"{trials.waiting} waiting."
     )
 
 
