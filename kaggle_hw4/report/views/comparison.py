@@ -167,7 +167,7 @@ def _speakers(c: ModelComparison, name: str) -> Figure:
     counts = np.histogram(differences, edges)[0]
     labels = Labels(
         f"{name}-speakers-figure",
-        f"{c.first} less {c.second}, by speaker",
+        f"{c.first} minus {c.second}, by speaker",
         f"How many speakers gain or lose how much; right of 0, {c.first} is better. The table has "
         "those at either end.",
         "difference in accuracy, points",

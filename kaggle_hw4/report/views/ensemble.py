@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kaggle_hw4.report.canvas import Labels
-from kaggle_hw4.report.document import Block, Figure, Missing, Text, fixed, make_table
+from kaggle_hw4.report.document import Block, Cell, Figure, Missing, Text, fixed, make_table
 from kaggle_hw4.report.ensemble import EnsembleReport, Growth
 from kaggle_hw4.report.plots import Series, bars, heatmap, lines
 
@@ -66,7 +66,7 @@ def _disagreement(report: EnsembleReport) -> Figure:
         "Percent of the validation utterances that two members label differently: members that "
         "disagree and are as accurate help each other most.",
     )
-    rows = [(name, *row) for name, row in zip(names, percent, strict=True)]
+    rows: list[tuple[Cell, ...]] = [(n, *row) for n, row in zip(names, percent, strict=True)]
     numbers = make_table("ensemble-disagreement", labels.title, ("member", *names), rows)
     short = [str(number) for number in range(1, len(names) + 1)]
     listed = [f"{number} {name}" for number, name in zip(short, names, strict=True)]
@@ -75,7 +75,7 @@ def _disagreement(report: EnsembleReport) -> Figure:
 
 
 def _candidates(report: EnsembleReport) -> Block:
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             each.method,
             fixed(each.accuracy),
@@ -86,7 +86,7 @@ def _candidates(report: EnsembleReport) -> Block:
         )
         for each in report.candidates
     ]
-    columns = ("method", "accuracy", "s.e.", "chosen less this, points", "s.e.", "choice")
+    columns = ("method", "accuracy", "s.e.", "chosen minus this, points", "s.e.", "choice")
     return make_table("ensemble-methods", "Ways to blend, cross-fitted over folds", columns, rows)
 
 
