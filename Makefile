@@ -80,5 +80,5 @@ bench: setup ## Time the parts: training steps, prediction, packing, a large ens
 	$(VENV)/bin/python benchmarks/report.py
 
 clean: ## Remove the demo and the caches; runs, folds and submissions stay
-	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf demo tour build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

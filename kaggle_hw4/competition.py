@@ -28,7 +28,6 @@ class Edition:
     fingerprint: str | None
     baselines: Mapping[str, float] = field(default_factory=dict)  # public scores, lowest first
     known_results: Published = ()
-    best_public: float | None = None  # the best public score of a published solution
     folds_by: str = "session"  # what validation has to hold out to resemble the test set
 
     @property
@@ -71,7 +70,6 @@ EDITIONS = (
         known_results=(
             (0.67, 0.5995), (0.9236, 0.7855), (0.9306, 0.843), (0.9433, 0.881), (0.946, 0.837),
         ),  # five public solutions, all validated by utterance
-        best_public=0.88125,
     ),
     Edition(
         year=2023,
@@ -81,7 +79,6 @@ EDITIONS = (
         test_utterances=8_000,
         fingerprint="02dce76c6ed6afeb2b8c7dc855d3b5f9b0f4ce41762d45c0ece9257c4039445f",
         baselines={"Simple": 0.66025, "Medium": 0.81750, "Strong": 0.88500, "Boss": 0.93000},
-        best_public=0.961,
         folds_by="utterance",
     ),
 )  # fmt: skip

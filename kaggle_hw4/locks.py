@@ -10,7 +10,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from kaggle_hw4.artifact import named_errors
 
-__all__ = ["Timeout", "locked"]
+__all__ = ["Timeout", "is_locked", "locked"]
 
 REFUSED = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
@@ -28,6 +28,17 @@ def locked(path: Path, timeout: float = -1) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock file `path`; that the file is there says nothing."""
+    if not path.exists():
+        return False
+    try:
+        with locked(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _acquire(path: Path, timeout: float) -> BaseFileLock:

@@ -41,6 +41,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def run_folders(self) -> list[Path]:
+        """The folders of runs that there are: `runs`, and those of the finals of every study."""
+        return [path for path in (self.runs, *sorted(self.studies.glob("*/runs"))) if path.is_dir()]
+
+    @property
     def studies(self) -> Path:
         return self.root / "studies"
 
@@ -62,8 +67,7 @@ class Workspace:
 
     def shown(self, path: Path) -> str:
         """`path` as a person in the current folder would type it."""
-        current = Path.cwd()
-        return str(path.relative_to(current) if path.is_relative_to(current) else path)
+        return shown(path)
 
     def _find(self, name: str, folder: str, kind: str) -> Path:
         if name.endswith(".toml"):
@@ -87,6 +91,12 @@ def real_path(path: Path) -> Path:
     except UnicodeEncodeError as error:
         raise UsageError(f"{real!r} is no UTF-8", "rename the folder") from error
     return Path(real)
+
+
+def shown(path: Path) -> str:
+    """`path` as a person in the current folder would type it."""
+    current = Path.cwd()
+    return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
 def shipped(name: str) -> Path:

@@ -50,6 +50,7 @@ class Board(ThreadingHTTPServer):
         self.verdicts: list[dict[str, Any]] = [SCORED]  # of the newest, one for each look
         self.uploads: dict[str, tuple[str, bytes]] = {}  # token → name, content
         self.lists_uploads = True
+        self.files: dict[int, bytes] = {}  # of submissions, by their references
         self.competitions: set[str] = set()  # that it was asked about
 
     def phases(self) -> dict[str, Any]:
@@ -98,6 +99,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"active": self.server.active, "username": "anna"})
         elif phase in self.server.phases():
             self.act(phase, lambda: self.server.phases()[phase](request))
+        elif phase == "DownloadSubmission" and request["submissionId"] in self.server.files:
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost/submission/{request['submissionId']}")
+            self.end_headers()
         elif self.server.status == 0:
             self.close_connection = True
         elif self.server.status != 200:
@@ -136,6 +141,13 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(status, {"code": status, "message": self.server.message})
 
     def do_GET(self) -> None:
+        if "/submission/" in self.path:
+            content = self.server.files[int(self.path.rpartition("/")[2])]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            return
         span = self.headers["Range"]
         self.server.ranges.append(span)
         start = int(span[6:-1]) if span else 0

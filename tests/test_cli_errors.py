@@ -48,7 +48,7 @@ def test_an_error_keeps_its_cause_for_those_who_debug(
 def test_a_fault_of_our_own_is_one_line_and_keeps_its_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaggle_hw4.kaggle.ledger.Ledger.entries", lambda self: 1 / 0)
+    monkeypatch.setattr("kaggle_hw4.kaggle.ledger.Ledger.read", lambda self: 1 / 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run("leaderboard", "show", "--workspace", tmp_path) == 70
     [line] = capsys.readouterr().err.splitlines()

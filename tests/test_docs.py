@@ -93,6 +93,12 @@ def test_what_the_readme_prints_of_the_board_is_what_hw4_prints(
             assert "\n".join(printed).strip("\n") in README
 
 
+def test_the_examples_are_imported_into_a_workspace_of_their_own() -> None:
+    examples = [command.help.split("Example: ")[1] for command in RUNNING.values()]
+    for line in [*commands_of(README), *examples]:
+        assert "past_scores" not in line or "--workspace tour" in line, line
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M)) <= targets

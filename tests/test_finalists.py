@@ -10,14 +10,15 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.estimate import trained_share
-from kaggle_hw4.tuning.finalists import Finalist
+from kaggle_hw4.tuning.finalists import Finalist, group_of, specs_of
 from kaggle_hw4.tuning.finals import name_winner, read_finals, write_finals, write_winner
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.space import Int, Space
+from kaggle_hw4.tuning.summary import final_runs
 from kaggle_hw4.tuning.tune import enqueue_earlier_best
 from kaggle_hw4.workspace import Workspace
-from tests.conftest import tiny
+from tests.conftest import tiny, trained
 
 BASELINE = Finalist(0, "boss", tiny("boss"), 0.50)
 TUNED = Finalist(7, "boss_tuned", tiny("boss", "networks.d_model=24"), 0.60)
@@ -98,6 +99,36 @@ def test_the_finals_are_read_from_the_study_as_they_were_written(plan: Plan) -> 
     finals = name_winner(plan, [BASELINE, TUNED], SCORES)
     write_finals(study, finals)
     assert read_finals(study) == finals
+
+
+def test_finals_lie_in_the_study_unless_the_workspace_has_all_of_them(plan: Plan) -> None:
+    parts = (BASELINE.recipe, plan.corpus, plan.folds, plan.workspace.runs)
+    for fold, seed in SCORES[0]:
+        assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.runs)}
+        run = trained(*parts, fold=fold, seed=seed)
+    assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.workspace.runs)}
+    assert {spec.runs for spec in specs_of(plan, TUNED)} == {str(plan.runs)}
+    assert group_of(plan, BASELINE) == run.folder.parent.name
+    (plan.runs / group_of(plan, BASELINE)).mkdir(parents=True)
+    assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.runs)}, "begun there"
+    (plan.runs / group_of(plan, BASELINE)).rmdir()
+    manifest = run.manifest()
+    other = manifest.prediction.config.model_copy(update={"segments": 7})
+    prediction = manifest.prediction.model_copy(update={"config": other})
+    run.write_manifest(manifest.model_copy(update={"prediction": prediction}))
+    assert {spec.runs for spec in specs_of(plan, BASELINE)} == {str(plan.runs)}, "other averaging"
+
+
+def test_the_folders_of_finalists_are_those_that_are_on_this_machine(plan: Plan) -> None:
+    finals = name_winner(plan, [BASELINE, TUNED], SCORES)
+    assert final_runs(finals, plan.folder) == {}
+    baseline, tuned = (group_of(plan, each) for each in (BASELINE, TUNED))
+    (plan.workspace.runs / baseline).mkdir(parents=True)
+    (plan.runs / tuned).mkdir(parents=True)
+    folders = {7: plan.runs / tuned, 0: plan.workspace.runs / baseline}
+    assert final_runs(finals, plan.folder) == folders
+    renamed = plan.folder.rename(plan.folder.with_name("renamed"))
+    assert final_runs(finals, renamed)[7] == renamed / "runs" / tuned
 
 
 def test_pruning_keeps_a_share_of_the_steps() -> None:

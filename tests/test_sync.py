@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from kaggle_hw4.kaggle.events import Created
+import pytest
+
+from kaggle_hw4.kaggle.events import Created, Submitted
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.listing import Listed
 from kaggle_hw4.kaggle.sync import message_of, record
@@ -132,3 +134,63 @@ def test_a_new_score_of_a_known_date_is_the_same_submission(tmp_path: Path) -> N
     news(ledger, Listed("a.csv", 0.7, date="2022-04-01T12:00:00"))
     again = Listed("a.csv", 0.71, date="2022-04-01T12:00:00")
     assert news(ledger, again) == [("a", ["scored"], False)]
+
+
+def test_an_import_that_was_killed_anywhere_is_completed_by_the_next(tmp_path: Path) -> None:
+    ledger, rows = Ledger(tmp_path), names("a.csv", "b.csv", "b.csv")
+    rows.append(changed(file="c.csv"))
+    record(ledger, rows, "test")
+    whole = ledger.path.read_bytes()
+    kinds = sorted((event.version, event.event) for event in ledger.events())
+    for cut in range(0, len(whole), 23):
+        ledger.path.write_bytes(whole[:cut])
+        record(ledger, rows, "test")
+        assert sorted((event.version, event.event) for event in ledger.events()) == kinds, cut
+
+
+STRONG = Listed("output_Strong_V1.csv", 0.78825, 0.78275)
+
+
+def test_an_undated_row_is_no_submission_that_was_never_sent(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append(Created(version="Strong_V1", sha256="ab" * 32))
+    ledger.append(Submitted(version="Strong_V1", to="local"))
+    [line] = record(ledger, [STRONG], "test")
+    assert (line.version, line.adopted, line.unlike) == ("Strong_V1 (imported)", True, "Strong_V1")
+    own, imported = ledger.entries()
+    assert (own.sent, own.score("public"), imported.score("public")) == (False, None, 0.78825)
+    assert news(ledger, STRONG) == [("Strong_V1 (imported)", [], False)]
+    other = Listed("output_Strong_V1.csv", 0.7)
+    assert news(ledger, other) == [("Strong_V1 (imported)@2", ["scored"], True)]
+    assert news(ledger, other) == [("Strong_V1 (imported)@2", [], False)]
+
+
+def test_a_row_that_a_list_has_twice_is_one_submission(tmp_path: Path) -> None:
+    ledger = with_boss(tmp_path)
+    twice = [("Boss_V1", ["submitted", "scored"], False), ("Boss_V1", [], False)]
+    assert news(ledger, ROW, ROW) == twice
+
+
+def test_an_undated_row_adds_to_a_submission_that_was_sent(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append(Created(version="Strong_V1", sha256="ab" * 32))
+    ledger.append(Submitted(version="Strong_V1", to="kaggle", ref="7"))
+    assert news(ledger, STRONG) == [("Strong_V1", ["scored"], False)]
+    other = Listed("output_Strong_V1.csv", 0.7)
+    assert news(ledger, other) == [("Strong_V1 (imported)", ["scored"], True)]
+
+
+def test_a_row_with_the_message_of_another_file_is_another_submission(tmp_path: Path) -> None:
+    ledger = with_boss(tmp_path)
+    theirs = changed(message="Boss_V1 · session 0.8123 · cdcdcdcd")
+    assert news(ledger, theirs) == [("Boss_V1@7", ["submitted", "scored"], True)]
+
+
+def test_a_list_is_read_and_written_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read = [], Ledger.read
+    monkeypatch.setattr(Ledger, "read", lambda self: reads.append(1) or read(self))
+    record(Ledger(tmp_path), names(*(f"output_Boss_V{i}.csv" for i in range(25))), "test")
+    assert len(reads) == 1
+    assert len(Ledger(tmp_path).entries()) == 25

@@ -104,6 +104,19 @@ def test_an_existing_folder_is_refused_and_untouched(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
 
+def test_a_corpus_of_the_same_arguments_is_found_and_another_is_refused(tmp_path: Path) -> None:
+    counts = write_corpus(tmp_path / "out", speakers=1, **SMALL)
+    before = contents(tmp_path / "out")
+    assert write_corpus(tmp_path / "out", speakers=1, **SMALL) == counts
+    for other in ({"speakers": 2}, {"seed": 1}, {"frames": 96}, {"utterances": 3}):
+        with pytest.raises(DataError, match="a corpus of other sizes, or another seed"):
+            write_corpus(tmp_path / "out", **{"speakers": 1, **SMALL, **other})
+    assert contents(tmp_path / "out") == before
+    next(tmp_path.glob("out/Dataset/*.pt")).unlink()
+    with pytest.raises(DataError, match="utterances of it are missing"):
+        write_corpus(tmp_path / "out", speakers=1, **SMALL)
+
+
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     write_corpus(tmp_path / "out", speakers=1, **SMALL)

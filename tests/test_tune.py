@@ -111,13 +111,22 @@ def test_a_study_ends_in_a_tuned_variant(
     rows = summary["finals"]["candidates"]
     assert [row["n"] for row in rows] == [2] * len(rows)
     assert any(row["baseline"] for row in rows)
-    assert len(list(workspace.glob("runs/*/*/run.json"))) == 2 * len(rows)
+    assert len(list(workspace.glob("studies/boss/runs/*/*/run.json"))) == 2 * len(rows)
+    assert not (workspace / "runs").exists(), "an ensemble of runs/* blends no finals"
+    assert set(summary["runs"]) == {str(row["trial"]) for row in rows}
+    for folder in summary["runs"].values():
+        assert run("predict", folder) == run("ensemble", folder, "--dry-run") == 0
+    assert run("runs", "clean", "--yes") == run("doctor") == 0
+    capsys.readouterr()
     if summary["finals"]["variant"]:
         tuned = read_recipe(Path(summary["finals"]["variant"]))
         winner = next(b for b in summary["best"] if b["trial"] == rows[0]["trial"])
         assert tuned.networks[0].d_model == winner["params"]["networks.d_model"]
     assert run("tune", "show", "boss") == 0
-    assert "2 trials finished" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "2 trials finished" in shown
+    for trial, folder in summary["runs"].items():
+        assert f"runs of trial {trial}: {folder}" in shown
 
 
 def test_a_dry_run_measures_and_leaves_nothing(

@@ -24,7 +24,7 @@ app = typer.Typer(
 
 @app.command("synth")
 def synth_command(
-    folder: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write it: a new folder.")],
     speakers: Annotated[int, typer.Option(min=2)] = 40,
     frames: Annotated[float, typer.Option(min=91, help="Median length, 10 ms each.")] = 300,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,

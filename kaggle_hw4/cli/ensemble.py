@@ -8,9 +8,10 @@ import typer
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import page, percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
-from kaggle_hw4.workspace import Workspace
+from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
+    from kaggle_hw4.stages.compare import Comparison
     from kaggle_hw4.stages.ensemble import EnsembleResult
 
 
@@ -47,15 +48,13 @@ def ensemble_command(
 
     request = Request(label, split, method, counts, dry_run)
     result = ensemble(Workspace.at(workspace), runs, request)
-    values = ensemble_json(result)
     version = result.created.version
-    forecast = forecast_line(result.forecast, result.edition is not None)
     for name, reason in result.left_out.items():
         say(f"left out: {name} {reason}")
     if not result.new:
         say(f"{version} was made from exactly these runs already")
     then = "hw4 ensemble runs/*" if dry_run and result.new else f"hw4 submit {version}"
-    show(values, as_json, lambda: _submission(values, forecast), then)
+    show(ensemble_json(result), as_json, lambda: render_ensemble(result), then)
 
 
 def ensemble_json(result: "EnsembleResult") -> dict[str, Any]:
@@ -79,21 +78,26 @@ def compare_command(
     """
     from kaggle_hw4.stages.compare import compare
 
-    place = Workspace.at(workspace)
-    comparison = compare(place, first, second)
-    values = {
+    comparison = compare(Workspace.at(workspace), first, second)
+    values = comparison_json(comparison)
+    show(values, as_json, lambda: render_comparison(comparison), "hw4 ensemble runs/*")
+
+
+def comparison_json(comparison: "Comparison") -> dict[str, Any]:
+    """Both sides and their difference, in one object."""
+    return {
         "runs": [
-            {"path": place.shown(side.path), "members": side.members, **plain(side.accuracy)}
+            {"path": shown(side.path), "members": side.members, **plain(side.accuracy)}
             for side in (comparison.first, comparison.second)
         ],
         "by": comparison.by,
         "first_less_second": plain(comparison.difference),
     }
-    show(values, as_json, lambda: _comparison(values), "hw4 ensemble runs/*")
 
 
-def _submission(values: dict[str, Any], forecast: str) -> Any:
+def render_ensemble(result: "EnsembleResult") -> Any:
     """Members and candidates, differences, disagreement, other validations, the forecast."""
+    values = ensemble_json(result)
     validation, *others = values["cv"]
     rows = _member_rows(values)
     if len(values["members"]) > 1:
@@ -104,7 +108,7 @@ def _submission(values: dict[str, Any], forecast: str) -> Any:
     if len(values["members"]) > 1:
         parts += [_differences(values), _disagreement(values)]
     parts += [f"validation by {other['kind']}: {percent(other['accuracy'])}" for other in others]
-    return page(*parts, forecast)
+    return page(*parts, forecast_line(result.forecast, result.edition is not None))
 
 
 def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -150,7 +154,9 @@ def _disagreement(values: dict[str, Any]) -> Any:
     return table(("#", *numbers), rows, "Disagreement of two members, % of the utterances")
 
 
-def _comparison(values: dict[str, Any]) -> Any:
+def render_comparison(comparison: "Comparison") -> Any:
+    """A row for either side, and their difference."""
+    values = comparison_json(comparison)
     rows = [(run["path"], len(run["members"]), *_accuracy_cells(run)) for run in values["runs"]]
     title = f"Out of fold by {values['by']}, {values['runs'][0]['n']:,} utterances"
     columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %")

@@ -1,25 +1,26 @@
-"""hw4 leaderboard: record, import, sync, show, choose."""
+"""hw4 leaderboard: record, import, sync, forget, show, choose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaggle_hw4.cli.board import render_board, render_finals
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import page, percent, points, say, show, table
-from kaggle_hw4.cli.submissions import forecast_line
-from kaggle_hw4.competition import NO_EDITION
+from kaggle_hw4.cli.output import page, percent, say, show, table
+from kaggle_hw4.cli.submissions import BOARD_NAMES
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
-    from kaggle_hw4.kaggle.finals import FinalSelection
-    from kaggle_hw4.kaggle.forecast import Tracking
-    from kaggle_hw4.kaggle.leaderboard import Row
-    from kaggle_hw4.kaggle.noise import Difference
+    from kaggle_hw4.kaggle.events import Forgotten
+    from kaggle_hw4.kaggle.fetch import Fetched
     from kaggle_hw4.kaggle.sync import News
     from kaggle_hw4.stages.board import Board, Recorded
+
+PROBLEMS = 3  # files that could not be fetched, of which each is named
 
 leaderboard = typer.Typer(help="The submissions and their scores.", no_args_is_help=True)
 
@@ -60,9 +61,10 @@ def import_command(
     """Take scores from a file into the ledger.
 
     The client's CSV listing, the table copied from the Submissions page, or a plain list. Lines
-    that are no submission are named, and the exit code is 4; all others are imported.
+    that are no submission are named, and the exit code is 4; all others are imported. A line whose
+    file is called as one made here that was never sent is kept as another submission.
 
-    Example: hw4 leaderboard import examples/past_scores.csv
+    Example: hw4 leaderboard import examples/past_scores.csv --workspace tour
     """
     from kaggle_hw4.stages.board import import_scores
 
@@ -78,12 +80,27 @@ def import_command(
 def sync_command(workspace: Root = None, as_json: AsJson = False) -> None:
     """Take Kaggle's list of your submissions into the ledger.
 
+    The files of those that were made elsewhere are fetched: with both files, the interval of a
+    difference is narrower.
+
     Example: hw4 leaderboard sync
     """
     from kaggle_hw4.stages.board import synchronise
 
-    news = synchronise(Workspace.at(workspace))
+    with bars() as bar:
+        synchronised = synchronise(Workspace.at(workspace), bar("files"))
+    news = synchronised.news
+    _say_files(synchronised.files)
     show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
+
+
+def _say_files(files: "Fetched") -> None:
+    if files.versions:
+        say(f"fetched the files of {len(files.versions)} submissions")
+    for problem in files.problems[:PROBLEMS]:
+        say(f"not fetched: {problem}")
+    if more := files.problems[PROBLEMS:]:
+        say(f"not fetched: {len(more)} more")
 
 
 def _news(news: "Sequence[News]") -> Any:
@@ -99,7 +116,42 @@ def _news(news: "Sequence[News]") -> Any:
         )
         for line in news
     ]
-    return table(("submission", "public>", "private>", "status", ""), rows)
+    notes = (_unlike(line.unlike, line.version) for line in news if line.unlike)
+    return page(table(("submission", "public>", "private>", "status", ""), rows), *notes)
+
+
+def _unlike(version: str, imported: str) -> str:
+    return (
+        f"{version} was never sent, as far as hw4 knows: the listed one is kept as {imported}; "
+        f"if it is {version}, say so: hw4 leaderboard record {version}"
+    )
+
+
+@leaderboard.command("forget")
+def forget_command(
+    version: Annotated[str, typer.Argument(help="Which submission, as Boss_V1.")],
+    board: Annotated[str, typer.Option(help="kaggle or local.")] = "kaggle",
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a submission off the board, with its scores there.
+
+    It then counts as never sent. Its file and its validation stay; one that was imported is gone,
+    until a list that has it is imported again.
+
+    Example: hw4 leaderboard forget Boss_V1
+    """
+    from kaggle_hw4.stages.board import forget
+
+    forgotten = forget(Workspace.at(workspace), version, board)
+    show(forgotten, as_json, lambda: _forgotten(forgotten), "hw4 leaderboard show")
+
+
+def _forgotten(forgotten: "Forgotten") -> str:
+    scores = {"public": percent(forgotten.public), "private": percent(forgotten.private)}
+    had = ", ".join(f"{half} {score}" for half, score in scores.items() if score)
+    text = f"{forgotten.version} is taken off {BOARD_NAMES[forgotten.board]}"
+    return f"{text}: {had}" if had else f"{text}, without a score"
 
 
 @leaderboard.command("show")
@@ -116,7 +168,7 @@ def show_command(workspace: Root = None, as_json: AsJson = False) -> None:
     board = read_board(Workspace.at(workspace))
     for problem in board.problems:
         say(f"warning: {problem}; the rest is shown")
-    show(board, as_json, lambda: _board(board), _after(board))
+    show(board, as_json, lambda: render_board(board), _after(board))
 
 
 def _after(board: "Board") -> str:
@@ -124,94 +176,6 @@ def _after(board: "Board") -> str:
     if board.neighbours:
         return "hw4 leaderboard choose"
     return "" if board.submissions else "hw4 ensemble runs/*"
-
-
-def _board(board: "Board") -> Any:
-    parts = standings(board.submissions, board.baselines)
-    if note := _without_baselines(board):
-        parts.append(note)
-    if board.neighbours:
-        parts.append(_differences(board.neighbours, "One above the next"))
-    if board.labels:
-        parts.append(_differences(board.labels, "The best of each label"))
-    if board.edition and any(row.board == "kaggle" for row in board.submissions):
-        parts += _tracking(board.tracking)
-    lines = (f"{name}: {forecast_line(each)}" for name, each in board.forecasts.items())
-    return page(*parts, *lines)
-
-
-def _without_baselines(board: "Board") -> str:
-    """Why there are no baselines, in one line; empty where there are."""
-    if board.edition is None:
-        return f"{NO_EDITION}: no baselines, no forecast"
-    return "" if board.baselines else f"the baselines of {board.edition} are not known"
-
-
-def standings(rows: "Sequence[Row]", baselines: Mapping[str, float]) -> list[Any]:
-    """Kaggle's board with its baselines, and below it the scores of other boards."""
-    kaggle = [row for row in rows if row.board == "kaggle"]
-    others = [row for row in rows if row.board != "kaggle"]
-    lines = [(row.public or 0.0, _line(row)) for row in kaggle] + [
-        (score, (f"· {name} baseline", "", "", percent(score), "", "", ""))
-        for name, score in baselines.items()
-    ]
-    ordered = [line for _, line in sorted(lines, key=lambda line: -line[0])]
-    columns = ("submission", "CV session>", "CV utterance>", "public>", "private>", "s.e.>")
-    tables = [table((*columns, "passes"), ordered, "Kaggle's board")] if ordered else []
-    if others:
-        title = "Local board: another corpus, not to be compared with Kaggle's scores"
-        tables.append(table(columns, [_line(row)[:-1] for row in others], title))
-    return tables
-
-
-def _line(row: "Row") -> tuple[str, ...]:
-    missing = f"failed: {row.failed}" if row.failed else "waits"
-    score = percent(row.public) or missing if row.board else "not scored"
-    return (
-        row.version,
-        _validation(row, "session"),
-        _validation(row, "utterance"),
-        score,
-        percent(row.private),
-        "" if row.standard_error is None else f"{row.standard_error:.4f}",
-        row.passes[-1] if row.passes else "",
-    )
-
-
-def _validation(row: "Row", kind: str) -> str:
-    return percent(row.cv[kind].accuracy) if kind in row.cv else ""
-
-
-def _differences(differences: "Sequence[Difference]", title: str) -> Any:
-    rows = [
-        (
-            f"{each.better} over {each.worse}",
-            points(each.difference),
-            f"{points(each.low)} to {points(each.high)}",
-            "+".join(each.halves),
-            "" if each.clear else "may be noise",
-        )
-        for each in differences
-    ]
-    wide = "" if all(each.paired for each in differences) else " (too wide without both files)"
-    return table(("", "points>", "95 %", "on", ""), rows, title + wide)
-
-
-def _tracking(tracking: "Sequence[Tracking]") -> list[str]:
-    lines = [_tracked(each) for each in tracking if each.n]
-    return lines or ["no submission has both a validation and a score: no forecast yet"]
-
-
-def _tracked(tracking: "Tracking") -> str:
-    name, n = f"validation by {tracking.kind} and the {tracking.half} score", tracking.n
-    gap, rank = tracking.gap, tracking.spearman
-    if gap is None:
-        return f"{name}: {n} submissions have both, too few for a correlation"
-    order = f"{rank.value:+.2f} ({rank.low:+.2f} to {rank.high:+.2f})" if rank else "none, all tie"
-    return (
-        f"{name}: an overestimate of {points(gap.value)} points ({points(gap.low)} to "
-        f"{points(gap.high)}), Spearman {order}, n = {n}"
-    )
 
 
 @leaderboard.command("choose")
@@ -226,32 +190,4 @@ def choose_command(workspace: Root = None, as_json: AsJson = False) -> None:
     from kaggle_hw4.stages.board import choose_finals
 
     finals = choose_finals(Workspace.at(workspace))
-    show(finals, as_json, lambda: _finals(finals))
-
-
-def _finals(finals: "FinalSelection") -> Any:
-    chosen = {final.version for final in finals.finals}
-    rows = [
-        (
-            "→" if each.version in chosen else "",
-            each.version,
-            percent(each.public),
-            f"{each.expected:.4f} ± {each.deviation:.4f}",
-        )
-        for each in finals.candidates
-    ]
-    columns = ("", "submission", "public>", "private, expected>")
-    return page(table(columns, rows, "The two finals"), *finals.why, *_hindsight(finals))
-
-
-def _hindsight(finals: "FinalSelection") -> list[str]:
-    """What the choice would have been worth, once the private scores are known."""
-    known = {c.version: c.private for c in finals.candidates if c.private is not None}
-    chosen = [known[final.version] for final in finals.finals if final.version in known]
-    if not chosen or len(known) < len(finals.candidates):
-        return []
-    best = max(known, key=lambda version: known[version])
-    return [
-        f"in hindsight: the better of the two has {percent(max(chosen))} on the private board, "
-        f"the best of all is {best} with {percent(known[best])}"
-    ]
+    show(finals, as_json, lambda: render_finals(finals))

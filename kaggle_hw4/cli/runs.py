@@ -1,24 +1,135 @@
-"""hw4 runs: what is done with finished runs."""
+"""hw4 runs: what is there, what two differ in, and freeing the room of checkpoints."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kaggle_hw4.cli.options import AsJson, Root
-from kaggle_hw4.cli.output import show
-from kaggle_hw4.workspace import Workspace
+from kaggle_hw4.cli.output import page, percent, show, table
+from kaggle_hw4.cli.study import duration
+from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.stages.clean import Freed
+    from kaggle_hw4.stages.list_runs import RunGroup, RunsDifference
 
-app = typer.Typer(help="Finished runs: free the room of their checkpoints.", no_args_is_help=True)
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def list_command(
+    context: typer.Context,
+    variant: Annotated[str | None, typer.Option(help="Only runs of this variant.")] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Only where a run is not finished.")
+    ] = False,
+    sort: Annotated[
+        str, typer.Option(help="name, session, seen-session, time, size or date.")
+    ] = "name",
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what has been trained.
+
+    Folds and seeds done, accuracies, time, size, and the settings in which a recipe differs from
+    its variant. The runs of a study's finals are listed as that study's.
+
+    Example: hw4 runs --variant boss --sort session
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from kaggle_hw4.stages.list_runs import list_runs
+
+    groups = list_runs(Workspace.at(workspace), variant, unfinished, sort)
+    then = (
+        "hw4 ensemble runs/*"
+        if any(group.finished for group in groups)
+        else "hw4 train --variant boss --folds all"
+    )
+    show(groups, as_json, lambda: _list(groups), then)
+
+
+def _list(groups: "list[RunGroup]") -> Any:
+    """A row for each recipe; below the table what it differs in, and what is not finished."""
+    if not groups:
+        return "no runs"
+    validation = ("session>", "utterance>", "seen-session>")
+    columns = ("runs", "folds", "seeds", *validation, "time>", "MB>", "whose")
+    lines = [line for group in groups for line in _notes(group)]
+    return page(table(columns, [_row(group) for group in groups]), *lines)
+
+
+def _row(group: "RunGroup") -> tuple[object, ...]:
+    of = f" of {group.fold_count}" if group.fold_count else ""
+    return (
+        group.folder.name,
+        f"{len(group.folds)}{of}",
+        ", ".join(map(str, group.seeds)),
+        percent(group.validation) if group.by == "session" else "",
+        percent(group.validation) if group.by == "utterance" else "",
+        percent(group.seen_session),
+        duration(group.seconds) if group.finished else "",
+        f"{group.bytes / 1e6:,.1f}",
+        group.owner or "yours",
+    )
+
+
+def _notes(group: "RunGroup") -> Iterator[str]:
+    name = group.folder.name
+    if group.settings is None:
+        yield f"{name}: there is no variant {group.variant} any more"
+    elif group.settings:
+        yield f"{name}: -s {' -s '.join(group.settings)}"
+    for run in group.unfinished:
+        state = "is being trained" if run.running else "is not finished"
+        yield f"{run.name} {state}: step {run.step:,} of {run.steps:,}"
+    yield from group.problems
+
+
+@app.command("diff")
+def diff_command(
+    first: Annotated[Path, typer.Argument(help="A folder of runs of one recipe.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show in which settings two groups of runs differ.
+
+    And how each scores; `hw4 compare` says whether the difference is more than noise.
+
+    Example: hw4 runs diff runs/strong-* runs/boss-*
+    """
+    from kaggle_hw4.stages.list_runs import diff_runs
+
+    difference = diff_runs(Workspace.at(workspace), first, second)
+    then = f"hw4 compare {shown(difference.first.folder)} {shown(difference.second.folder)}"
+    show(difference, as_json, lambda: _difference(difference), then)
+
+
+def _difference(difference: "RunsDifference") -> Any:
+    sides = (difference.first, difference.second)
+    rows: list[tuple[object, ...]] = [
+        (setting.key, *("" if v is None else str(v) for v in (setting.first, setting.second)))
+        for setting in difference.settings
+    ]
+    rows += [
+        ("fold table", *(side.split for side in sides)),
+        ("folds", *(", ".join(map(str, side.folds)) for side in sides)),
+        ("seeds", *(", ".join(map(str, side.seeds)) for side in sides)),
+        ("validation", *(percent(side.validation) for side in sides)),
+        ("seen-session", *(percent(side.seen_session) for side in sides)),
+        ("time", *(duration(side.seconds) for side in sides)),
+    ]
+    return table(("", *(f"{side.folder.name}>" for side in sides)), rows)
 
 
 @app.command("clean")
 def clean_command(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders of runs; else all.")
+        list[Path] | None,
+        typer.Argument(help="Runs, or folders of runs; else all there are."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete them; else only say.")] = False,
     workspace: Root = None,
@@ -32,7 +143,8 @@ def clean_command(
     """
     from kaggle_hw4.stages.clean import clean
 
-    freed = clean(runs or [Workspace.at(workspace).runs], yes)
+    place = Workspace.at(workspace)
+    freed = clean(runs or place.run_folders or [place.runs], yes)
     again = "hw4 runs clean --yes" if freed.checkpoints and not yes else ""
     show(freed, as_json, lambda: _freed(freed), again)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kaggle_hw4.cli.output import page, table
+from kaggle_hw4.workspace import shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.tuning.estimate import CostEstimate
@@ -42,7 +43,7 @@ def render_summary(summary: "StudySummary") -> Any:
     )
     parts = [head, _best(summary), *_edges(summary), *_failures(summary)]
     if summary.finals:
-        parts += [_finals(summary.finals), *_winner(summary.finals)]
+        parts += [_finals(summary.finals), *_winner(summary.finals), *_runs(summary)]
     return page(*parts)
 
 
@@ -100,6 +101,12 @@ def _winner(finals: "Finals") -> list[str]:
     if winner.baseline:
         return ["no finalist beats the baseline: no variant is written"]
     return [f"winner: trial {winner.trial}, {finals.variant}", _lead(winner)]
+
+
+def _runs(summary: "StudySummary") -> Iterator[str]:
+    """Where the finalists' runs are: an ensemble of runs/* leaves them out."""
+    for trial, folder in summary.runs.items():
+        yield f"runs of trial {trial}: {shown(folder)}"
 
 
 def _lead(winner: "Standing") -> str:

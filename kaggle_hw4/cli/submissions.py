@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kaggle_hw4.kaggle.forecast import Forecast
     from kaggle_hw4.stages.submit import SubmitResult
 
+BOARD_NAMES = {"local": "the local board", "kaggle": "Kaggle's board"}
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("submit")(submit_command)
@@ -104,8 +106,7 @@ def submitted(outcome: "SubmitResult") -> str:
         return f"{version} is valid{why or '; nothing was sent'}"
     scores = {"public": outcome.public, "private": outcome.private}
     shown = (f"{half} {percent(score)}" for half, score in scores.items() if score is not None)
-    board = {"local": "the local board", "kaggle": "Kaggle's board"}[outcome.board]
-    return f"{version} scored {', '.join(shown)} on {board}"
+    return f"{version} scored {', '.join(shown)} on {BOARD_NAMES[outcome.board]}"
 
 
 def after(outcome: "SubmitResult") -> str:

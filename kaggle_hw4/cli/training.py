@@ -129,7 +129,12 @@ def predict_command(
     _show_runs(predict(Workspace.at(workspace), runs, settings or [], device), as_json)
 
 
-def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
+def render_runs(runs: "list[FinishedRun]") -> Any:
+    """A row for each run.
+
+    By session, accuracy is that of whole held-out sessions; seen-session accuracy is that of
+    utterances held out of the sessions trained on.
+    """
     rows = [
         (
             each.run.name,
@@ -142,11 +147,13 @@ def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
         )
         for each in runs
     ]
-    # By session, accuracy is that of whole held-out sessions; seen-session accuracy is that of
-    # utterances held out of the sessions trained on.
     columns = ("run", "folds", "accuracy>", "of>", "log-loss>", "seen-session>", "trained>")
+    return table(columns, rows)
+
+
+def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
     value = [
         {"run": each.run.name, "folder": str(each.run.folder), **plain(each.manifest)}
         for each in runs
     ]
-    show(value, as_json, lambda: table(columns, rows), "hw4 ensemble runs/*")
+    show(value, as_json, lambda: render_runs(runs), "hw4 ensemble runs/*")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
 from kaggle_hw4.cli.output import page, show
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars
-from kaggle_hw4.workspace import Workspace
+from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.cli.watching import LiveTable
@@ -54,7 +53,8 @@ def tune_command(
 
     Optuna's TPE and Hyperband search on one fold, each trial in its own process. Then the best
     trials and the baseline, which is the variant as it is, are retrained on all folds and seeds,
-    and the winner is written as pipelines/variants/VARIANT_tuned.toml.
+    and the winner is written as pipelines/variants/VARIANT_tuned.toml. Their runs are in
+    studies/STUDY/runs: an ensemble of runs/* leaves them out.
 
     Example: hw4 tune --variant boss --trials 50
     """
@@ -100,13 +100,9 @@ def _tune(plan: "Plan", storage: str | None, heartbeat: int, as_json: bool) -> N
 
     with live_table() as monitor:
         summary = tune(plan, storage, heartbeat, monitor)
-    tuned = summary.finals.variant if summary.finals else None
-    command = (
-        f"hw4 train --variant {Path(tuned).stem} --folds all"
-        if tuned
-        else f"hw4 tune show {plan.name}"
-    )
-    _show(summary, as_json, command)
+    winner = summary.finals.winner.trial if summary.finals and summary.finals.variant else None
+    runs = None if winner is None else summary.runs.get(winner)
+    _show(summary, as_json, f"hw4 ensemble {shown(runs)}" if runs else f"hw4 tune show {plan.name}")
 
 
 @app.command("show")

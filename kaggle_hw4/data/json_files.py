@@ -2,12 +2,13 @@
 
 import json
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
+
+from kaggle_hw4.artifact import read_file
 
 Object = dict[str, Any]  # of JSON, unchecked
 
@@ -60,7 +61,8 @@ def read_object(path: Path, problems: Problems) -> Object | None:
         problems.add(f"{path.name}: not readable as JSON (nested too deeply)")
         return None
     except (OSError, ValueError) as error:
-        problems.add(f"{path.name}: not readable as JSON ({error})")
+        reason = error.strerror if isinstance(error, OSError) else error
+        problems.add(f"{path.name}: not readable as JSON ({reason})")
         return None
     for key in twice:
         problem = f"{path.name}: the key {key!r:.60} stands twice in an object, expected once"
@@ -81,9 +83,7 @@ def _read(path: Path, twice: list[str]) -> Any:
             twice.extend(key for key, times in counts.items() if times > 1)
         return value
 
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
-        raise ValueError("not a regular file")
-    data = path.read_bytes()
+    data = read_file(path)
     return json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=collect)
 
 

@@ -4,6 +4,7 @@
     submitted  version, to (local, web or kaggle); to kaggle also ref, message, date
     scored     version, board (local or kaggle), public, private (one of them may be null), how
     failed     version, board, reason: the board could not score it
+    forgotten  version, board, public, private: taken off that board, with the scores it had there
 
 Every event has `at`, its time in UTC, and `format`, the version of this layout. `seal` is the hash
 of the line, `after` the seal of the one before, so that a change or a loss is noticed. Unknown
@@ -135,11 +136,21 @@ class Failed(Event):
     reason: str = ""
 
 
+class Forgotten(Event):
+    """A person took the version off a board: it counts as never sent there, and never scored."""
+
+    event: Literal["forgotten"] = "forgotten"
+    board: str
+    public: float | None = None  # what is no longer known
+    private: float | None = None
+
+
 KINDS: Mapping[str, type[Event]] = {
     "created": Created,
     "submitted": Submitted,
     "scored": Scored,
     "failed": Failed,
+    "forgotten": Forgotten,
 }
 
 

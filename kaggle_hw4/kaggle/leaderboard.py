@@ -9,7 +9,7 @@ from pathlib import Path
 from kaggle_hw4.competition import Edition, destination
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.kaggle.events import BOARDS, Scored, Validation
-from kaggle_hw4.kaggle.ledger import Entry, Ledger
+from kaggle_hw4.kaggle.ledger import Entry, Ledger, Transaction
 from kaggle_hw4.kaggle.submissions import path_of, read_submission, version_of
 
 
@@ -21,6 +21,10 @@ class Score:
     private: float
     n_public: int
     n_private: int
+
+    def is_that_of(self, scored: Scored) -> bool:
+        """Whether an event says the same."""
+        return all(getattr(scored, name) == value for name, value in vars(self).items())
 
     def event(self, version: str, truth_csv: Path) -> Scored:
         """What the ledger keeps of it."""
@@ -100,7 +104,7 @@ def table(entries: Iterable[Entry], edition: Edition | None) -> list[Row]:
     return sorted(rows, key=_rank)
 
 
-def resolve(ledger: Ledger, name: str | None) -> Entry:
+def resolve(ledger: Ledger | Transaction, name: str | None) -> Entry:
     """The entry of a version, of its file's name or path; without a name, the latest created.
 
     Raises UsageError where there is none.

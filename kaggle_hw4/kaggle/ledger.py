@@ -15,6 +15,7 @@ from kaggle_hw4.kaggle.events import (
     Created,
     Event,
     Failed,
+    Forgotten,
     Half,
     Scored,
     Submitted,
@@ -51,6 +52,17 @@ class Entry:
         """The score on that half of Kaggle's board; None where it is not known."""
         return self.scores["kaggle"].score(half) if "kaggle" in self.scores else None
 
+    @property
+    def sent(self) -> bool:
+        """Whether Kaggle has it, as an upload, a list or a recorded score says."""
+        uploaded = any(event.to != "local" for event in self.submissions)
+        return uploaded or "kaggle" in self.scores or self.failed is not None
+
+    def on(self, board: str) -> bool:
+        """Whether it is on that board: sent to it, or scored there."""
+        local = any(event.to == "local" for event in self.submissions) or "local" in self.scores
+        return local if board == "local" else self.sent
+
     def after(self, event: Event) -> "Entry":
         """The entry with one more event; unknown kinds of events change nothing."""
         match event:
@@ -64,7 +76,19 @@ class Entry:
                 return replace(self, scores={**self.scores, event.board: scored})
             case Failed():
                 return replace(self, failed=event)
+            case Forgotten():
+                return self._without(event.board)
         return self
+
+    def _without(self, board: str) -> "Entry":
+        """The entry off a board: not sent to it, and not scored there."""
+        local = board == "local"
+        return replace(
+            self,
+            submissions=tuple(e for e in self.submissions if (e.to == "local") != local),
+            scores={name: scored for name, scored in self.scores.items() if name != board},
+            failed=self.failed if local else None,
+        )
 
 
 class Ledger:
@@ -86,28 +110,67 @@ class Ledger:
                 raise DataError(what) from error
             yield
 
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """Hold the folder's lock, so that what is appended fits what was read before it."""
+        with self.locked():
+            yield Transaction(self.folder, self.path, self.read())
+
     def append(self, event: E) -> E:
         """Write one event to the disk and return it as written, with its time."""
-        if event.event not in KINDS:
-            raise ValueError(f"not an event of the ledger: {event}")
-        with self.locked():
-            seals = [known.seal for known in self.events() if known.seal]
-            line = event.line(event.at or now(), seals[-1] if seals else "")
-            _append_line(self.path, line)
-        return type(event).model_validate_json(line)
+        with self.transaction() as transaction:
+            return transaction.append(event)
+
+    def read(self) -> "Reading":
+        """What the file says now. Raises DataError where it cannot be read, or is of another
+        format.
+        """
+        try:
+            lines = read_file(self.path).split(b"\n")
+        except FileNotFoundError:
+            lines = []
+        except OSError as error:
+            what = f"{self.path}: the ledger cannot be read ({error.strerror})"
+            raise DataError(what) from error
+        events = [parse(line, self.path) for line in lines if line.strip()]
+        return Reading(self.path, tuple(events))
 
     def events(self) -> list[Event]:
         """Every valid event, oldest first; torn and changed lines are left out: see `problems`.
 
         Raises DataError where the file cannot be read, or is of another format.
         """
-        return [event for event in self._parsed() if event is not None]
+        return self.read().events
 
     def problems(self) -> list[str]:
         """What is wrong with the file, line by line: nothing of it is in `events`."""
+        return self.read().problems
+
+    def entries(self) -> list[Entry]:
+        """The events folded into one entry per version, in the order in which those appeared."""
+        return self.read().entries
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The ledger as it was at one moment."""
+
+    path: Path
+    lines: tuple[Event | None, ...]  # of every line that is not empty; None where it is no event
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for event in self.lines if event is not None]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return fold(self.events)
+
+    @property
+    def problems(self) -> list[str]:
         problems = list[str]()
         last: str | None = ""  # None: not known
-        for number, event in enumerate(self._parsed(), start=1):
+        for number, event in enumerate(self.lines, start=1):
             if event is None:
                 problems.append(f"{self.path}: line {number} is torn, or was changed by hand")
                 last = None
@@ -117,29 +180,60 @@ class Ledger:
                 last = event.seal
         return problems
 
-    def _parsed(self) -> list[Event | None]:
-        """The event of every line that is not empty; None where it is none."""
-        try:
-            lines = read_file(self.path).split(b"\n")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            what = f"{self.path}: the ledger cannot be read ({error.strerror})"
-            raise DataError(what) from error
-        return [parse(line, self.path) for line in lines if line.strip()]
+
+class Transaction:
+    """The ledger while its lock is held: read once, then appended to."""
+
+    def __init__(self, folder: Path, path: Path, reading: Reading) -> None:
+        self.folder, self.path, self.reading = folder, path, reading
+        self._entries = {entry.version: entry for entry in reading.entries}
+        self._last_seal = next((e.seal for e in reversed(reading.events) if e.seal), "")
 
     def entries(self) -> list[Entry]:
-        """The events folded into one entry per version, in the order in which those appeared."""
-        return fold(self.events())
+        """As `Ledger.entries`, with what has been appended."""
+        return list(self._entries.values())
+
+    def entry(self, version: str) -> Entry:
+        """What is known of a version; an empty entry where that is nothing."""
+        return self._entries.get(version, Entry(version))
+
+    def append(self, event: E) -> E:
+        """Write one event to the disk and return it as written, with its time."""
+        return self.append_all([event])[0]
+
+    def append_all(self, events: Sequence[E]) -> list[E]:
+        """Write events that belong together in one go; return them as written."""
+        lines, written = list[bytes](), list[E]()
+        for event in events:
+            if event.event not in KINDS:
+                raise ValueError(f"not an event of the ledger: {event}")
+            lines.append(event.line(event.at or now(), self._last_seal))
+            written.append(type(event).model_validate_json(lines[-1]))
+            self._last_seal = written[-1].seal
+        if lines:
+            _append(self.path, b"".join(line + b"\n" for line in lines))
+        for event in written:
+            _add(self._entries, event)
+        return written
 
 
 def fold(events: Iterable[Event]) -> list[Entry]:
-    """One entry per version, in the order in which the versions first appear."""
+    """One entry per version, in the order in which the versions first appear.
+
+    A version that hw4 did not make and that was forgotten has none.
+    """
     entries: dict[str, Entry] = {}
     for event in events:
-        entry = entries.get(event.version, Entry(event.version))
-        entries[event.version] = entry.after(event)
+        _add(entries, event)
     return list(entries.values())
+
+
+def _add(entries: dict[str, Entry], event: Event) -> None:
+    entry = entries.get(event.version, Entry(event.version)).after(event)
+    if isinstance(event, Forgotten) and entry == Entry(event.version):
+        entries.pop(event.version, None)
+    else:
+        entries[event.version] = entry
 
 
 def now() -> str:
@@ -147,13 +241,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _append_line(path: Path, line: bytes) -> None:
+def _append(path: Path, lines: bytes) -> None:
     """Append and flush to the disk; a torn last line (after a crash) is closed first."""
     with named_errors(path), path.open("ab+") as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
-                line = b"\n" + line
-        file.write(line + b"\n")
+                lines = b"\n" + lines
+        file.write(lines)
         sync_file(file)
     sync_directory(path.parent)

@@ -1,6 +1,7 @@
 """The submission CSV: written once under a new version, read back, checked row by row."""
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Collection, Sequence
@@ -43,19 +44,43 @@ def write_submission(
             "a label is made of letters, digits, +, -, _ and .",
             parameter="label",
         )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    writer.writerows(zip(ids, speakers, strict=True))
+    text = _text(ids, speakers)
     ledger = Ledger(folder)
     with ledger.locked():
         for number in count(1 + _largest_number(ledger, label)):
             version = f"{label}_V{number}"
             path = path_of(folder, version)
             with suppress(FileExistsError):  # by a name that this disk takes for the same
-                sha256 = write_text(path, text.getvalue(), replace=False)
+                sha256 = write_text(path, text, replace=False)
                 return Submission(version, path, sha256)
     raise AssertionError("there is always a next number")
+
+
+def find_unrecorded(
+    folder: Path, label: str, ids: Sequence[str], speakers: Sequence[str]
+) -> Submission | None:
+    """The file of this label with just these rows that the ledger knows nothing of.
+
+    An ensemble that was killed leaves one; None where there is none.
+    """
+    data = _text(ids, speakers).encode()
+    known = {event.version for event in Ledger(folder).events()}
+    for path in sorted(folder.glob("output_*.csv")):
+        version = version_of(path)
+        if version in known or not re.fullmatch(re.escape(label) + VERSION, version):
+            continue
+        with suppress(OSError):
+            if path.stat().st_size == len(data) and read_file(path) == data:
+                return Submission(version, path, hashlib.sha256(data).hexdigest())
+    return None
+
+
+def _text(ids: Sequence[str], speakers: Sequence[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows(zip(ids, speakers, strict=True))
+    return text.getvalue()
 
 
 def path_of(folder: Path, version: str) -> Path:

@@ -1,16 +1,19 @@
 """Bring a board's list of submissions and the ledger together."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from kaggle_hw4.kaggle.events import HALVES, Created, Failed, Scored, Submitted
+from kaggle_hw4.kaggle.events import HALVES, Created, Event, Failed, Scored, Submitted
 from kaggle_hw4.kaggle.ledger import Entry, Ledger
 from kaggle_hw4.kaggle.listing import Listed
 from kaggle_hw4.kaggle.submissions import version_of
 
 MARK = 8  # letters of a file's sha256 that its message to the board carries
+MESSAGE = re.compile(rf".* · ([0-9a-f]{{{MARK}}})")  # one that hw4 wrote
+IMPORTED = " (imported)"  # after the name of a file that is not the one of that name made here
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class News:
     version: str
     news: tuple[str, ...]  # kinds of the events that were appended; none: all was known
     adopted: bool  # made elsewhere, and new to the ledger
+    unlike: str | None  # the submission made here that it is not, although its file is called so
     public: float | None
     private: float | None
     status: str
@@ -38,48 +42,81 @@ def record(ledger: Ledger, rows: Iterable[Listed], how: str) -> list[News]:
 
     A submission is recognised by its reference, else by the message that hw4 gave it, else by its
     file's name with its date and scores; any other was made elsewhere and is adopted under the name
-    of its file. Two rows of one name are two submissions.
+    of its file. One that was made here and that nothing says was ever sent is no row of a list
+    without dates: that row is adopted as `NAME (imported)`. Two rows of one name are two
+    submissions.
     """
-    matched: set[str] = set()  # versions that a row of this list is already
-    return [_record(ledger, row, how, matched) for row in reversed(list(rows))]
+    with ledger.transaction() as transaction:
+        known = {entry.version: entry for entry in transaction.entries()}
+        matched: set[str] = set()  # versions that a row of this list is already
+        events: list[Event] = []
+        news = []
+        for row in reversed(list(rows)):
+            line, new = _news(known, row, how, matched)
+            matched.add(line.version)
+            entry = known.get(line.version, Entry(line.version))
+            for event in new:
+                entry = entry.after(event)
+            known[line.version] = entry
+            events += new
+            news.append(line)
+        transaction.append_all(events)
+    return news
 
 
-def _record(ledger: Ledger, row: Listed, how: str, matched: set[str]) -> News:
-    entries = {entry.version: entry for entry in ledger.entries()}
-    version, elsewhere = _version(entries, row, matched)
-    matched.add(version)
-    entry = entries.get(version, Entry(version))
-    events = [event for event in (_sent(entry, row), _outcome(entry, row, how)) if event]
-    for event in events:
-        ledger.append(event)
-    return News(
+def _news(
+    known: Mapping[str, Entry], row: Listed, how: str, matched: Collection[str]
+) -> tuple[News, list[Event]]:
+    """What a row says of which version, and the events that the ledger does not have yet."""
+    version = _version(known, row, matched)
+    entry = known.get(version, Entry(version))
+    events: list[Event] = [e for e in (_sent(entry, row), _outcome(entry, row, how)) if e]
+    name, new = _name(row), version not in known
+    news = News(
         version=version,
         news=tuple(event.event for event in events),
-        adopted=elsewhere and bool(events) and version not in entries,
+        adopted=new,
+        unlike=name if new and _created(known, name) else None,
         public=row.public,
         private=row.private,
         status=row.status,
     )
+    return news, events
 
 
-def _version(
-    entries: Mapping[str, Entry], row: Listed, matched: Collection[str]
-) -> tuple[str, bool]:
-    """Which version `row` is, and whether it was made elsewhere."""
-    for entry in entries.values():
+def _name(row: Listed) -> str:
+    return version_of(Path(row.file)) or row.file  # a file may be called output_.csv
+
+
+def _created(known: Mapping[str, Entry], version: str) -> bool:
+    """Whether hw4 made it here."""
+    return version in known and known[version].created is not None
+
+
+def _version(known: Mapping[str, Entry], row: Listed, matched: Collection[str]) -> str:
+    """Which version `row` is; a new one where it was made elsewhere and is not known."""
+    for entry in known.values():
         if row.ref and row.ref in _references(entry):
-            return entry.version, entry.created is None
-    name = version_of(Path(row.file)) or row.file  # a file may be called output_.csv
-    named = [e for e in entries.values() if e.version == name or e.version.startswith(f"{name}@")]
+            return entry.version
+    name = _name(row)
+    named = [entry for entry in known.values() if _is_called(entry.version, name)]
     for entry in named:
         sha256 = entry.created.sha256 if entry.created else ""
         if sha256 and sha256[:MARK] in row.message:
-            return entry.version, False
+            return entry.version
     same = [entry for entry in named if entry.version not in matched and _may_be(entry, row)]
     if same:
-        entry = max(same, key=lambda e: _agreement(e, row))
-        return entry.version, entry.created is None
-    return _new_name(name, row.ref, entries), True
+        return max(same, key=lambda e: _agreement(e, row)).version
+    if _created(known, name) and not row.ref:
+        name += IMPORTED
+    return _new_name(name, row.ref, known)
+
+
+def _is_called(version: str, name: str) -> bool:
+    """Whether a version has this name, or one that `_new_name` made of it."""
+    return version in (name, name + IMPORTED) or version.startswith(
+        (f"{name}@", f"{name}{IMPORTED}@")
+    )
 
 
 def _new_name(name: str, ref: str, entries: Collection[str]) -> str:
@@ -101,10 +138,18 @@ def _may_be(entry: Entry, row: Listed) -> bool:
     """Whether nothing tells a row from a version of its name: reference, date, scores."""
     if row.ref and _references(entry):
         return False
+    if entry.created and (_of_another_file(row, entry.created) or not (row.date or entry.sent)):
+        return False
     if _older(row, entry) or (row.date and _dates(entry) and not _known_date(entry, row)):
         return False
     # A score may change: a board scores anew, one typed by hand is corrected by a dated list.
     return _known_date(entry, row) or _agrees(entry, row) or bool(entry.created and row.date)
+
+
+def _of_another_file(row: Listed, created: Created) -> bool:
+    """Whether the row has a message of hw4's, and it is that of another file."""
+    match = MESSAGE.fullmatch(row.message)
+    return bool(match and created.sha256 and match[1] != created.sha256[:MARK])
 
 
 def _known_date(entry: Entry, row: Listed) -> bool:

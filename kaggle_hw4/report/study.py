@@ -45,7 +45,7 @@ def read_study(folder: Path) -> StudyReport:
     with read_storage(folder, None) as storage:
         study = load_study(storage, folder.name)
         trials = tuple(_trial(trial) for trial in active_trials(study))
-        return StudyReport(summarise(study), trials)
+        return StudyReport(summarise(study, folder), trials)
 
 
 def _trial(trial: FrozenTrial) -> TrialRow:

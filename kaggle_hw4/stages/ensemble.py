@@ -152,10 +152,10 @@ def _create(
 ) -> "Created":
     """Blend the members, write the submission, and append both to the ledger.
 
-    A dry run only blends.
+    A dry run only blends. A file that was written and not recorded before a kill is recorded now.
     """
     from kaggle_hw4.ensemble.blend import blend
-    from kaggle_hw4.kaggle.submissions import write_submission
+    from kaggle_hw4.kaggle.submissions import find_unrecorded, write_submission
 
     labels = labels_of(corpus)
     counts = None if request.counts is None else read_counts(request.counts, corpus)
@@ -165,7 +165,8 @@ def _create(
         return _event(f"{sources.label}_V?", "", blended, seen_session, sources)
     ids = [corpus.ids[row] for row in corpus.test]
     speakers = [corpus.speakers[i] for i in blended.test_labels]
-    written = write_submission(ledger.folder, sources.label, ids, speakers)
+    submission = (ledger.folder, sources.label, ids, speakers)
+    written = find_unrecorded(*submission) or write_submission(*submission)
     event = _event(written.version, written.sha256, blended, seen_session, sources)
     return ledger.append(event)
 

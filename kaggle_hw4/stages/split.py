@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.locks import locked
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -86,8 +87,12 @@ def split(workspace: Workspace, by: str, count: int, seed: int, progress: Progre
     path = workspace.folds / f"{table_name(by, count, seed)}.csv"
     if path.is_file():
         return Split(read_folds(path, corpus), path, reason)
-    folds = replace(make_folds(corpus, by, count, seed, progress), reason=reason)
-    return Split(folds, write_folds(workspace.folds, folds, corpus), reason)
+    workspace.folds.mkdir(parents=True, exist_ok=True)
+    with locked(workspace.folds / ".lock"):
+        if path.is_file():  # another process has made it meanwhile
+            return Split(read_folds(path, corpus), path, reason)
+        folds = replace(make_folds(corpus, by, count, seed, progress), reason=reason)
+        return Split(folds, write_folds(workspace.folds, folds, corpus), reason)
 
 
 def _choose(corpus: "Corpus") -> tuple[str, str]:

@@ -4,7 +4,8 @@
 sends nothing; `send` uploads to Kaggle.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from kaggle_hw4.artifact import sha256_file
 from kaggle_hw4.competition import NO_EDITION, Edition, destination
 from kaggle_hw4.errors import BoardError, DataError, UsageError
 from kaggle_hw4.kaggle.events import DESTINATIONS
+from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.kaggle.client import Connection
     from kaggle_hw4.kaggle.events import Scored
     from kaggle_hw4.kaggle.forecast import Forecast
     from kaggle_hw4.kaggle.ledger import Entry, Ledger
@@ -121,13 +124,20 @@ def submit(
 
 
 def _score(checked: Checked, outcome: SubmitResult, truth: Path) -> SubmitResult:
-    """Score on a truth file, and keep the score."""
-    from kaggle_hw4.kaggle.events import Submitted
+    """Score on a truth file, and keep the score, once."""
+    from kaggle_hw4.kaggle.events import Event, Submitted
     from kaggle_hw4.kaggle.leaderboard import score_locally
 
-    score = score_locally(checked.path, truth)
-    checked.ledger.append(Submitted(version=outcome.version, to="local"))
-    return _with_scores(outcome, checked.ledger.append(score.event(outcome.version, truth)))
+    version, score = outcome.version, score_locally(checked.path, truth)
+    scored = score.event(version, truth)
+    with checked.ledger.transaction() as ledger:
+        entry = ledger.entry(version)
+        news: list[Event] = [] if entry.on("local") else [Submitted(version=version, to="local")]
+        known = entry.scores.get("local")
+        if known is None or not score.is_that_of(known):
+            news.append(scored)
+        ledger.append_all(news)
+    return _with_scores(outcome, scored)
 
 
 def known_outcome(workspace: Workspace, version: str, to: str) -> SubmitResult | None:
@@ -183,30 +193,58 @@ def send(
 
     # Check the file, and compose the message that marks it in Kaggle's list.
     checked = check(workspace, version)
-    path, ledger, message = checked.path, checked.ledger, _message(checked)
-    outcome = checked.outcome("kaggle")
+    outcome = replace(checked.outcome("kaggle"), message=_message(checked))
     if checked.edition is None:
         outcome = replace(outcome, warnings=(*outcome.warnings, KAGGLE_REFUSES))
 
-    # Ask Kaggle for the quota, and whether the file has been sent before. One that the board
-    # could not score may be sent again.
+    # Send it, where Kaggle does not have it; two processes at once would both upload it.
     kaggle = connect(destination(checked.edition).slug)
-    quota = upload.quota(kaggle)
-    outcome = replace(outcome, message=message, quota=quota)
-    before = upload.list_submissions(kaggle)
-    listed = upload.find((row for row in before if row.status != "error"), path, message)
-
-    # Send it, and wait for its score.
-    if listed is None:
-        quota.check()
-        if not ask(outcome):
+    with _alone(checked.ledger.folder, notify):
+        outcome = replace(outcome, quota=upload.quota(kaggle))
+        listed = _upload(kaggle, outcome, ask, notify)
+        if listed is None:
             return replace(outcome, status="not sent")
-        notify(f"{path.name}: sending")
-        listed = upload.upload(kaggle, path, message, before)
-    sync.record(ledger, [listed], "by hw4 submit")
+        sync.record(checked.ledger, [listed], "by hw4 submit")
+
+    # Wait for its score.
     listed = upload.wait(kaggle, listed, seconds, notify)
-    sync.record(ledger, [listed], "by hw4 submit")
+    sync.record(checked.ledger, [listed], "by hw4 submit")
     return _with_state(outcome, listed)
+
+
+def _upload(
+    kaggle: "Connection", outcome: SubmitResult, ask: Ask, notify: Notify
+) -> "Listed | None":
+    """The submission as Kaggle lists it, sent if it was not there; None where it shall not be sent.
+
+    One that the board could not score may be sent again.
+    """
+    from kaggle_hw4.kaggle import upload
+
+    path, message = outcome.path, outcome.message or ""
+    before = upload.list_submissions(kaggle)
+    scorable = (row for row in before if row.status != "error")
+    if listed := upload.find(scorable, path, message):
+        return listed
+    if outcome.quota:
+        outcome.quota.check()
+    if not ask(outcome):
+        return None
+    notify(f"{path.name}: sending")
+    return upload.upload(kaggle, path, message, before)
+
+
+@contextmanager
+def _alone(folder: Path, notify: Notify) -> Iterator[None]:
+    """Hold the lock of uploads from this folder; says so where another process holds it."""
+    with ExitStack() as stack:
+        lock = folder / ".submit.lock"
+        try:
+            stack.enter_context(locked(lock, timeout=0))
+        except Timeout:
+            notify("another hw4 submit is sending: this one waits for it")
+            stack.enter_context(locked(lock))
+        yield
 
 
 def _message(checked: Checked) -> str:

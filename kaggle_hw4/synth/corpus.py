@@ -3,18 +3,21 @@
 OUT/Dataset/    metadata.json, testdata.json, mapping.json, uttr-<32 hex>.pt
 OUT/truth.csv       Id,Category          the speakers of the test set, for a local leaderboard
 OUT/sessions.csv    Id,Speaker,Session   of all utterances, to evaluate session clusters
+OUT/synth.json      what it was made with: the same command then finds it made
 """
 
 import csv
+import errno
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 
 from kaggle_hw4 import artifact
 from kaggle_hw4.competition import N_MELS
@@ -23,6 +26,7 @@ from kaggle_hw4.synth import voice
 
 Entry = dict[str, str | int]
 
+ORIGIN = "synth.json"
 MAX_FRAMES = voice.MAX_FRAMES  # 72 s, the longest utterance of the competition: none becomes longer
 MAX_UTTERANCES = 1_000_000  # a file each; the competition has 56,666 + 6,000
 
@@ -46,6 +50,44 @@ class CorpusCounts:
     frames: int
 
 
+class Arguments(BaseModel):
+    """What `write_corpus` was asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    speakers: int
+    sessions: int
+    utterances: int
+    test_sessions: int
+    test_utterances: int
+    frames: float
+    seed: int
+
+    @property
+    def of_speaker(self) -> int:
+        """How many utterances each speaker has."""
+        return self.sessions * self.utterances + self.test_sessions * self.test_utterances
+
+    @property
+    def keys(self) -> list[tuple[int, int]]:
+        """(Session, index) of each utterance of a speaker; the test sessions come last."""
+        test = range(self.sessions, self.sessions + self.test_sessions)
+        return [
+            *product(range(self.sessions), range(self.utterances)),
+            *product(test, range(self.test_utterances)),
+        ]
+
+
+class Origin(BaseModel):
+    """What a corpus was made with, and what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    arguments: Arguments
+    counts: CorpusCounts
+
+
 def write_corpus(
     out: Path,
     *,
@@ -66,31 +108,73 @@ def write_corpus(
     its speaker's, session's and own number, whatever the size of the corpus.
     `progress(done, total)` counts utterances.
 
-    Raises UsageError for sizes below 1 or above their bounds, and DataError if `out` exists and is
-    not an empty folder.
+    A corpus of the same arguments that is there already is left as it is. Raises UsageError for
+    sizes below 1 or above their bounds, and DataError if `out` holds anything else.
     """
-    if min(speakers, sessions, utterances, test_sessions, test_utterances, frames, seed + 1) < 1:
+    arguments = Arguments(
+        speakers=speakers,
+        sessions=sessions,
+        utterances=utterances,
+        test_sessions=test_sessions,
+        test_utterances=test_utterances,
+        frames=frames,
+        seed=seed,
+    )
+    _check(arguments)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        return _written_before(out, arguments)
+    try:
+        with artifact.new_directory(out) as folder:
+            return _write(folder, arguments, progress)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return _written_before(out, arguments)  # by another process, meanwhile
+
+
+def _check(arguments: Arguments) -> None:
+    """Raise UsageError for sizes that are too small or too large, before any work."""
+    values = arguments.model_dump()
+    if min(values.pop("seed") + 1, *values.values()) < 1:
         raise UsageError("every size of a corpus must be 1 or more, and its seed 0 or more")
-    if not frames <= MAX_FRAMES:  # NaN is none either
-        reason = f"{frames:g} frames are longer than the longest utterance, {MAX_FRAMES:,}"
+    if not arguments.frames <= MAX_FRAMES:  # NaN is none either
+        longest = f"longer than the longest utterance, {MAX_FRAMES:,}"
+        reason = f"{arguments.frames:g} frames are {longest}"
         raise UsageError(reason, "choose a shorter median length", parameter="frames")
-    count = speakers * (sessions * utterances + test_sessions * test_utterances)
+    count = arguments.speakers * arguments.of_speaker
     if count > MAX_UTTERANCES:
         reason = f"{count:,} utterances would be as many files, and {MAX_UTTERANCES:,} is the most"
         raise UsageError(reason, "choose fewer speakers", parameter="speakers")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} exists already", "choose another folder, or delete it")
-    keys = [*product(range(sessions), range(utterances))]
-    keys += product(range(sessions, sessions + test_sessions), range(test_utterances))
-    written = []
-    with artifact.new_directory(out) as folder:
-        (folder / "Dataset").mkdir()
-        for speaker, (session, index) in product(range(speakers), keys):
-            key = (seed, speaker, session, index)
-            written.append(write_utterance(folder / "Dataset", key, frames))
-            if progress:
-                progress(len(written), speakers * len(keys))
-        return write_index(folder, shuffle(written, seed), sessions)
+
+
+def _write(
+    folder: Path, arguments: Arguments, progress: Callable[[int, int], None] | None
+) -> CorpusCounts:
+    """Write all files of a corpus into an empty folder."""
+    keys, written = arguments.keys, list[Utterance]()
+    (folder / "Dataset").mkdir()
+    for speaker, (session, index) in product(range(arguments.speakers), keys):
+        key = (arguments.seed, speaker, session, index)
+        written.append(write_utterance(folder / "Dataset", key, arguments.frames))
+        if progress:
+            progress(len(written), arguments.speakers * len(keys))
+    counts = write_index(folder, shuffle(written, arguments.seed), arguments.sessions)
+    origin = Origin(arguments=arguments, counts=counts)
+    artifact.write_text(folder / ORIGIN, origin.model_dump_json(indent=1) + "\n")
+    return counts
+
+
+def _written_before(out: Path, arguments: Arguments) -> CorpusCounts:
+    """The counts of the corpus in `out`, which was written before; DataError if it is another."""
+    then = "choose another folder, or delete it"
+    if not (out / ORIGIN).is_file():
+        raise DataError(f"{out} exists already", then)
+    known = artifact.read_model(Origin, out / ORIGIN, "the origin of a synthetic corpus", then)
+    if known.arguments != arguments:
+        raise DataError(f"{out} exists already: a corpus of other sizes, or another seed", then)
+    if len(list(out.glob("Dataset/uttr-*.pt"))) != known.counts.train + known.counts.test:
+        raise DataError(f"{out} exists already, and utterances of it are missing", then)
+    return known.counts
 
 
 def write_utterance(folder: Path, key: tuple[int, int, int, int], frames: float) -> Utterance:

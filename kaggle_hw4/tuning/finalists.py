@@ -6,13 +6,17 @@ high. By how much, only folds and seeds that the search never used can tell.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 
 import optuna
 
 from kaggle_hw4.artifact import write_text
+from kaggle_hw4.errors import DataError
 from kaggle_hw4.execution.executor import Outcome, run_all
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.recipe import Recipe
+from kaggle_hw4.runs import Run
 from kaggle_hw4.tuning.coordinator import StudyMonitor
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.study import BASELINE, ROLE, best_trials
@@ -54,8 +58,8 @@ def find_candidates(plan: Plan, study: optuna.Study) -> list[Finalist]:
 def retrain(plan: Plan, candidates: Iterable[Finalist], monitor: StudyMonitor) -> dict[int, Scores]:
     """The objective of every candidate on every fold with every seed, by its trial.
 
-    The runs go to the workspace's, where an ensemble finds them; finished ones are not repeated.
-    A candidate that diverges on some fold is left out. Raises Stopped or Interrupted.
+    The runs go to the study's own folder; finished ones are not repeated. A candidate that diverges
+    on some fold is left out. Raises Stopped or Interrupted.
     """
     candidate_of = {spec: each for each in candidates for spec in specs_of(plan, each)}
     scores: dict[int, Scores] = {each.trial: {} for each in candidate_of.values()}
@@ -82,5 +86,33 @@ def specs_of(plan: Plan, candidate: Finalist) -> list[RunSpec]:
     """The runs of a candidate, whose recipe is written to a file of its own."""
     recipe = plan.folder / "finals" / str(candidate.trial) / f"{candidate.variant}.toml"
     write_text(recipe, candidate.recipe.to_toml())
-    spec = plan.spec(recipe, 0, 0, plan.workspace.runs)
-    return spec.over(range(plan.folds.count), plan.seeds)
+    runs = plan.workspace.runs if _trained_already(plan, candidate) else plan.runs
+    return plan.spec(recipe, 0, 0, runs).over(range(plan.folds.count), plan.seeds)
+
+
+def group_of(plan: Plan, candidate: Finalist) -> str:
+    """The name of the folder that holds the runs of a candidate."""
+    return run_of(plan, candidate, plan.runs, 0, 0).folder.parent.name
+
+
+def run_of(plan: Plan, candidate: Finalist, runs: Path, fold: int, seed: int) -> Run:
+    inputs = [plan.corpus.hash, plan.folds.hash]
+    return Run.of(runs, candidate.variant, candidate.recipe, inputs, fold, seed)
+
+
+def _trained_already(plan: Plan, candidate: Finalist) -> bool:
+    """Whether all runs of a candidate are among the workspace's, predicted as its recipe says: the
+    baseline often is.
+    """
+    if (plan.runs / group_of(plan, candidate)).exists():
+        return False
+    pairs = product(range(plan.folds.count), plan.seeds)
+    runs = [run_of(plan, candidate, plan.workspace.runs, fold, seed) for fold, seed in pairs]
+    return all(run.done for run in runs) and all(_as_asked(run, candidate.recipe) for run in runs)
+
+
+def _as_asked(run: Run, recipe: Recipe) -> bool:
+    try:
+        return run.manifest().prediction.config == recipe.predict
+    except DataError:  # damaged, or of another version
+        return False

@@ -8,7 +8,7 @@ import optuna
 from kaggle_hw4.artifact import commit, write_text
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.runs import Record
-from kaggle_hw4.tuning.finalists import Finalist, Scores
+from kaggle_hw4.tuning.finalists import Finalist, Scores, group_of
 from kaggle_hw4.tuning.plan import Plan
 
 KEY = "finals"  # the user attribute of a study
@@ -32,6 +32,7 @@ class Standing(Record):
     final_lead: float | None
     standard_error: float | None  # of final_lead; None for a single pair
     pairs: int
+    runs: str = ""  # the name of the folder of its runs
 
 
 class Finals(Record):
@@ -86,6 +87,7 @@ def standing_of(
         final_lead=statistics.fmean(pairs) if pairs else None,
         standard_error=statistics.stdev(pairs) / len(pairs) ** 0.5 if len(pairs) > 1 else None,
         pairs=len(pairs),
+        runs=group_of(plan, candidate),
     )
 
 

@@ -55,6 +55,13 @@ class Plan:
         return self.workspace.studies / self.name
 
     @property
+    def runs(self) -> Path:
+        """Where the finals are trained: not among the workspace's runs, all of which are blended
+        by whoever asks for an ensemble of `runs/*`.
+        """
+        return self.folder / "runs"
+
+    @property
     def tuned(self) -> Path:
         """Where the winner is written."""
         return self.workspace.root / "pipelines" / "variants" / f"{self.variant}_tuned.toml"

@@ -1,6 +1,8 @@
 """The summary of a study: its best trials, what mattered, and where the space is too narrow."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -61,6 +63,7 @@ class StudySummary:
     edges: tuple[Edge, ...]
     failures: tuple[Failure, ...]
     finals: Finals | None
+    runs: Mapping[int, Path] = field(default_factory=dict)  # trial → the runs of a finalist, here
 
 
 def load_study(storage: Storage, name: str) -> optuna.Study:
@@ -72,11 +75,13 @@ def load_study(storage: Storage, name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage.backend)
 
 
-def summarise(study: optuna.Study) -> StudySummary:
-    """The summary of a study, running or not; DataError where another version of hw4 made it."""
+def summarise(study: optuna.Study, folder: Path) -> StudySummary:
+    """The summary of the study in `folder`, running or not; DataError where another version of hw4
+    made it.
+    """
     fingerprint = read_fingerprint(study)
     objective = OBJECTIVES[fingerprint.objective]
-    best = best_trials(study, objective, SHOWN)
+    best, finals = best_trials(study, objective, SHOWN), read_finals(study)
     return StudySummary(
         study=study.study_name,
         fingerprint=fingerprint,
@@ -86,8 +91,22 @@ def summarise(study: optuna.Study) -> StudySummary:
         importances=importances(study),
         edges=find_edges(Space(study.study_name, fingerprint.space), best[0]) if best else (),
         failures=find_failures(study),
-        finals=read_finals(study),
+        finals=finals,
+        runs=final_runs(finals, folder) if finals else {},
     )
+
+
+def final_runs(finals: Finals, folder: Path) -> dict[int, Path]:
+    """The folders of the finalists' runs that are on this machine, by trial: in the study's, or in
+    the workspace's where they had been trained already.
+    """
+    places = (folder / "runs", folder.parent.parent / "runs")
+    folders = {
+        standing.trial: [place / standing.runs for place in places if standing.runs]
+        for standing in finals.candidates
+    }
+    here = {trial: [p for p in paths if p.is_dir()] for trial, paths in folders.items()}
+    return {trial: paths[0] for trial, paths in here.items() if paths}
 
 
 def _describe(trial: FrozenTrial) -> TrialSummary:

@@ -35,7 +35,7 @@ def tune(plan: Plan, url: str | None, heartbeat: int, monitor: StudyMonitor) -> 
                 _run_finals(plan, study, monitor)
             else:
                 monitor.say("another coordinator retrains the finalists")
-        return summarise(study)
+        return summarise(study, plan.folder)
 
 
 def enqueue_earlier_best(plan: Plan, study: optuna.Study, monitor: StudyMonitor) -> None:
@@ -57,4 +57,4 @@ def _run_finals(plan: Plan, study: optuna.Study, monitor: StudyMonitor) -> None:
 def read_summary(folder: Path, url: str | None) -> StudySummary:
     """The summary of the study that is called as `folder` is, running or not."""
     with read_storage(folder, url) as storage:
-        return summarise(load_study(storage, folder.name))
+        return summarise(load_study(storage, folder.name), folder)
