@@ -218,7 +218,11 @@ class Collector:
         return StudiesReport(tuple(studies), tuple(problems)) if names else absent
 
     def _cost(self) -> Result:
-        runs = self.runs
-        if not runs.groups and not runs.unfinished:
+        groups, unfinished = {"": self.runs.groups}, [*self.runs.unfinished]
+        for study in self.subject.studies:
+            own = read_runs([study / "runs"])
+            groups[study.name] = own.groups
+            unfinished += own.unfinished
+        if not any(groups.values()) and not unfinished:
             return NO_RUNS
-        return describe_cost(runs.groups, runs.unfinished)
+        return describe_cost(groups, unfinished)

@@ -1,12 +1,12 @@
 """A blend: its members, and how its accuracy grows with them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kaggle_hw4.ensemble.blend import Stack, stack_members
-from kaggle_hw4.ensemble.members import find_members
+from kaggle_hw4.ensemble.members import Member, find_members
 from kaggle_hw4.errors import DataError, Hw4Error
 from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.ledger import Entry
@@ -16,7 +16,7 @@ from kaggle_hw4.workspace import Workspace
 
 MEMBERS = 12  # at most, of which subsets are blended
 SUBSETS = 12  # random ones of each size
-LOGITS = 2**29  # bytes of the members' logits that are read into memory
+LOGITS = 2**28  # bytes: of more logits, a sample of the utterances is blended
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,25 @@ def grow(workspace: Workspace, created: Created, labels: Mapping[str, int]) -> G
     if missing := [run.name for run in runs if not run.done]:
         raise DataError(f"{missing[0]} is not there any more")
     members = find_members(runs)
-    size = len(members[0].ids) * (len(set(labels.values())) or 1) * 4
-    members = members[: min(MEMBERS, max(2, LOGITS // size))]
-    stack = stack_members(members, labels)
+    members = members[:MEMBERS]
+    shared = sorted(set(members[0].ids).intersection(*(member.ids for member in members)))
+    bytes_a_row = 4 * len(members) * len(set(labels.values()))
+    step = 1 + len(shared) * bytes_a_row // LOGITS
+    stack = stack_members([_thinned(member, set(shared[::step])) for member in members], labels)
     sizes = tuple(_size(stack, k) for k in range(1, len(members) + 1))
     return Growth(sizes, _greedy(stack, [m.name for m in members]), len(stack.y))
+
+
+def _thinned(member: Member, kept: Set[str]) -> Member:
+    """The member on the utterances `kept` alone."""
+    mask = np.array([name in kept for name in member.ids])
+    masks = [mask[member.fold == fold] for fold in member.folds]
+    return replace(
+        member,
+        ids=tuple(name for name in member.ids if name in kept),
+        fold=member.fold[mask],
+        read=lambda file, k: member.read(file, k)[masks[k]],
+    )
 
 
 def _correct(stack: Stack, members: list[int]) -> Bools:

@@ -34,11 +34,11 @@ def _figure(report: CostReport) -> Figure:
         "accuracy",
     )
     rows = [
-        (g.group, g.runs, fixed(g.seconds, 1), fixed(g.per_run, 1), fixed(g.accuracy),
+        (g.group, g.owner, g.runs, fixed(g.seconds, 1), fixed(g.per_run, 1), fixed(g.accuracy),
          fixed(g.bytes / 1e6, 1))
         for g in report.groups
     ]  # fmt: skip
-    columns = ("recipe", "runs", "seconds in all", "seconds a run", "accuracy", "MB")
+    columns = ("recipe", "study", "runs", "seconds in all", "seconds a run", "accuracy", "MB")
     numbers = make_table("cost-accuracy", "Cost of each recipe", columns, rows)
     series = [Series(g.variant, [g.per_run], [g.accuracy]) for g in report.groups]
     merged: dict[str, Series] = {}
@@ -59,6 +59,7 @@ def _runs(report: CostReport) -> Block:
     rows = [
         (
             run.run,
+            run.owner,
             f"{run.device}, {run.precision}, {run.threads} threads",
             f"{run.parameters:,}",
             run.steps,
@@ -70,6 +71,7 @@ def _runs(report: CostReport) -> Block:
         for run in report.runs
     ]
     columns = (
-        "run", "where", "parameters", "steps", "seconds", "steps a second", "MB", "accuracy",
+        "run", "study", "where", "parameters", "steps", "seconds", "steps a second", "MB",
+        "accuracy",
     )  # fmt: skip
     return make_table("cost-runs", "Every finished run", columns, rows)
