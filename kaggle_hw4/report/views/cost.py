@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.cost import CostReport
 from kaggle_hw4.report.document import Block, Figure, Text, fixed, make_table
 from kaggle_hw4.report.plots import Series, scatter
@@ -27,7 +27,7 @@ def show_cost(report: CostReport) -> Iterator[Block]:
 
 def _figure(report: CostReport) -> Figure:
     labels = Labels(
-        "cost-accuracy-figure",
+        "cost-accuracy",
         "Accuracy against training time",
         "The mean validation accuracy of a recipe's runs against the mean time of one.",
         "seconds a run",
@@ -39,7 +39,6 @@ def _figure(report: CostReport) -> Figure:
         for g in report.groups
     ]  # fmt: skip
     columns = ("recipe", "study", "runs", "seconds in all", "seconds a run", "accuracy", "MB")
-    numbers = make_table("cost-accuracy", "Cost of each recipe", columns, rows)
     series = [Series(g.variant, [g.per_run], [g.accuracy]) for g in report.groups]
     merged: dict[str, Series] = {}
     for each in series:
@@ -47,7 +46,7 @@ def _figure(report: CostReport) -> Figure:
         x, y = ([*old.x, *each.x], [*old.y, *each.y]) if old else (each.x, each.y)
         merged[each.name] = Series(each.name, x, y)
     drawn = scatter(labels, [*merged.values()], log_x=_is_wide([g.per_run for g in report.groups]))
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows, "Cost of each recipe")
 
 
 def _is_wide(values: list[float]) -> bool:

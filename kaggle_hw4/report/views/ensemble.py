@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.document import Block, Cell, Figure, Missing, Text, fixed, make_table
 from kaggle_hw4.report.ensemble import EnsembleReport, Growth
 from kaggle_hw4.report.plots import Series, bars, heatmap, lines
@@ -35,7 +35,7 @@ def _words(report: EnsembleReport) -> str:
 
 def _weights(report: EnsembleReport) -> Figure:
     labels = Labels(
-        "ensemble-weights-figure",
+        "ensemble-weights",
         "Weights of the members",
         "The share of each member's log-probabilities in the blend.",
         "weight",
@@ -52,26 +52,23 @@ def _weights(report: EnsembleReport) -> Figure:
         for member in report.members
     ]
     columns = ("member", "folds", "temperature", "weight", "accuracy", "s.e.")
-    numbers = make_table("ensemble-weights", "Members of the blend", columns, rows)
     drawn = bars(labels, [m.name for m in report.members], [m.weight for m in report.members])
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows, "Members of the blend")
 
 
 def _disagreement(report: EnsembleReport) -> Figure:
     names = [member.name for member in report.members]
     percent = [[round(100 * share) for share in row] for row in report.disagreement]
     labels = Labels(
-        "ensemble-disagreement-figure",
+        "ensemble-disagreement",
         "Disagreement of two members",
         "Percent of the validation utterances that two members label differently: members that "
         "disagree and are as accurate help each other most.",
     )
     rows: list[tuple[Cell, ...]] = [(n, *row) for n, row in zip(names, percent, strict=True)]
-    numbers = make_table("ensemble-disagreement", labels.title, ("member", *names), rows)
     short = [str(number) for number in range(1, len(names) + 1)]
     listed = [f"{number} {name}" for number, name in zip(short, names, strict=True)]
-    drawn = heatmap(labels, percent, listed, short)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, heatmap(labels, percent, listed, short), ("member", *names), rows)
 
 
 def _candidates(report: EnsembleReport) -> Block:
@@ -92,7 +89,7 @@ def _candidates(report: EnsembleReport) -> Block:
 
 def _sizes(growth: Growth) -> Figure:
     labels = Labels(
-        "ensemble-sizes-figure",
+        "ensemble-sizes",
         "Accuracy against the number of members",
         "Uniform blends of random members, the mean and the lowest and highest of them; the other "
         "line takes the best next member at each step.",
@@ -114,8 +111,7 @@ def _sizes(growth: Growth) -> Figure:
     ]
     rows = [(s.members, fixed(s.mean), fixed(s.lowest), fixed(s.highest), s.subsets) for s in sizes]
     columns = ("members", "mean", "lowest", "highest", "blends")
-    numbers = make_table("ensemble-sizes", labels.title, columns, rows)
-    return Figure(labels.title, labels.description, lines(labels, series), numbers)
+    return make_figure(labels, lines(labels, series), columns, rows)
 
 
 def _greedy(growth: Growth) -> Block:
