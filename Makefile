@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density test test-slow test-corpus test-browser test-gpu check submit bench clean
+.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,13 @@ demo: setup ## From nothing to a scored submission on synthetic speakers, in min
 test: setup ## Run the tests (about three minutes)
 	$(VENV)/bin/pytest
 
+# 1700 seconds at most; SCALE=3 tries three times as often, SEED=1 tries something else.
+SECONDS ?= 1700
+SCALE ?= 1
+SEED ?= 0
+torture: setup ## Kill, starve, damage and race hw4, and count what was lost (half an hour)
+	$(VENV)/bin/python -m tests.torture --seconds $(SECONDS) --scale $(SCALE) --seed $(SEED)
+
 test-slow: setup ## Run the tests that take minutes
 	$(VENV)/bin/pytest -m slow
 
@@ -43,6 +50,10 @@ test-browser: setup ## Open the report in headless Chromium, which must be insta
 
 test-gpu: setup ## Run the checks that need a CUDA device
 	$(VENV)/bin/pytest -m gpu
+
+mutants: setup ## Test the tests: do they notice 300 changed lines? (two hours)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(VENV)/bin/python benchmarks/mutants.py
 
 check: setup ## Lint, types, import layers and tests
 	$(VENV)/bin/ruff check .

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer[Any]]
@@ -69,6 +68,8 @@ def evaluate(logits: npt.NDArray[np.float32], labels: Ints) -> Evaluation:
 
     The logits are plain: without a margin, and the loss is without label smoothing.
     """
+    from scipy.special import log_softmax  # a quarter of a second, which listing runs need not take
+
     weights, true_class = balanced_weights(labels), (np.arange(len(labels)), labels)
     return Evaluation(
         accuracy=float(np.average(logits.argmax(1) == labels, weights=weights)),

@@ -16,19 +16,40 @@ POOLED_MOMENTS = {"mean": 1, "statistics": 2, "self_attention": 1, "attentive_st
 class NetworkConfig(Section):
     """What every encoder shares: the stem before it and all that stands behind it."""
 
-    encoder: str
-    count: Parts  # such networks in parallel, from different random starts
-    d_model: Width
-    n_layers: Parts
-    dropout: Rate
-    stem: Literal["linear", "convolution"]  # over time and bands, d_model / 4 channels
-    subsampling: Literal[1, 2]  # frames in for a frame out of the stem
-    aggregation: bool  # the layers' outputs concatenated go to the pooling, not the last alone
-    pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"]
-    embedding: Literal["none", "relu", "batch_norm", "batch_norm_linear"]  # pooling → head
-    d_embedding: Width
-    head: Literal["linear", "cosine"]
-    sub_centres: Parts  # of a speaker in a cosine head; the nearest counts
+    encoder: str = Field(description="What encodes the frames.")
+    count: Parts = Field(
+        description="Such networks in parallel, from different random starts "
+        "(Lakshminarayanan et al. 2017)."
+    )
+    d_model: Width = Field(description="Width of the encoder's layers.")
+    n_layers: Parts = Field(description="Layers of the encoder.")
+    dropout: Rate = Field(
+        description="Probability that an activation is dropped in training (Srivastava et al. "
+        "2014)."
+    )
+    stem: Literal["linear", "convolution"] = Field(
+        description="What stands before the encoder; convolutions over time and bands have "
+        "d_model / 4 channels."
+    )
+    subsampling: Literal[1, 2] = Field(description="Frames in for a frame out of the stem.")
+    aggregation: bool = Field(
+        description="The outputs of all layers go to the pooling, concatenated; else the last "
+        "alone."
+    )
+    pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"] = Field(
+        description="From frames to an utterance (Snyder et al. 2017, Safari et al. 2020, "
+        "Okabe et al. 2018)."
+    )
+    embedding: Literal["none", "relu", "batch_norm", "batch_norm_linear"] = Field(
+        description="What stands between the pooling and the head."
+    )
+    d_embedding: Width = Field(description="Width of the embedding.")
+    head: Literal["linear", "cosine"] = Field(
+        description="Logits are linear in the embedding, or cosines with a vector of each speaker."
+    )
+    sub_centres: Parts = Field(
+        description="Vectors of a speaker in a cosine head; the nearest counts (Deng et al. 2020)."
+    )
 
     @model_validator(mode="after")
     def parts_fit(self) -> "NetworkConfig":
@@ -54,9 +75,12 @@ class NetworkConfig(Section):
 
 
 class AttentionConfig(NetworkConfig):
-    n_heads: Width
-    d_ffn: Width  # width of the feed-forward modules
-    positions: Literal["none", "sinusoidal", "rotary"]
+    n_heads: Width = Field(description="Attention heads of a layer; they divide d_model.")
+    d_ffn: Width = Field(description="Width of the feed-forward modules.")
+    positions: Literal["none", "sinusoidal", "rotary"] = Field(
+        description="Position encoding: none, sinusoidal (Vaswani et al. 2017) or rotary (Su "
+        "et al. 2021)."
+    )
 
     @model_validator(mode="after")
     def heads_fit(self) -> "AttentionConfig":
@@ -70,12 +94,14 @@ class AttentionConfig(NetworkConfig):
 
 
 class TransformerConfig(AttentionConfig):
-    encoder: Literal["transformer"]
-    norm: Literal["pre", "post"]  # where LayerNorm stands; post diverges when deep
+    encoder: Literal["transformer"] = Field(description="Transformer (Vaswani et al. 2017).")
+    norm: Literal["pre", "post"] = Field(
+        description="Where LayerNorm stands, before or after a module; post diverges when deep."
+    )
 
 
 class ConvolutionConfig(NetworkConfig):
-    kernel_size: Width  # of the convolutions over time, in frames; odd
+    kernel_size: Width = Field(description="Frames of the convolutions over time; odd.")
 
     @model_validator(mode="after")
     def kernel_is_odd(self) -> "ConvolutionConfig":
@@ -85,13 +111,18 @@ class ConvolutionConfig(NetworkConfig):
 
 
 class ConformerConfig(AttentionConfig, ConvolutionConfig):
-    encoder: Literal["conformer"]
-    norm: Literal["layer", "batch"]  # within the convolution module
+    encoder: Literal["conformer"] = Field(description="Conformer (Gulati et al. 2020).")
+    norm: Literal["layer", "batch"] = Field(
+        description="Normalisation within the convolution module."
+    )
 
 
 class EcapaConfig(ConvolutionConfig):
-    encoder: Literal["ecapa"]
-    groups: Annotated[int, Field(ge=2, le=MAX_WIDTH)]  # of channels in a Res2 convolution
+    encoder: Literal["ecapa"] = Field(description="ECAPA-TDNN (Desplanques et al. 2020).")
+    groups: Annotated[int, Field(ge=2, le=MAX_WIDTH)] = Field(
+        description="Groups of channels in a Res2 convolution (Gao et al. 2019); they divide "
+        "d_model."
+    )
 
     @model_validator(mode="after")
     def groups_fit(self) -> "EcapaConfig":

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.kaggle.submissions import LABEL
+from kaggle_hw4.progress import Bar
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.settings import Count, Positive, Section, read_toml, validate
 from kaggle_hw4.stages import ensemble, split, train
@@ -18,7 +19,7 @@ from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.data.folds import Folds
-    from kaggle_hw4.training.loop import Monitor
+    from kaggle_hw4.progress import Monitor
 
 
 class DataConfig(Section):
@@ -87,25 +88,21 @@ def read_pipeline(workspace: Workspace, name: str) -> Pipeline:
 Say = Callable[[str, str], None]  # (stage, its result)
 
 
-def prepare_data(
-    workspace: Workspace,
-    pipeline: Pipeline,
-    say: Say,
-    progress: Callable[[str], split.Progress],
-) -> "Folds":
+def prepare_data(workspace: Workspace, pipeline: Pipeline, say: Say, bar: Bar) -> "Folds":
     """Dataset → corpus → folds."""
     from kaggle_hw4.data.corpus import pack
     from kaggle_hw4.synth.corpus import write_corpus
 
     dataset, speakers = workspace.root / pipeline.data.dataset, pipeline.data.synth_speakers
     if speakers and not dataset.exists():
-        write_corpus(dataset, speakers=speakers, progress=progress("synth"))
+        write_corpus(dataset, speakers=speakers, progress=bar("synth"))
         say("synth", f"{speakers} speakers in {workspace.shown(dataset)}")
-    corpus = pack(dataset, workspace.corpus, progress=progress("pack"))
+    corpus = pack(dataset, workspace.corpus, progress=bar("pack"))
     say("pack", f"{len(corpus.train)} training and {len(corpus.test)} test utterances")
-    by, count, seed = pipeline.split.by, pipeline.split.folds, pipeline.split.seed
-    table = split.split(workspace, by, count, seed, progress("split"))
-    say("split", f"{count} folds by {by} in {workspace.shown(table.path)}")
+    count, seed = pipeline.split.folds, pipeline.split.seed
+    table = split.split(workspace, pipeline.split.by, count, seed, bar)
+    reason = f": {table.reason}" if table.reason else ""
+    say("split", f"{count} folds by {table.folds.by} in {workspace.shown(table.path)}{reason}")
     return table.folds
 
 

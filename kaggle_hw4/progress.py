@@ -1,12 +1,251 @@
-"""Progress of long stages, on stderr and only where that is a terminal or a notebook."""
+"""Progress of long stages, on stderr: bars on a terminal and in a notebook, plain lines elsewhere.
 
+`set_verbosity` makes it less or more: quiet shows nothing, verbose a line for every report.
+"""
+
+import sys
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as RichProgress
+
+Progress = Callable[[int, int | None], None]  # (done, total); a total of None: unknown
+Bar = Callable[[str], Progress]  # the progress of the stage of that name
+
+
+class Verbosity(Enum):
+    """How much is said of progress; the value is the seconds between two plain lines."""
+
+    QUIET = float("inf")
+    NORMAL = 30.0
+    VERBOSE = 5.0
+
+
+_verbosity = Verbosity.NORMAL
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Say less or more from now on, in this process."""
+    global _verbosity
+    _verbosity = verbosity
+
+
+def is_quiet() -> bool:
+    return _verbosity is Verbosity.QUIET
+
+
+def is_verbose() -> bool:
+    return _verbosity is Verbosity.VERBOSE
+
+
+class Monitor(Protocol):
+    """Shows how a training progresses."""
+
+    def begin(self, name: str, done: int, total: int) -> None:
+        """The run `name` starts, or resumes after `done` of its `total` steps."""
+
+    def advance(self, step: int) -> None:
+        """So many steps are done."""
+
+    def report(self, step: int, figures: dict[str, float]) -> None:
+        """Means since the last report: `loss`, `accuracy`; or `validation_accuracy` as well."""
+
+    def bar(self, name: str) -> Progress:
+        """The progress of a part of the run that has no steps: a prediction."""
+
+    def end(self, accuracy: float, seconds: float) -> None:
+        """The run is finished: its validation accuracy, and the time it took."""
+
+
+def no_bar(_name: str) -> Progress:
+    """Show nothing."""
+    return lambda *_: None
+
+
+class Speed:
+    """How much is done in a second, over about the last half minute."""
+
+    def __init__(self, done: int = 0) -> None:
+        self.samples = deque([(time.monotonic(), done)], maxlen=150)
+
+    def add(self, done: int) -> None:
+        now = time.monotonic()
+        if len(self.samples) < 2 or now - self.samples[-2][0] > 0.2:
+            self.samples.append((now, done))
+        else:
+            self.samples[-1] = (now, done)
+
+    @property
+    def per_second(self) -> float:
+        (start, before), (now, done) = self.samples[0], self.samples[-1]
+        return (done - before) / (now - start) if now > start else 0.0
+
+    def left(self, total: int) -> str:
+        """The time left until `total`, in words; "" while it is unknown."""
+        rate = self.per_second
+        return f"{in_words((total - self.samples[-1][1]) / rate)} left" if rate > 0 else ""
+
+
+def rate_of(per_second: float, unit: str) -> str:
+    """A rate with its unit: 2.1 steps/s, or 1.4 s/step where that is above one; "" if unknown."""
+    if per_second <= 0:
+        return ""
+    return f"{per_second:.1f} {unit}s/s" if per_second >= 1 else f"{1 / per_second:.1f} s/{unit}"
+
+
+def in_words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Lines:
+    """Plain lines: the start, the steps at a pace that a log can take, validations, the end."""
+
+    def __init__(self) -> None:
+        self.name, self.total, self.figures = "", 0, ""
+
+    def bar(self, name: str) -> Progress:
+        """A line every half minute, and at the end of a stage that took longer."""
+        speed, pace = Speed(), Pace()
+
+        def progress(done: int, total: int | None) -> None:
+            speed.add(done)
+            if total is not None and (pace.lines if done == total else pace.is_due()):
+                rate = f"{speed.per_second:,.1f}/s" if speed.per_second else ""
+                left = speed.left(total) if done < total else "finished"
+                pace.say(name, f"{done:,} of {total:,}", rate, left)
+
+        return progress
+
+    def begin(self, name: str, done: int, total: int) -> None:
+        self.name, self.total, self.figures = name, total, ""
+        self.speed, self.pace = Speed(done), Pace()
+        start = f"resumes after step {done:,}" if done else "starts"
+        self.pace.say(name, f"{start}, {total:,} steps in all")
+
+    def advance(self, step: int) -> None:
+        self.speed.add(step)
+        if self.pace.is_due():
+            self._say(step)
+
+    def report(self, step: int, figures: dict[str, float]) -> None:
+        validated = "validation_accuracy" in figures
+        self.figures = describe(figures)
+        if validated or not self.pace.reported or self.pace.is_due() or is_verbose():
+            self.pace.reported = True
+            self._say(step)
+
+    def end(self, accuracy: float, seconds: float) -> None:
+        self.pace.say(self.name, ended(accuracy, seconds))
+
+    def _say(self, step: int) -> None:
+        rate = rate_of(self.speed.per_second, "step")
+        count = f"step {step:,} of {self.total:,}"
+        self.pace.say(self.name, count, self.figures, rate, self.speed.left(self.total))
+
+
+class Pace:
+    """Writes lines, and says when the next one is due."""
+
+    def __init__(self) -> None:
+        self.said = time.monotonic()
+        self.lines = 0
+        self.reported = False  # whether the first figures have been shown
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self.said >= _verbosity.value
+
+    def say(self, name: str, *parts: str) -> None:
+        """One line on stderr; where nothing can be written, nothing is said."""
+        self.said = time.monotonic()
+        self.lines += 1
+        if is_quiet():
+            return
+        text = f"{name}: {', '.join(filter(None, parts))}"
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+def describe(figures: dict[str, float]) -> str:
+    """The figures of a report in words."""
+    text = f"loss {figures['loss']:.3f}, accuracy {figures['accuracy']:.3f}"
+    if "validation_accuracy" in figures:
+        text += f", validation {figures['validation_accuracy']:.5f}"
+    return text
+
+
+def ended(accuracy: float, seconds: float) -> str:
+    return f"finished in {in_words(seconds)}, validation {accuracy:.5f}"
+
+
+class Bars:
+    """Bars on a terminal or in a notebook; that of a training has its figures."""
+
+    def __init__(self, shown: "RichProgress") -> None:
+        self.shown = shown
+        self.name, self.loss, self.accuracy, self.validated = "", "", "", ""
+
+    def bar(self, name: str) -> Progress:
+        task = self.shown.add_task(name, total=None, visible=False, figures="")
+
+        def progress(done: int, total: int | None) -> None:
+            text = "" if total is None else f"{done:,}/{total:,}"
+            visible = total is not None and done != total
+            self.shown.update(task, completed=done, total=total, visible=visible, figures=text)
+
+        return progress
+
+    def begin(self, name: str, done: int, total: int) -> None:
+        for task in self.shown.task_ids:
+            self.shown.remove_task(task)
+        self.name, self.total, self.speed = name, total, Speed(done)
+        self.loss = self.accuracy = self.validated = ""
+        self.task = self.shown.add_task(name, total=total, completed=done, figures="")
+        self._show(done)
+
+    def advance(self, step: int) -> None:
+        self.speed.add(step)
+        self._show(step)
+
+    def report(self, step: int, figures: dict[str, float]) -> None:
+        if "validation_accuracy" in figures:
+            self.validated = f"val {figures['validation_accuracy']:.3f}"
+        self.loss, self.accuracy = f"loss {figures['loss']:.3f}", f"acc {figures['accuracy']:.3f}"
+        self._show(step)
+        if is_verbose():
+            self._print(f"step {step:,} of {self.total:,}, {describe(figures)}")
+
+    def end(self, accuracy: float, seconds: float) -> None:
+        self.shown.update(self.task, visible=False)
+        if is_verbose():
+            self._print(ended(accuracy, seconds))
+
+    def _print(self, text: str) -> None:
+        self.shown.console.print(f"{self.name}: {text}", markup=False, highlight=False)
+
+    def _show(self, step: int) -> None:
+        rate = rate_of(self.speed.per_second, "step")
+        parts = [f"{step:,}/{self.total:,}", self.validated, rate, self.loss, self.accuracy]
+        room = self.shown.console.width - len(self.name) - 18  # the bar and the time left
+        self.shown.update(self.task, completed=step, figures=fit(parts, room))
+
+
+def fit(parts: list[str], width: int) -> str:
+    """As many of the parts as `width` columns hold, the first of them in any case."""
+    text = parts[0]
+    for part in filter(None, parts[1:]):
+        if len(text) + 1 + len(part) <= width:
+            text = f"{text} {part}"
+    return text
 
 
 @contextmanager
@@ -30,68 +269,32 @@ def waiting() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
-    """Yield `bar(name)`, which makes the `progress(done, total)` of a long stage."""
-    with _progress("{task.completed:,.0f}/{task.total:,.0f}") as shown:
-
-        def bar(name: str) -> Callable[[int, int | None], None]:
-            task = shown.add_task(name, total=None, visible=False)
-
-            def progress(done: int, total: int | None) -> None:
-                shown.update(
-                    task, completed=done, total=total, visible=total is not None and done != total
-                )
-
-            return progress
-
-        yield bar
-
-
-class LiveMonitor:
-    """A bar for the run that trains: step, loss, accuracy, validation, rate and time left."""
-
-    def __init__(self, shown: "Progress") -> None:
-        self.shown = shown
-        self.validated = ""
-
-    def begin(self, name: str, done: int, total: int) -> None:
-        for task in self.shown.task_ids:
-            self.shown.remove_task(task)
-        self.task = self.shown.add_task(name, total=total, completed=done, figures="")
-        self.shown.start_task(self.task)
-        self.validated = ""
-
-    def report(self, step: int, figures: dict[str, float]) -> None:
-        if "validation_accuracy" in figures:
-            self.validated = f" val {figures['validation_accuracy']:.3f}"
-        text = f"loss {figures['loss']:.3f} acc {figures['accuracy']:.3f}{self.validated}"
-        speed = self.shown.tasks[-1].speed or 0.0
-        self.shown.update(self.task, completed=step, figures=f"{text} {speed:.1f}/s")
-
-
-@contextmanager
-def live() -> Iterator[LiveMonitor]:
-    with _progress("{task.percentage:.0f}% {task.fields[figures]}") as shown:
-        yield LiveMonitor(shown)
-
-
-def _visible(console: "Console") -> bool:
-    return console.is_terminal or console.is_jupyter
-
-
-@contextmanager
-def _progress(figures: str) -> Iterator["Progress"]:
+def live() -> Iterator[Lines | Bars]:
+    """Yield the monitor of a training."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not _visible(console):
+        yield Lines()
+        return
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=8),
-        TextColumn(figures, markup=False),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
-        disable=not _visible(console),
     ) as shown:
-        yield shown
+        yield Bars(shown)
+
+
+@contextmanager
+def bars() -> Iterator[Bar]:
+    """Yield `bar(name)`, which makes the `progress(done, total)` of a long stage."""
+    with live() as monitor:
+        yield monitor.bar
+
+
+def _visible(console: "Console") -> bool:
+    return (console.is_terminal or console.is_jupyter) and not is_quiet()

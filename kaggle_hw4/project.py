@@ -77,7 +77,7 @@ class Project:
         from kaggle_hw4.stages.split import split
 
         with bars() as bar:
-            return split(self.workspace, by, folds, seed, bar("split")).folds
+            return split(self.workspace, by, folds, seed, bar).folds
 
     def train(
         self,
@@ -108,7 +108,8 @@ class Project:
         """Predict finished runs anew, with `predict.key=value` laid over their recipes."""
         from kaggle_hw4.stages.predict import predict
 
-        return predict(self.workspace, folders(runs), list(settings))
+        with bars() as bar:
+            return predict(self.workspace, folders(runs), list(settings), bar=bar)
 
     def ensemble(
         self,

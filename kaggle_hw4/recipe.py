@@ -31,62 +31,110 @@ Masks = Annotated[int, Field(ge=0, le=MAX_PARTS)]
 
 
 class FeaturesConfig(Section):
-    normalisation: Literal["none", "mean", "mean_variance"]  # per utterance and band, over time
+    normalisation: Literal["none", "mean", "mean_variance"] = Field(
+        description="Taken out of each utterance and band over time: nothing, the mean, or "
+        "the deviation too."
+    )
 
 
 class LossConfig(Section):
-    margin: Rate  # on the target logit, in the loss only
-    margin_type: Literal["am", "aam"]  # additive (on the cosine), additive angular (radians)
-    margin_warmup_steps: Count  # steps over which the margin grows from 0; half of all at most
-    scale: Annotated[float, Field(gt=0)]  # logits = scale · cosine
-    label_smoothing: Rate
+    margin: Rate = Field(
+        description="Margin on the target logit, in the loss only: a prediction has none."
+    )
+    margin_type: Literal["am", "aam"] = Field(
+        description="On the cosine (am: Wang et al. 2018) or on the angle, in radians (aam: "
+        "Deng et al. 2019)."
+    )
+    margin_warmup_steps: Count = Field(
+        description="Steps over which the margin grows from 0; half of all at most."
+    )
+    scale: Annotated[float, Field(gt=0)] = Field(
+        description="Logits are so many times the cosines."
+    )
+    label_smoothing: Rate = Field(
+        description="Share of the target that all speakers have alike (Szegedy et al. 2016)."
+    )
 
 
 class SegmentsConfig(Section):
-    frames: Positive  # length of a training segment at most, 10 ms each
-    min_fraction: Annotated[float, Field(gt=0, le=1)]  # and at least, a fraction of it
-    lengths: Literal["uniform", "growing"]  # a step's drawn in between, or growing with the steps
-    batch_size: Annotated[int, Field(ge=2, le=MAX_BATCH)]
+    frames: Positive = Field(description="Longest training segment, in frames of 10 ms.")
+    min_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Length of the least long one, as a fraction of it."
+    )
+    lengths: Literal["uniform", "growing"] = Field(
+        description="The length of a step is drawn in between, or grows with the steps."
+    )
+    batch_size: Annotated[int, Field(ge=2, le=MAX_BATCH)] = Field(description="Segments in a step.")
 
 
 class AugmentConfig(Section):
     """Drawn for every segment: where two probabilities meet, both happen, in this order."""
 
-    channel_swap: Share  # probability: the channel of another speaker's utterance for its own
-    reverberation: Share  # probability: a decaying tail behind every frame
-    noise: Share  # probability: stationary noise with a smooth spectrum, added in energy
-    noise_snr: Annotated[float, Field(ge=-20, le=60)]  # dB, at the loudest; 25 dB more at least
-    noise_modulation: Annotated[float, Field(ge=0, le=10)]  # nat: depth of its slow modulation
-    gain: Annotated[float, Field(ge=0, le=10)]  # nat: standard deviation of the level
-    random_eq: Annotated[float, Field(ge=0, le=10)]  # nat: deviation of smooth offsets, tilts
-    band_limit: Share  # probability: the lowest and the highest bands lost
-    freq_masks: Masks  # SpecAugment: so many masks of up to such a width
-    freq_mask_width: Count  # mel bands
-    time_masks: Masks
-    time_mask_width: Share  # fraction of the segment
-    mixup: Share  # probability that a segment is mixed with a partner, labels and all
-    mixup_with: Literal["any", "same_speaker"]  # or another session of the same speaker
+    channel_swap: Share = Field(
+        description="Probability that the channel of another speaker's utterance replaces its own."
+    )
+    reverberation: Share = Field(description="Probability of a decaying tail behind every frame.")
+    noise: Share = Field(
+        description="Probability of stationary noise with a smooth spectrum, added in energy."
+    )
+    noise_snr: Annotated[float, Field(ge=-20, le=60)] = Field(
+        description="Signal-to-noise ratio of the loudest noise, in dB; the faintest is 25 dB "
+        "below it."
+    )
+    noise_modulation: Annotated[float, Field(ge=0, le=10)] = Field(
+        description="Depth of the noise's slow modulation, in nat."
+    )
+    gain: Annotated[float, Field(ge=0, le=10)] = Field(
+        description="Standard deviation of the level, in nat."
+    )
+    random_eq: Annotated[float, Field(ge=0, le=10)] = Field(
+        description="Standard deviation of smooth offsets and tilts over the bands, in nat."
+    )
+    band_limit: Share = Field(
+        description="Probability that the lowest and the highest bands are lost."
+    )
+    freq_masks: Masks = Field(description="Masks of mel bands (SpecAugment, Park et al. 2019).")
+    freq_mask_width: Count = Field(description="Widest of them, in mel bands.")
+    time_masks: Masks = Field(description="Masks of frames (SpecAugment, Park et al. 2019).")
+    time_mask_width: Share = Field(description="Widest of them, as a fraction of the segment.")
+    mixup: Share = Field(
+        description="Probability that a segment is mixed with a partner, labels and all "
+        "(Zhang et al. 2018)."
+    )
+    mixup_with: Literal["any", "same_speaker"] = Field(
+        description="The partner: any segment, or another session of the same speaker."
+    )
 
 
 class FineTuningConfig(Section):
     """The last steps of the schedule: a larger margin on longer segments (Garcia-Romero 2019)."""
 
-    steps: Count  # 0: none
-    margin: Rate
-    frames: Frames
+    steps: Count = Field(
+        description="Steps at the end with a larger margin on longer segments; 0: none."
+    )
+    margin: Rate = Field(description="Margin of these steps.")
+    frames: Frames = Field(description="Length of their segments, in frames of 10 ms.")
 
 
 class OptimizerConfig(Section):
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip_norm: Annotated[float, Field(ge=0)]  # of the gradient; 0 leaves it alone
-    ema_decay: Rate  # of the moving average of the weights; 0: the weights themselves
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        description="AdamW's after the warm-up; from there it falls to 0 as half a cosine."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        description="AdamW's, decoupled from the gradient (Loshchilov and Hutter 2019)."
+    )
+    clip_norm: Annotated[float, Field(ge=0)] = Field(
+        description="Longest gradient of a network; 0 leaves it alone."
+    )
+    ema_decay: Rate = Field(
+        description="Decay of the moving average (EMA) of the weights; 0: the weights themselves."
+    )
 
 
 class ScheduleConfig(Section):
-    steps: Positive
-    warmup_steps: Count
-    validate_every: Positive  # steps
+    steps: Positive = Field(description="Training steps in all.")
+    warmup_steps: Count = Field(description="Steps over which the learning rate grows from 0.")
+    validate_every: Positive = Field(description="Steps between two validations.")
 
 
 def _listed(value: object) -> object:
@@ -99,11 +147,23 @@ Lengths = Annotated[
 
 
 class PredictionConfig(Section):
-    weights: Literal["ema", "best"]  # at the end, or where validation was highest
-    segments: Segments  # of each length, evenly spaced; 0: the whole utterance at once
-    frames: Lengths  # of such segments; one length, or several
-    average: Literal["logits", "probabilities", "embeddings"]  # over the segments
-    spreading_neighbours: Count  # of label spreading over the set that is predicted; 0: none
+    weights: Literal["ema", "best"] = Field(
+        description="EMA weights at the end, or those where validation was highest."
+    )
+    segments: Segments = Field(
+        description="Segments of each length that predict an utterance, evenly spaced; 0: the "
+        "whole at once."
+    )
+    frames: Lengths = Field(
+        description="Length of these segments, in frames of 10 ms; or several lengths."
+    )
+    average: Literal["logits", "probabilities", "embeddings"] = Field(
+        description="What is averaged over the segments."
+    )
+    spreading_neighbours: Count = Field(
+        description="Neighbours of label spreading (Zhou et al. 2004) over the set that is "
+        "predicted; 0: none."
+    )
 
 
 class Recipe(Section):

@@ -1,5 +1,7 @@
 """Where every artifact lives."""
 
+import difflib
+import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,13 @@ class Workspace:
         """The folders of runs that there are: `runs`, and those of the finals of every study."""
         return [path for path in (self.runs, *sorted(self.studies.glob("*/runs"))) if path.is_dir()]
 
+    def groups_of_runs(self, name: str) -> list[Path]:
+        """The folder of runs called `name`; of a variant, that of each recipe which was trained."""
+        path = Path(name)
+        if path.exists() or os.sep in name:
+            return [path]
+        return sorted(self.runs.glob(f"{glob.escape(name)}-{'[0-9a-f]' * 8}")) or [path]
+
     @property
     def studies(self) -> Path:
         return self.root / "studies"
@@ -80,7 +89,9 @@ class Workspace:
         known = sorted(
             {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
         )
-        raise RecipeError(f"there is no {kind} {name!r}", f"there are {', '.join(known)}")
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise RecipeError(f"there is no {kind} {name!r}", f"{meant}there are {', '.join(known)}")
 
 
 def real_path(path: Path) -> Path:

@@ -17,6 +17,7 @@ from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds
 from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.metrics import Evaluation
+from kaggle_hw4.progress import Progress, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import Device, FoldTable, Manifest, Prediction, Run
 from kaggle_hw4.synth.corpus import write_corpus
@@ -67,8 +68,17 @@ class Silent:
     def begin(self, name: str, done: int, total: int) -> None:
         self.done = done
 
+    def advance(self, step: int) -> None:
+        self.last = step
+
     def report(self, step: int, figures: dict[str, float]) -> None:
         self.reports.append((step, figures))
+
+    def bar(self, name: str) -> Progress:
+        return no_bar(name)
+
+    def end(self, accuracy: float, seconds: float) -> None:
+        self.accuracy = accuracy
 
 
 class Job(NamedTuple):

@@ -85,6 +85,15 @@ def test_shipped_pipelines_name_variants_and_keys_that_exist(
     assert [part.variant for part in plan.train] == variants
 
 
+def test_what_a_pipeline_leaves_open_is_seed_0_and_all_folds(tmp_path: Path) -> None:
+    """As with `hw4 split` and `hw4 train`: the same table and the same runs."""
+    (tmp_path / "chain.toml").write_text(PIPELINE)
+    plan = read_pipeline(Workspace(tmp_path), "chain.toml")
+    assert plan.split.seed == 0
+    assert [(part.folds, part.seeds) for part in plan.train] == [("all", [0]), ("all", [0, 1])]
+    assert plan.ensemble.label is None
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

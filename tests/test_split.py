@@ -9,6 +9,7 @@ import pytest
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.progress import no_bar
 from kaggle_hw4.stages import split as stage
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import chosen
@@ -22,7 +23,7 @@ def workspace(corpus: Corpus, tmp_path: Path) -> Path:
 
 
 def split(place: Workspace, by: str = "auto") -> stage.Split:
-    return stage.split(place, by, 2, 0, lambda *_: None)
+    return stage.split(place, by, 2, 0, no_bar)
 
 
 def test_unseen_sessions_are_split_by_session_and_the_reason_is_kept(workspace: Path) -> None:

@@ -14,10 +14,12 @@ import typer
 from kaggle_hw4 import __version__
 from kaggle_hw4.cli import (
     chain,
+    compare,
     data,
     doctor,
     ensemble,
     leaderboard,
+    recipe,
     report,
     runs,
     streams,
@@ -25,12 +27,20 @@ from kaggle_hw4.cli import (
     training,
     tuning,
 )
+from kaggle_hw4.cli.options import OrderOfWork
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
+from kaggle_hw4.progress import Verbosity, set_verbosity
 from kaggle_hw4.signals import unwind_on_signals
+
+NO_MEMORY = (
+    "there is not enough memory; end other programs, or give less to read or to train "
+    "(`hw4 doctor` says what is free)"
+)
 
 app = typer.Typer(
     name="hw4",
+    cls=OrderOfWork,
     help="From the official folder of ML2022 Spring HW4 (who is speaking?) to the top of its "
     "leaderboard.\n\nExample: hw4 run pipelines/demo.toml",
     no_args_is_help=True,
@@ -42,10 +52,12 @@ app.add_typer(data.app, name="data")
 training.add_to(app)
 app.add_typer(tuning.app, name="tune")
 ensemble.add_to(app)
+compare.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)
 report.add_to(app)
+recipe.add_to(app)
 doctor.add_to(app)
 app.add_typer(runs.app, name="runs")
 
@@ -63,7 +75,16 @@ def root(
         typer.Option(help="The folder that holds everything; else HW4_WORKSPACE, else this one."),
     ] = None,
     _debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; or set HW4_DEBUG.")
+        bool,
+        typer.Option(
+            "--debug", help="Show the traceback of an error, in any command; or set HW4_DEBUG."
+        ),
+    ] = False,
+    _quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no hints, in any command.")
+    ] = False,
+    _verbose: Annotated[
+        bool, typer.Option("--verbose", help="More lines of progress, in any command.")
     ] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Say which hw4.")
@@ -81,9 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, TextIOWrapper):  # a terminal without · and ± shows ? for them
             stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if "--debug" in words:  # wherever it stands: one thinks of it last
-        words.remove("--debug")
-        os.environ["HW4_DEBUG"] = "1"
+    _take_switches(words)
     try:
         app(words)
     except BrokenPipeError:  # `hw4 … | head`
@@ -92,6 +111,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(explain(error))
     finally:
         streams.settle()
+
+
+def _take_switches(words: list[str]) -> None:
+    """Act on --debug, --quiet and --verbose, wherever they stand: one thinks of them last."""
+    wanted = {"--quiet": Verbosity.QUIET, "--verbose": Verbosity.VERBOSE}
+    given = [word for word in words if word in ("--debug", *wanted)]
+    set_verbosity(([wanted[word] for word in given if word in wanted] or [Verbosity.NORMAL])[-1])
+    if "--debug" in given:
+        os.environ["HW4_DEBUG"] = "1"
+    words[:] = [word for word in words if word not in given]
 
 
 def explain(error: BaseException) -> int:
@@ -103,12 +132,24 @@ def explain(error: BaseException) -> int:
     if isinstance(error, WithRemedy):
         complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
         return error.exit_code
+    if _is_out_of_memory(error):
+        complain(NO_MEMORY)
+        return DataError.exit_code
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
         complain(f"{error.filename or _workspace()}: {error.strerror or error}")
         return DataError.exit_code
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
     complain(f"a fault of hw4's own ({kind}); please report it with {_keep_traceback(error)}")
     return FAULT
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or, where it is in use, torch raised it for want of memory."""
+    if isinstance(error, Exception) and "torch" in sys.modules:
+        from kaggle_hw4.device import is_out_of_memory
+
+        return is_out_of_memory(error)
+    return isinstance(error, MemoryError)
 
 
 def _workspace() -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, plain, show, table
 from kaggle_hw4.competition import DEFAULT, Edition
 from kaggle_hw4.errors import UsageError
@@ -25,9 +25,13 @@ app = typer.Typer(
 @app.command("synth")
 def synth_command(
     folder: Annotated[Path, typer.Argument(help="Where to write it: a new folder.")],
-    speakers: Annotated[int, typer.Option(min=2)] = 40,
-    frames: Annotated[float, typer.Option(min=91, help="Median length, 10 ms each.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    speakers: Annotated[int, typer.Option(min=2, metavar="N", help="The number of speakers.")] = 40,
+    frames: Annotated[
+        float, typer.Option(min=91, metavar="N", help="Median length in frames of 10 ms.")
+    ] = 300,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, metavar="SEED", help="Another seed, other voices.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Write synthetic speakers in the official layout.
@@ -51,7 +55,9 @@ def download_command(
     folder: Annotated[
         Path | None, typer.Argument(help="Dataset/ will be in it; else in the workspace.")
     ] = None,
-    competition: Annotated[str, typer.Option(help="Kaggle's name for it.")] = DEFAULT.slug,
+    competition: Annotated[
+        str, typer.Option(metavar="NAME", help="The competition as Kaggle's address names it.")
+    ] = DEFAULT.slug,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +78,9 @@ def download_command(
 @app.command("pack")
 def pack_command(
     dataset: Annotated[Path, typer.Argument(help="The folder with metadata.json.")],
-    dtype: Annotated[str, typer.Option(help="float16 (half the size) or float32.")] = "float16",
+    dtype: Annotated[
+        str, choice("float16", "float32", text="How frames are stored; float16 has half the size.")
+    ] = "float16",
     replace: Annotated[
         bool, typer.Option(help="Replace the corpus of another dataset, if there is one.")
     ] = False,
@@ -106,7 +114,8 @@ def pack_command(
 @app.command("inspect")
 def inspect_command(
     shift: Annotated[
-        bool, typer.Option("--shift", help="Is the test set from unseen sessions?")
+        bool,
+        typer.Option("--shift", help="Measure how much of the test set is from unseen sessions."),
     ] = False,
     workspace: Root = None,
     as_json: AsJson = False,
@@ -131,7 +140,7 @@ def inspect_command(
     from kaggle_hw4.data.shift import measure_shift
 
     with bars() as bar:
-        measured = measure_shift(corpus, bar("sessions"))
+        measured = measure_shift(corpus, bar)
     show(measured, as_json, lambda: _shift_text(measured), "hw4 split")
 
 

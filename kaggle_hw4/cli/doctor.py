@@ -15,7 +15,8 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor_command(
     pipeline: Annotated[
-        str, typer.Option(help="What memory and disk have to be enough for.")
+        str,
+        typer.Option(metavar="NAME", help="The pipeline that memory and disk must be enough for."),
     ] = "kaggle",
     workspace: Root = None,
     as_json: AsJson = False,

@@ -1,11 +1,18 @@
-"""hw4 ensemble, compare."""
+"""hw4 ensemble, and what `hw4 compare` prints of two sides."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.options import (
+    AsJson,
+    GroupsOfRuns,
+    Root,
+    RunsOfVariants,
+    choice,
+    folders_of_runs,
+)
 from kaggle_hw4.cli.output import page, percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
 from kaggle_hw4.workspace import Workspace, shown
@@ -14,21 +21,31 @@ if TYPE_CHECKING:
     from kaggle_hw4.stages.compare import Comparison
     from kaggle_hw4.stages.ensemble import EnsembleResult
 
+METHODS = ("auto", "uniform", "greedy", "log-linear", "vote", "probabilities")
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("ensemble")(ensemble_command)
-    app.command("compare")(compare_command)
 
 
 def ensemble_command(
-    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
-    label: Annotated[str | None, typer.Option(help="Default: as in Strong+Boss.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only runs of this fold table.")] = None,
+    runs: GroupsOfRuns = None,
+    variants: RunsOfVariants = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name; else the variants, as Strong+Boss."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs of this fold table: session5.")
+    ] = None,
     method: Annotated[
-        str, typer.Option(help="auto, uniform, greedy, log-linear, vote or probabilities.")
+        str, choice(*METHODS, text="How the members are combined; auto cross-fits.")
     ] = "auto",
     counts: Annotated[
-        Path | None, typer.Option(help="A table speaker,count of the test set, if exactly known.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A table speaker,count of the test set, if exactly known."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the blend; write nothing.")
@@ -47,7 +64,9 @@ def ensemble_command(
     from kaggle_hw4.stages.ensemble import Request, ensemble
 
     request = Request(label, split, method, counts, dry_run)
-    result = ensemble(Workspace.at(workspace), runs, request)
+    place = Workspace.at(workspace)
+    folders = folders_of_runs(place, runs, variants, "hw4 ensemble runs/*")
+    result = ensemble(place, folders, request)
     version = result.created.version
     for name, reason in result.left_out.items():
         say(f"left out: {name} {reason}")
@@ -61,26 +80,6 @@ def ensemble_json(result: "EnsembleResult") -> dict[str, Any]:
     """The created event and what came with it, in one object."""
     values = plain(result)
     return {**values.pop("created"), **values}
-
-
-def compare_command(
-    first: Annotated[Path, typer.Argument(help="A run, or a folder of runs.")],
-    second: Annotated[Path, typer.Argument(help="What it is compared with.")],
-    workspace: Root = None,
-    as_json: AsJson = False,
-) -> None:
-    """Test whether two runs differ by more than noise.
-
-    On the out-of-fold utterances that both predicted; a folder of several runs is blended
-    uniformly.
-
-    Example: hw4 compare runs/strong-1a2b3c4d runs/boss-5e6f7a8b
-    """
-    from kaggle_hw4.stages.compare import compare
-
-    comparison = compare(Workspace.at(workspace), first, second)
-    values = comparison_json(comparison)
-    show(values, as_json, lambda: render_comparison(comparison), "hw4 ensemble runs/*")
 
 
 def comparison_json(comparison: "Comparison") -> dict[str, Any]:
@@ -121,7 +120,7 @@ def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
             str(len(member["folds"])),
             f"{member['temperature']:.2f}",
             f"{weight:.2f}",
-            *_accuracy_cells(member["oof"]),
+            *accuracy_cells(member["oof"]),
             "best single" if member["oof"]["accuracy"] == best else "",
         )
         for number, (member, weight) in enumerate(
@@ -133,7 +132,7 @@ def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
 def _candidate_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
     remark = {values["method"]: "chosen"}
     return [
-        ("", name, "", "", "", *_accuracy_cells(accuracy), remark.get(name, ""))
+        ("", name, "", "", "", *accuracy_cells(accuracy), remark.get(name, ""))
         for name, accuracy in values["candidates"].items()
     ]
 
@@ -157,7 +156,7 @@ def _disagreement(values: dict[str, Any]) -> Any:
 def render_comparison(comparison: "Comparison") -> Any:
     """A row for either side, and their difference."""
     values = comparison_json(comparison)
-    rows = [(run["path"], len(run["members"]), *_accuracy_cells(run)) for run in values["runs"]]
+    rows = [(run["path"], len(run["members"]), *accuracy_cells(run)) for run in values["runs"]]
     title = f"Out of fold by {values['by']}, {values['runs'][0]['n']:,} utterances"
     columns = ("runs", "members>", "accuracy>", "s.e.>", "95 %")
     difference = {"first minus second": values["first_less_second"]}
@@ -169,7 +168,7 @@ def _paired_table(heading: str, differences: dict[str, dict[str, Any]]) -> Any:
     return table(columns, [(name, *_paired_cells(d)) for name, d in differences.items()])
 
 
-def _accuracy_cells(accuracy: dict[str, Any]) -> tuple[str, str, str]:
+def accuracy_cells(accuracy: dict[str, Any]) -> tuple[str, str, str]:
     interval = f"{accuracy['low']:.3f}–{accuracy['high']:.3f}"
     return percent(accuracy["accuracy"]), f"{accuracy['standard_error']:.4f}", interval
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.board import render_board, render_finals
-from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, say, show, table
 from kaggle_hw4.cli.submissions import BOARD_NAMES
 from kaggle_hw4.errors import DataError
@@ -32,8 +32,12 @@ def add_to(app: typer.Typer) -> None:
 @leaderboard.command("record")
 def record_command(
     version: Annotated[str, typer.Argument(help="Which submission, as Boss_V1.")],
-    public: Annotated[float | None, typer.Option(help="Its public score, as 0.78825.")] = None,
-    private: Annotated[float | None, typer.Option(help="Its private score.")] = None,
+    public: Annotated[
+        float | None, typer.Option(metavar="SCORE", help="Its public score, as 0.78825.")
+    ] = None,
+    private: Annotated[
+        float | None, typer.Option(metavar="SCORE", help="Its private score.")
+    ] = None,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -130,7 +134,9 @@ def _unlike(version: str, imported: str) -> str:
 @leaderboard.command("forget")
 def forget_command(
     version: Annotated[str, typer.Argument(help="Which submission, as Boss_V1.")],
-    board: Annotated[str, typer.Option(help="kaggle or local.")] = "kaggle",
+    board: Annotated[
+        str, choice("kaggle", "local", text="The board that it is taken off.")
+    ] = "kaggle",
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:

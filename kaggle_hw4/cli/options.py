@@ -1,19 +1,143 @@
 """Options that several commands share."""
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from kaggle_hw4.errors import UsageError
+from kaggle_hw4.workspace import Workspace
+
+ORDER = (  # of the work
+    "data", "split", "train", "predict", "runs", "tune", "compare", "ensemble", "submit",
+    "leaderboard", "report", "run", "recipe", "doctor",
+)  # fmt: skip
+
+
+def choice(*names: str, text: str, flag: str = "") -> Any:
+    """An option with these choices, for help and completion.
+
+    What is none of them is refused where it is used, with the same sentence as from Python.
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    flags = [flag] if flag else []
+    metavar = f"[{'|'.join(names)}]"
+    return typer.Option(*flags, metavar=metavar, help=text, autocompletion=complete)
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Root = Annotated[
     Path | None,
     typer.Option(
-        "--workspace", envvar="HW4_WORKSPACE", help="The folder that holds everything; else this."
+        "--workspace",
+        metavar="FOLDER",
+        envvar="HW4_WORKSPACE",
+        help="The folder that holds everything; else this one.",
     ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("-s", "--set", metavar="SECTION.KEY=VALUE", help="Change a key of the recipe."),
+    typer.Option(
+        "-s",
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change a key of the recipe; may be repeated. `hw4 recipe` explains the keys.",
+    ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str, choice("auto", "cpu", "cuda", "mps", text="Where to compute; auto is the fastest.")
+]
+Variant = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="VARIANT",
+        help="A name in pipelines/variants, or a .toml file.",
+        show_default=False,
+    ),
+]
+NamedVariant = Annotated[
+    str | None, typer.Option("--variant", metavar="VARIANT", help="The same, by its name.")
+]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option(min=0, max=2**32 - 1, metavar="SEED", help="A seed, else 0; may be repeated."),
+]
+SplitName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The fold table, where there are several: session5."),
+]
+
+
+def one_variant(positional: str | None, named: str | None, example: str) -> str:
+    """The variant, which is named once: by its place or by --variant. UsageError otherwise."""
+    if positional and named and positional != named:
+        raise UsageError(f"two variants are named, {positional} and {named}", "name one", "variant")
+    variant = positional or named
+    if variant is None:
+        raise UsageError("--variant is missing", example)
+    return variant
+
+
+GroupsOfRuns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUNS...", help="Runs, folders of runs, or variants.", show_default=False
+    ),
+]
+RunsOfVariants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", metavar="VARIANT", help="Runs of a variant; may be repeated."),
+]
+
+
+def folders_of_runs(
+    workspace: Workspace, groups: Sequence[str] | None, variants: Sequence[str] | None, example: str
+) -> list[Path]:
+    """The folders of runs that are named, by place or by --variant. UsageError where none is."""
+    names = [*(groups or ()), *(variants or ())]
+    if not names:
+        raise UsageError("no runs are named", example)
+    return [path for name in names for path in workspace.groups_of_runs(name)]
+
+
+class OrderOfWork(TyperGroup):
+    """Commands are listed in the order in which they are used."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # noqa: ARG002
+        known = [name for name in ORDER if name in self.commands]
+        return known + [name for name in self.commands if name not in ORDER]
+
+
+class VariantOrCommand(TyperGroup):
+    """A group whose first word is a command of it, or else a variant: `hw4 tune boss`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        place = self._first_word(args)
+        if place is not None and not self._names_command(args[place]):
+            args = [*args[:place], "--variant", *args[place:]]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+    def _first_word(self, args: Sequence[str]) -> int | None:
+        """The place of the first word that is no option and no value of one."""
+        takes_value = {
+            flag
+            for parameter in self.params
+            if not getattr(parameter, "is_flag", False)
+            for flag in parameter.opts
+        }
+        place = 0
+        while place < len(args):
+            if not args[place].startswith("-"):
+                return place
+            place += 2 if args[place] in takes_value else 1
+        return None
+
+    def _names_command(self, word: str) -> bool:
+        return bool(difflib.get_close_matches(word, list(self.commands), 1, 0.7))

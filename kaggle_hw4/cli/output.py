@@ -11,6 +11,7 @@ from typing import Any
 
 from kaggle_hw4.cli.layout import INVISIBLE, Prose, table, visible, wrap
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.progress import is_quiet
 
 __all__ = ["complain", "page", "percent", "plain", "points", "say", "show", "table", "visible"]
 SHOWN = 50  # problems of a dataset that are listed
@@ -45,7 +46,7 @@ def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -
         return
     # A file has no width of its own; what goes there is as wide as it needs.
     _write(as_text(render(), screen_width(sys.stdout)))
-    if then:
+    if then and not is_quiet():
         say(f"next: {then}")
 
 

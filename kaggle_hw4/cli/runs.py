@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, show, table
 from kaggle_hw4.cli.study import duration
 from kaggle_hw4.workspace import Workspace, shown
@@ -21,12 +21,15 @@ app = typer.Typer()
 @app.callback(invoke_without_command=True)
 def list_command(
     context: typer.Context,
-    variant: Annotated[str | None, typer.Option(help="Only runs of this variant.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="Only runs of this variant.")
+    ] = None,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Only where a run is not finished.")
     ] = False,
     sort: Annotated[
-        str, typer.Option(help="name, session, seen-session, time, size or date.")
+        str,
+        choice("name", "session", "seen-session", "time", "size", "date", text="The best first."),
     ] = "name",
     workspace: Root = None,
     as_json: AsJson = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Root
+from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import percent, say, show, visible
 from kaggle_hw4.competition import NO_EDITION
 from kaggle_hw4.errors import UsageError
@@ -41,13 +41,19 @@ def forecast_line(forecast: "Forecast | None", is_edition: bool = True) -> str:
 def submit_command(
     version: Annotated[str | None, typer.Argument(help="Else the latest one.")] = None,
     to: Annotated[
-        str, typer.Option(help="kaggle, web (upload by hand) or local (nothing is sent).")
+        str,
+        choice(
+            "kaggle", "web", "local", text="Where to; web: upload it by hand, local: send nothing."
+        ),
     ] = "kaggle",
     truth: Annotated[
-        Path | None, typer.Option(help="Id,Category of the test set, to score on locally.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Id,Category of the test set, to score on locally."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the score.")] = 600.0,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for the score.")
+    ] = 600.0,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,12 +1,25 @@
 """hw4 split, train, predict."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
-from kaggle_hw4.cli.output import page, percent, plain, show, table
+from kaggle_hw4.cli.options import (
+    AsJson,
+    Device,
+    GroupsOfRuns,
+    NamedVariant,
+    Root,
+    RunsOfVariants,
+    Seeds,
+    Settings,
+    SplitName,
+    Variant,
+    choice,
+    folders_of_runs,
+    one_variant,
+)
+from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
@@ -23,9 +36,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def split_command(
-    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
-    by: Annotated[str, typer.Option(help="auto (measured), session or utterance.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    folds: Annotated[int, typer.Option(min=2, metavar="N", help="The number of folds.")] = 5,
+    by: Annotated[
+        str, choice("auto", "session", "utterance", text="What a fold holds out; auto measures it.")
+    ] = "auto",
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, metavar="SEED", help="Another seed, other folds.")
+    ] = 0,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +59,7 @@ def split_command(
 
     place = Workspace.at(workspace)
     with bars() as bar:
-        summary = split(place, by, folds, seed, bar("sessions")).summary()
+        summary = split(place, by, folds, seed, bar).summary()
     path = place.shown(summary.path)
     show(
         summary,
@@ -66,15 +83,17 @@ def _split_text(summary: "SplitSummary", path: str) -> Any:
 
 
 def train_command(
-    variant: Annotated[str, typer.Option(help="A name in pipelines/variants, or a .toml file.")],
+    variant: Variant = None,
+    named: NamedVariant = None,
     fold: Annotated[
-        list[int] | None, typer.Option(min=0, help="One fold; may be repeated.")
+        list[int] | None,
+        typer.Option(min=0, metavar="FOLD", help="One fold, else 0; may be repeated."),
     ] = None,
-    folds: Annotated[str | None, typer.Option(help="'all', or a list such as 0,1.")] = None,
-    seed: Annotated[
-        list[int] | None, typer.Option(min=0, max=2**32 - 1, help="May be repeated.")
+    folds: Annotated[
+        str | None, typer.Option(metavar="FOLDS", help="Several: all, or a list such as 0,1.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Which fold table, if there are two.")] = None,
+    seed: Seeds = None,
+    split: SplitName = None,
     settings: Settings = None,
     device: Device = "auto",
     workspace: Root = None,
@@ -84,14 +103,15 @@ def train_command(
 
     Finished runs are left alone; one that was stopped or killed resumes from its checkpoint.
 
-    Example: hw4 train --variant boss --fold 0 --seed 0 -s networks.d_model=128
+    Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
     from kaggle_hw4.execution.local import InProcess
     from kaggle_hw4.execution.spec import RunSpec
     from kaggle_hw4.stages.train import train
 
     root = str(Workspace.at(workspace).root)
-    spec = RunSpec(root, variant, tuple(settings or ()), split, device=device)
+    name = one_variant(variant, named, "hw4 train boss --folds all")
+    spec = RunSpec(root, name, tuple(settings or ()), split, device=device)
     with live() as monitor:
         runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
     _show_runs(runs, as_json)
@@ -109,10 +129,13 @@ def _folds(single: list[int], many: str | None) -> list[int] | None:
 
 
 def predict_command(
-    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of runs.")],
+    runs: GroupsOfRuns = None,
+    variants: RunsOfVariants = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("-s", "--set", metavar="predict.KEY=VALUE", help="Another averaging."),
+        typer.Option(
+            "-s", "--set", metavar="predict.KEY=VALUE", help="Another averaging; may be repeated."
+        ),
     ] = None,
     device: Device = "auto",
     workspace: Root = None,
@@ -126,7 +149,15 @@ def predict_command(
     """
     from kaggle_hw4.stages.predict import predict
 
-    _show_runs(predict(Workspace.at(workspace), runs, settings or [], device), as_json)
+    place = Workspace.at(workspace)
+    folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
+    with bars() as bar:
+        predicted = predict(place, folders, settings or [], device, bar, _say_unfinished)
+    _show_runs(predicted, as_json)
+
+
+def _say_unfinished(name: str) -> None:
+    say(f"left out: {name} is not finished")
 
 
 def render_runs(runs: "list[FinishedRun]") -> Any:

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kaggle_hw4.cli.options import AsJson, Device, Root, Settings
+from kaggle_hw4.cli.options import (
+    AsJson,
+    Device,
+    Root,
+    Seeds,
+    Settings,
+    SplitName,
+    VariantOrCommand,
+    choice,
+    one_variant,
+)
 from kaggle_hw4.cli.output import page, show
-from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace, shown
 
@@ -17,33 +26,65 @@ if TYPE_CHECKING:
     from kaggle_hw4.tuning.plan import Plan
     from kaggle_hw4.tuning.summary import StudySummary
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(
+    cls=VariantOrCommand,
+    invoke_without_command=True,
+    subcommand_metavar="VARIANT | show STUDY",
+)
 Storage = Annotated[
     str | None,
-    typer.Option(help="postgresql://… to share the study between machines; else a file."),
+    typer.Option(
+        metavar="URL", help="postgresql://… to share the study between machines; else a file."
+    ),
 ]
+NamedVariant = Annotated[
+    str | None,
+    typer.Option(metavar="VARIANT", help="A name in pipelines/variants, or a .toml file."),
+]
+Trials = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trials in all, finished ones included.")
+]
+Objective = Annotated[
+    str, choice("session", "utterance", "logloss", text="Accuracy by either, or log-loss.")
+]
+SpaceName = Annotated[
+    str | None,
+    typer.Option(metavar="SPACE", help="The search space; else studies/spaces/VARIANT.toml."),
+]
+Jobs = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trials in parallel; they share threads.")
+]
+Finalists = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trials retrained on all folds and seeds.")
+]
+Fold = Annotated[
+    int, typer.Option(min=0, metavar="FOLD", help="The fold that the search validates on.")
+]
+StudyName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The study's name; else the variant's.")
+]
+Heartbeat = Annotated[
+    int, typer.Option(min=1, metavar="SECONDS", help="Between two heartbeats to the server.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate the time.")]
 
 
 @app.callback()
 def tune_command(
     context: typer.Context,
-    variant: Annotated[
-        str | None, typer.Option(help="A name in pipelines/variants, or a .toml file.")
-    ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="In all, finished ones included.")] = 50,
-    objective: Annotated[str, typer.Option(help="session, utterance or logloss.")] = "session",
-    space: Annotated[str | None, typer.Option(help="Else studies/spaces/VARIANT.toml.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials in parallel; they share threads.")] = 1,
-    finalists: Annotated[int, typer.Option(min=1, help="Retrained on all folds and seeds.")] = 3,
-    fold: Annotated[int, typer.Option(min=0, help="The one the search validates on.")] = 0,
-    seed: Annotated[
-        list[int] | None, typer.Option(min=0, max=2**32 - 1, help="Of the finals; may be repeated.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Which fold table, if there are two.")] = None,
-    study: Annotated[str | None, typer.Option(help="Its name; else the variant's.")] = None,
+    variant: NamedVariant = None,
+    trials: Trials = 50,
+    objective: Objective = "session",
+    space: SpaceName = None,
+    jobs: Jobs = 1,
+    finalists: Finalists = 3,
+    fold: Fold = 0,
+    seed: Seeds = None,
+    split: SplitName = None,
+    study: StudyName = None,
     storage: Storage = None,
-    heartbeat: Annotated[int, typer.Option(min=1, help="Seconds between heartbeats.")] = 20,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the time.")] = False,
+    heartbeat: Heartbeat = 20,
+    dry_run: DryRun = False,
     settings: Settings = None,
     device: Device = "auto",
     workspace: Root = None,
@@ -56,12 +97,11 @@ def tune_command(
     and the winner is written as pipelines/variants/VARIANT_tuned.toml. Their runs are in
     studies/STUDY/runs: an ensemble of runs/* leaves them out.
 
-    Example: hw4 tune --variant boss --trials 50
+    Example: hw4 tune boss --trials 50
     """
     if context.invoked_subcommand:
         return
-    if variant is None:
-        raise UsageError("--variant is missing", "hw4 tune --variant boss --trials 50")
+    variant = one_variant(variant, None, "hw4 tune boss --trials 50")
     from kaggle_hw4.tuning.plan import make_plan
 
     plan = make_plan(

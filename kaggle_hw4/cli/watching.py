@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.live import Live
 
 from kaggle_hw4.cli.output import page, say, table
+from kaggle_hw4.progress import Pace, is_quiet
 
 if TYPE_CHECKING:
     import optuna
@@ -19,13 +20,14 @@ WIDTH = 24  # of a curve
 
 
 class LiveTable:
-    """The monitor of a study; shows only messages where stderr is not a terminal."""
+    """The monitor of a study; plain lines where stderr is not a terminal."""
 
     def __init__(self, finals: Callable[[int, int | None], None]) -> None:
         self.finals = finals
         console = Console(stderr=True)
         self.live = Live(console=console, transient=True, auto_refresh=False)
-        self.terminal = console.is_terminal
+        self.terminal = console.is_terminal and not is_quiet()
+        self.pace = Pace()
 
     def __enter__(self) -> "LiveTable":
         return self
@@ -38,6 +40,8 @@ class LiveTable:
 
     def show(self, plan: "Plan", study: "optuna.Study", running: "Sequence[RunningTrial]") -> None:
         if not self.terminal:
+            if self.pace.is_due():
+                self.pace.say(plan.name, self.head(plan, study).partition(": ")[2])
             return
         if not self.live.is_started:
             self.live.start()
@@ -46,20 +50,23 @@ class LiveTable:
             self.live.stop()
 
     def render(self, plan: "Plan", study: "optuna.Study", running: "Sequence[RunningTrial]") -> Any:
+        rows = [
+            (each.trial.number, curve(list(each.curve.values())), f"{max(each.curve, default=0):,}")
+            for each in running
+        ]
+        return page(self.head(plan, study), table(("trial>", "validation", "step>"), rows))
+
+    def head(self, plan: "Plan", study: "optuna.Study") -> str:
+        """How far the search is, in one line."""
         from kaggle_hw4.tuning.study import best_trials, count
 
         counts = count(study)
         best = best_trials(study, plan.objective, 1)
         leader = f"best {best[0].value:.4f} (trial {best[0].number})" if best else "no best yet"
-        head = (
+        return (
             f"{plan.name}: {counts.finished} of {plan.trials} finished, {counts.pruned} pruned, "
             f"{counts.failed} failed; {leader}; {time_left(plan, study, counts.finished)}"
         )
-        rows = [
-            (each.trial.number, curve(list(each.curve.values())), f"{max(each.curve, default=0):,}")
-            for each in running
-        ]
-        return page(head, table(("trial>", "validation", "step>"), rows))
 
 
 def curve(values: Sequence[float]) -> str:

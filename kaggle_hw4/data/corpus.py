@@ -4,6 +4,8 @@ frames.bin           all frames (N, n_mels), utterance after utterance, float16 
 utterances.csv       id, label (-1: test) and number of frames of every utterance
 channel.safetensors  channel statistics of every utterance (`data.channel`)
 corpus.json          the manifest: speakers, edition, hashes; written last
+
+torch is imported where frames are used, not before: scores and fold tables need none of it.
 """
 
 import hashlib
@@ -11,11 +13,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import torch
 
 from kaggle_hw4.artifact import (
     new_directory,
@@ -48,20 +49,37 @@ from kaggle_hw4.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from kaggle_hw4.data.official import (
-    FILES,
-    OfficialDataset,
-    find_folder,
-    read_features,
-    read_official,
-)
 from kaggle_hw4.data.swap import lock_of, recover, restore, swap_in
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.locks import locked
 
-DTYPES = {"float16": torch.float16, "float32": torch.float32}
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from kaggle_hw4.data.official import OfficialDataset
+
+DTYPES: Final = {"float16": 2, "float32": 4}  # bytes of each number
 
 Progress = Callable[[int, int], None]
+
+
+class LazyFrames:
+    """A field of frames that are mapped into memory when they are first asked for."""
+
+    def __set__(
+        self, corpus: "Corpus", frames: "torch.Tensor | Callable[[], torch.Tensor]"
+    ) -> None:
+        vars(corpus)["_frames"] = frames
+
+    def __get__(self, corpus: "Corpus | None", owner: type | None = None) -> "torch.Tensor":
+        if corpus is None:
+            raise AttributeError("frames")  # a field without a default
+        frames = vars(corpus)["_frames"]
+        if callable(frames):
+            frames = vars(corpus)["_frames"] = frames()
+        mapped: torch.Tensor = frames
+        return mapped
 
 
 @dataclass(frozen=True)
@@ -79,8 +97,8 @@ class Corpus:
     labels: npt.NDArray[np.int64]  # -1 in the test rows
     offsets: npt.NDArray[np.int64]  # first frame of each row
     lengths: npt.NDArray[np.int64]  # frames of each row
-    frames: torch.Tensor  # (all frames, n_mels), memory-mapped
     channels: ChannelStatistics  # of each row
+    frames: LazyFrames = LazyFrames()  # a torch.Tensor (all frames, n_mels), memory-mapped
 
     @property
     def train(self) -> npt.NDArray[np.int64]:
@@ -92,7 +110,7 @@ class Corpus:
         """The rows of the test utterances."""
         return np.flatnonzero(self.labels < 0)
 
-    def features(self, row: int) -> torch.Tensor:
+    def features(self, row: int) -> "torch.Tensor":
         """The features (T, n_mels) of one row: natural-log mel energies, float32."""
         start = int(self.offsets[row])
         return self.frames[start : start + int(self.lengths[row])].float()
@@ -114,6 +132,8 @@ def pack(
 
     Raises DataError with every problem of the dataset, also those inside the feature files.
     """
+    from kaggle_hw4.data.official import find_folder
+
     source = find_folder(dataset)
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = lock_of(folder)
@@ -128,6 +148,8 @@ def pack(
 
 def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus | None:
     """The corpus in `folder` if it is that of `source`; None if there is none, or none of use."""
+    from kaggle_hw4.data.official import FILES
+
     if not folder.exists():
         return None
     sources = {name: sha256_file(source / name) for name in FILES if (source / name).is_file()}
@@ -146,13 +168,13 @@ def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus | None:
 
 
 def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
+    from kaggle_hw4.data.official import read_official
+
     official, new = read_official(source), folder.with_name(folder.name + ".new")
     for stale in (new, *folder.parent.glob(f".{new.name}.*")):  # of a pack that was killed
         shutil.rmtree(stale, ignore_errors=True)
     with new_directory(new) as path:
-        frames_hash, channels, levels = _write_frames(
-            path / FRAMES, official, DTYPES[dtype], progress
-        )
+        frames_hash, channels, levels = _write_frames(path / FRAMES, official, dtype, progress)
         table = _table(official).to_csv(index=False, lineterminator="\n")
         sha256 = {
             FRAMES: frames_hash,
@@ -180,11 +202,16 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
 
 
 def _write_frames(
-    path: Path, official: OfficialDataset, dtype: torch.dtype, progress: Progress
+    path: Path, official: "OfficialDataset", dtype: str, progress: Progress
 ) -> tuple[str, ChannelStatistics, Levels]:
     """Write the frames of every utterance; return the file's sha256, the channel statistics and the
     levels. Raises DataError after the last utterance if any of them has a problem.
     """
+    import torch
+
+    from kaggle_hw4.data.official import read_features
+
+    stored_dtype: torch.dtype = getattr(torch, dtype)
     digest, moments, channels = hashlib.sha256(), Moments(), []
     utterances = official.utterances
     with path.open("wb") as file:
@@ -193,7 +220,7 @@ def _write_frames(
             # After the first problem nothing will be kept, but the rest is still checked.
             if features is not None and not official.problems:
                 moments.add(features)
-                stored = np.ascontiguousarray(features.to(dtype).numpy())
+                stored = np.ascontiguousarray(features.to(stored_dtype).numpy())
                 channels.append(describe_channel(stored.astype(np.float32)))
                 data = stored.tobytes()
                 digest.update(data)
@@ -204,7 +231,9 @@ def _write_frames(
     return digest.hexdigest(), concatenate(channels), moments.levels()
 
 
-def _table(official: OfficialDataset) -> pd.DataFrame:
+def _table(official: "OfficialDataset") -> "pd.DataFrame":
+    import pandas as pd
+
     label = {speaker: i for i, speaker in enumerate(official.speakers)}
     utterances = official.utterances
     return pd.DataFrame(
@@ -220,6 +249,8 @@ def open_corpus(folder: Path) -> Corpus:
     """The corpus in `folder`, checked against its hashes; DataError if anything is missing, damaged
     or of another format.
     """
+    import pandas as pd
+
     recover(folder)
     if not folder.is_dir():
         raise DataError(f"no corpus in {folder}", "run `hw4 data pack DATASET` first")
@@ -238,15 +269,23 @@ def open_corpus(folder: Path) -> Corpus:
         labels=table["label"].to_numpy(np.int64),
         offsets=np.cumsum(lengths) - lengths,
         lengths=lengths,
-        frames=_map_frames(folder / FRAMES, manifest, int(lengths.sum())),
+        frames=_frames(folder / FRAMES, manifest, int(lengths.sum())),
         channels=read_channels(folder, manifest.sha256[CHANNELS], len(table), n_mels, REMEDY),
     )
 
 
-def _map_frames(path: Path, manifest: CorpusManifest, count: int) -> torch.Tensor:
-    size, dtype = count * manifest.n_mels, DTYPES[manifest.dtype]
-    if path.stat().st_size != size * dtype.itemsize:
+def _frames(path: Path, manifest: CorpusManifest, count: int) -> "Callable[[], torch.Tensor]":
+    """What maps the `count` frames of `path`; DataError where it has another size."""
+    size = count * manifest.n_mels
+    if path.stat().st_size != size * DTYPES[manifest.dtype]:
         raise DataError(f"{path} is not as long as {MANIFEST} says", REMEDY)
-    # shared=False: a write to this map never reaches the file.
-    flat = torch.from_file(str(path), shared=False, size=size, dtype=dtype)
-    return flat.view(count, manifest.n_mels)
+
+    def mapped() -> "torch.Tensor":
+        import torch
+
+        # shared=False: a write to this map never reaches the file.
+        dtype = getattr(torch, manifest.dtype)
+        flat = torch.from_file(str(path), shared=False, size=size, dtype=dtype)
+        return flat.view(count, manifest.n_mels)
+
+    return mapped

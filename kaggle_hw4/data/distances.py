@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import euclidean_distances
 
+from kaggle_hw4.progress import Progress
+
 CHUNK = 512  # rows of the distance matrix at a time
 LEAST = 1e-3  # nat; copies of an utterance are this far apart
 
@@ -24,11 +26,12 @@ def nearest_distances(
     points: Descriptors,
     count: int,
     excluded: tuple[IntArray, IntArray] | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Floats:
     """Distances (n, count) of `queries` (n, d) to their nearest `points` (m, d), the nearest first.
 
     `excluded` are groups of the queries (n,) and of the points (m,): points of a query's own group
-    are left out. Infinite where no points are left.
+    are left out. Infinite where no points are left. `progress(done, total)` counts queries.
     """
     chunks = []
     for start in range(0, len(queries), CHUNK):
@@ -37,6 +40,7 @@ def nearest_distances(
             own, others = excluded
             distances[own[start : start + CHUNK, None] == others] = np.inf
         chunks.append(np.sort(np.partition(distances, count - 1, axis=1)[:, :count], axis=1))
+        progress(min(start + CHUNK, len(queries)), len(queries))
     return np.concatenate(chunks)
 
 

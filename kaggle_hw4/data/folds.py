@@ -2,14 +2,12 @@
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from kaggle_hw4.artifact import read_file, sha256_json, write_text
@@ -17,6 +15,10 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.density import estimate_share, thinned_subsets
 from kaggle_hw4.data.leakage import MIN_TRAINING, find_leakage_pairs, purge
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.progress import Bar, Progress, no_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT: Final = 3
 KINDS = ("session", "utterance")
@@ -24,7 +26,6 @@ HOLDOUT_GROUPS = 10  # of each speaker's utterances; every fold holds out one of
 MAX_FOLDS = 1000  # each trains a model of its own
 REMEDY = "delete it and run `hw4 split` again"
 
-Progress = Callable[[int, int], None]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -92,15 +93,13 @@ class Folds:
         return np.flatnonzero(~(held_out | self.purged[:, fold]))
 
 
-def make_folds(
-    corpus: Corpus, by: str, count: int, seed: int = 0, progress: Progress = lambda *_: None
-) -> Folds:
+def make_folds(corpus: Corpus, by: str, count: int, seed: int = 0, bar: Bar = no_bar) -> Folds:
     """Split the training rows into `count` folds, stratified by speaker.
 
     `by` "utterance" is the usual random split; `by` "session" keeps session clusters whole, so that
     validation is on unseen sessions. Every speaker gets at least one cluster per fold: a fold
     without some speakers underestimates, since those that it validates have fewer utterances to
-    train on (docs/LOG.md). `progress(done, total)` counts speakers, twice.
+    train on (docs/LOG.md). `bar(name)` makes the progress of a stage.
 
     Raises UsageError where there can be no such split.
     """
@@ -116,7 +115,7 @@ def make_folds(
         session = np.arange(len(labels))
         share = min(1.0, count * len(corpus.test) / len(labels))
     else:
-        session = _cluster(corpus, count, lambda done, total: progress(done, 2 * total))
+        session = _cluster(corpus, count, bar("sessions"))
         share = estimate_share(corpus, session)
     fold = assign_folds(labels, session, count, seed)
     if np.bincount(fold, minlength=count).min() == 0:
@@ -124,7 +123,7 @@ def make_folds(
     holdout, purged = np.full(len(fold), -1), np.zeros((len(fold), count), bool)
     if by == "session":
         holdout = assign_holdout_groups(labels, fold, seed)
-        pairs = find_leakage_pairs(corpus, lambda done, total: progress(total + done, 2 * total))
+        pairs = find_leakage_pairs(corpus, bar("near-duplicates"))
         purged = purge(pairs, labels, fold, count)
     name = table_name(by, count, seed)
     return Folds(name, by, count, seed, corpus.hash, fold, session, holdout, purged, share)
@@ -198,6 +197,8 @@ def write_folds(folder: Path, folds: Folds, corpus: Corpus) -> Path:
     """Write `<name>.csv` into `folder`: a header, then id, speaker, session, fold, holdout and
     purged (the folds that the row is excluded from). DataError if it exists: runs depend on it.
     """
+    import pandas as pd
+
     path = folder / f"{folds.name}.csv"
     if path.exists():
         raise DataError(f"{path} exists already", "delete it, or choose another seed")
@@ -231,6 +232,8 @@ def read_folds(path: Path, corpus: Corpus) -> Folds:
     """The fold table in `path`. DataError if it is of another format or another corpus, damaged or
     edited.
     """
+    import pandas as pd
+
     try:
         head, _, body = read_file(path).decode().partition("\n")
         values = json.loads(head.removeprefix("# "))
@@ -252,7 +255,7 @@ def read_folds(path: Path, corpus: Corpus) -> Folds:
 COLUMNS = {"id": str, "session": np.int64, "fold": np.int64, "holdout": np.int64, "purged": str}
 
 
-def _parse(name: str, header: Header, table: pd.DataFrame) -> Folds:
+def _parse(name: str, header: Header, table: "pd.DataFrame") -> Folds:
     session, fold, holdout = (table[c].to_numpy() for c in ("session", "fold", "holdout"))
     purged = np.zeros((len(table), header.count), bool)
     for row, excluded in enumerate(table["purged"]):

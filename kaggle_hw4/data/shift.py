@@ -11,7 +11,6 @@ By how much a random split overestimates is measured by a linear discriminant on
 and deviation, validated by utterance and by session.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +29,7 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.distances import nearest_distances, rises
 from kaggle_hw4.data.folds import assign_folds
 from kaggle_hw4.data.sessions import MIN_SESSIONS, cluster_sessions
+from kaggle_hw4.progress import Bar, Progress, no_bar
 
 Array = npt.NDArray[Any]
 
@@ -95,15 +95,15 @@ class FoldChoice:
     reason: str
 
 
-def measure_shift(corpus: Corpus, progress: Callable[[int, int], None]) -> Shift:
-    """Measure how much of the test set of `corpus` is in unseen sessions; `progress(done, total)`
-    counts speakers whose sessions are clustered.
+def measure_shift(corpus: Corpus, bar: Bar) -> Shift:
+    """Measure how much of the test set of `corpus` is in unseen sessions; `bar(name)` makes the
+    progress of a stage.
     """
-    unseen, nearness = measure_unseen(corpus)
-    return Shift(corpus.hash, nearness, unseen, probe(corpus, progress))
+    unseen, nearness = measure_unseen(corpus, bar)
+    return Shift(corpus.hash, nearness, unseen, probe(corpus, bar("sessions")))
 
 
-def measure_unseen(corpus: Corpus) -> tuple[UnseenShare, Nearness]:
+def measure_unseen(corpus: Corpus, bar: Bar = no_bar) -> tuple[UnseenShare, Nearness]:
     """The share of the test set of `corpus` in unseen sessions, and what shows it."""
     descriptors = corpus.channels.descriptor
     train, test = descriptors[corpus.train], descriptors[corpus.test]
@@ -113,9 +113,12 @@ def measure_unseen(corpus: Corpus) -> tuple[UnseenShare, Nearness]:
 
     # The nearest training utterances: of training utterances as if seen and unseen, of the test.
     rows = np.arange(len(train))
-    groups = ((sample, rows), (labels[sample], labels))
-    seen, unseen = (nearest_distances(train[sample], train, count, each) for each in groups)
-    tested = nearest_distances(test, train, count)
+    groups = {"seen sessions": (sample, rows), "unseen sessions": (labels[sample], labels)}
+    seen, unseen = (
+        nearest_distances(train[sample], train, count, each, bar(name))
+        for name, each in groups.items()
+    )
+    tested = nearest_distances(test, train, count, progress=bar("test set"))
     nearness = Nearness(*(_nearness(distances) for distances in (seen, unseen, tested)))
 
     # The probability of an unseen session, by the rise of the distances.
@@ -192,7 +195,7 @@ def choose_folds(edition: Edition | None, unseen: UnseenShare) -> FoldChoice:
     return FoldChoice(edition.folds_by, reason)
 
 
-def probe(corpus: Corpus, progress: Callable[[int, int], None]) -> ProbeAccuracy:
+def probe(corpus: Corpus, progress: Progress) -> ProbeAccuracy:
     """Accuracy of a linear discriminant, validated by utterance and by session cluster, over the
     first speakers of `corpus`; `progress(done, total)` counts them.
     """

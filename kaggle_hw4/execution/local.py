@@ -14,7 +14,7 @@ from kaggle_hw4.execution.worker import execute, prepare
 from kaggle_hw4.runs import Manifest, Run
 
 if TYPE_CHECKING:
-    from kaggle_hw4.training.loop import Monitor
+    from kaggle_hw4.progress import Monitor
 
 PATIENCE = 60.0  # seconds for a process to finish its step after it was asked to stop
 LOG = "worker.log"  # what a process prints, in its run's folder

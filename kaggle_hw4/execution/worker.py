@@ -23,9 +23,9 @@ from kaggle_hw4.workspace import Workspace
 if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
+    from kaggle_hw4.progress import Monitor, Progress
     from kaggle_hw4.recipe import Recipe
     from kaggle_hw4.runs import Manifest, Run
-    from kaggle_hw4.training.loop import Monitor
 
 PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the run
 
@@ -43,14 +43,18 @@ class Prepared:
 
 def prepare(spec: RunSpec) -> Prepared:
     """Find what `spec` names; RecipeError, DataError or UsageError where it is not there."""
-    from kaggle_hw4.data.corpus import open_corpus
-    from kaggle_hw4.data.folds import find_folds
+    # The recipe first: a misspelt name or key is told at once.
     from kaggle_hw4.recipe import read_recipe
-    from kaggle_hw4.runs import Run
 
     workspace = Workspace(Path(spec.workspace))
     path = workspace.variant(spec.variant)
     recipe = read_recipe(path, spec.settings)
+
+    # The data.
+    from kaggle_hw4.data.corpus import open_corpus
+    from kaggle_hw4.data.folds import find_folds
+    from kaggle_hw4.runs import Run
+
     corpus = open_corpus(workspace.corpus)
     folds = find_folds(workspace.folds, corpus, spec.split)
     folds.check(spec.fold)
@@ -75,7 +79,14 @@ class Silent:
     """The monitor of a training that is watched through its files."""
 
     def begin(self, name: str, done: int, total: int) -> None: ...
+    def advance(self, step: int) -> None: ...
     def report(self, step: int, figures: dict[str, float]) -> None: ...
+    def end(self, accuracy: float, seconds: float) -> None: ...
+
+    def bar(self, name: str) -> "Progress":
+        from kaggle_hw4.progress import no_bar
+
+        return no_bar(name)
 
 
 def main(spec: RunSpec) -> int:
@@ -91,9 +102,18 @@ def main(spec: RunSpec) -> int:
         place = error.filename or spec.runs or spec.workspace
         return _complain(f"{place}: {error.strerror or error}", DataError.exit_code)
     except Exception as error:
-        traceback.print_exc()  # into the run's log
-        return _complain(f"a fault of hw4's own ({type(error).__name__}: {error})", FAULT)
+        return _fault(error)
     return 0
+
+
+def _fault(error: Exception) -> int:
+    """Want of memory, or a fault of hw4's own, whose traceback goes into the run's log."""
+    from kaggle_hw4.device import is_out_of_memory
+
+    traceback.print_exc()
+    if is_out_of_memory(error):
+        return _complain("there is not enough memory", DataError.exit_code)
+    return _complain(f"a fault of hw4's own ({type(error).__name__}: {error})", FAULT)
 
 
 def _complain(text: str, code: int) -> int:

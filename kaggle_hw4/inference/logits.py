@@ -15,6 +15,7 @@ from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.runs import Device, Logits, Manifest, Prediction, Run
 
@@ -30,7 +31,12 @@ class Written:
 
 
 def write_predictions(
-    run: Run, model: SpeakerClassifier, store: FrameStore, folds: Folds, config: PredictionConfig
+    run: Run,
+    model: SpeakerClassifier,
+    store: FrameStore,
+    folds: Folds,
+    config: PredictionConfig,
+    bar: Bar = no_bar,
 ) -> Written:
     """Write the OOF, the seen-session and the test logits of `run`."""
     corpus = store.corpus
@@ -45,7 +51,7 @@ def write_predictions(
             continue
         # Sessions of a fold may hold more utterances than those of the test set.
         subsets = folds.subsets(run.fold) if name == "oof" else None
-        values = predict_logits(model, store, rows, config, subsets)
+        values = predict_logits(model, store, rows, config, subsets, bar)
         logits = Logits(tuple(corpus.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
         evaluations[name] = evaluate(values, corpus.labels[rows])
@@ -56,7 +62,12 @@ def write_predictions(
 
 
 def predict_run(
-    run: Run, corpus: Corpus, folds: Folds, config: PredictionConfig, device: torch.device
+    run: Run,
+    corpus: Corpus,
+    folds: Folds,
+    config: PredictionConfig,
+    device: torch.device,
+    bar: Bar = no_bar,
 ) -> Manifest:
     """Predict a finished run anew; its logits are replaced, its manifest says so."""
     manifest, recipe = run.manifest(), run.recipe()
@@ -72,6 +83,6 @@ def predict_run(
     model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
     read_weights(weights, model)
     store = FrameStore(corpus, device)
-    written = write_predictions(run, model.to(device), store, folds, config)
+    written = write_predictions(run, model.to(device), store, folds, config, bar)
     update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
     return run.write_manifest(manifest.model_copy(update=update))

@@ -15,6 +15,7 @@ from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
 from kaggle_hw4.device import autocast, enough_memory
 from kaggle_hw4.inference.spreading import spread_within
 from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.progress import Bar, Progress, no_bar
 from kaggle_hw4.recipe import PredictionConfig
 
 WHOLE = PredictionConfig(
@@ -33,15 +34,17 @@ def predict_logits(
     rows: IntArray,
     config: PredictionConfig,
     subsets: Sequence[tuple[IntArray, IntArray]] | None = None,
+    bar: Bar = no_bar,
 ) -> npt.NDArray[np.float32]:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
 
     With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`,
     or within each of their `subsets`: its indices into `rows`, and those of them that count there.
+    `bar(name)` makes the progress of a stage.
     """
     was_training = model.training
     model.eval()
-    where, embeddings = embed_segments(model, store, rows, config)
+    where, embeddings = embed_segments(model, store, rows, config, bar("prediction"))
     if config.average == "embeddings":
         logits = apply_head(model, mean_by_row(embeddings, where, len(rows)), store.device)
     elif config.average == "logits":
@@ -53,20 +56,26 @@ def predict_logits(
         channels = store.corpus.channels.descriptor[rows]
         embedded = mean_by_row(embeddings, where, len(rows))
         within = subsets or [(np.arange(len(rows)), np.arange(len(rows)))]
-        logits = spread_within(within, logits, embedded, channels, config.spreading_neighbours)
+        neighbours, progress = config.spreading_neighbours, bar("label spreading")
+        logits = spread_within(within, logits, embedded, channels, neighbours, progress)
     model.train(was_training)
     values: npt.NDArray[np.float32] = logits.numpy()
     return values
 
 
 def embed_segments(
-    model: SpeakerClassifier, store: FrameStore, rows: IntArray, config: PredictionConfig
+    model: SpeakerClassifier,
+    store: FrameStore,
+    rows: IntArray,
+    config: PredictionConfig,
+    progress: Progress = lambda *_: None,
 ) -> tuple[Tensor, Tensor]:
     """The place in `rows` (S,) of each segment's utterance, and its embedding (S, D); on the CPU,
-    whose sums are the same every time.
+    whose sums are the same every time. `progress(done, total)` counts segments.
     """
     where, cuts = plan_segments(store.corpus.lengths[rows], config)
     embeddings: Tensor | None = None
+    done = 0
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
         features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
@@ -75,6 +84,8 @@ def embed_segments(
         if embeddings is None:
             embeddings = embedded.new_empty(len(where), embedded.shape[1])
         embeddings[torch.from_numpy(chosen)] = embedded
+        done += len(chosen)
+        progress(done, len(where))
     assert embeddings is not None, "there is at least one utterance to predict"
     return torch.from_numpy(where), embeddings
 

@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
+from kaggle_hw4.progress import Progress
+
 IntArray = npt.NDArray[np.int64]
 
 SPREAD = 0.8  # weight of reliable neighbours in the result; the rest is the utterance's own
@@ -33,22 +35,33 @@ def spread_within(
     embeddings: Tensor,
     channels: npt.NDArray[np.float32],
     neighbours: int,
+    progress: Progress = lambda *_: None,
 ) -> Tensor:
     """Log-probabilities (n, C) as `spread_labels` returns them, each spread over its own subset:
-    its rows, and those of them that count there, both as indices.
+    its rows, and those of them that count there, both as indices. `progress(done, total)` counts
+    subsets, or the parts of the only one.
     """
     spread = logits.log_softmax(1)
-    for rows, counted in subsets:
+    for done, (rows, counted) in enumerate(subsets):
+        part = progress if len(subsets) == 1 else None
+        progress(done, len(subsets))
         chosen = torch.from_numpy(rows)
         if len(rows) > 1:
-            within = spread_labels(logits[chosen], embeddings[chosen], channels[rows], neighbours)
+            within = spread_labels(
+                logits[chosen], embeddings[chosen], channels[rows], neighbours, part
+            )
             place = torch.from_numpy(np.searchsorted(rows, counted))
             spread[torch.from_numpy(counted)] = within[place]
+    progress(1, 1)
     return spread
 
 
 def spread_labels(
-    logits: Tensor, embeddings: Tensor, channels: npt.NDArray[np.float32], neighbours: int
+    logits: Tensor,
+    embeddings: Tensor,
+    channels: npt.NDArray[np.float32],
+    neighbours: int,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Log-probabilities (n, C) of n utterances, averaged with their neighbours'.
 
@@ -56,7 +69,7 @@ def spread_labels(
     Only mutual ones count, of the `neighbours` nearest: an utterance without any keeps its own.
     """
     logp = logits.log_softmax(1)
-    similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours)
+    similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours, progress)
     mutual = (nearest[nearest] == torch.arange(len(logp))[:, None, None]).any(2)
     guess = logp.argmax(1)
     reliability = reliability_of(similarity, guess[nearest] == guess[:, None], mutual)
@@ -82,8 +95,13 @@ def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
     return reliability
 
 
-def find_nearest(embeddings: Tensor, channels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Similarities and indices, both (n, count), of each one's nearest others, best first."""
+def find_nearest(
+    embeddings: Tensor, channels: Tensor, count: int, progress: Progress | None = None
+) -> tuple[Tensor, Tensor]:
+    """Similarities and indices, both (n, count), of each one's nearest others, best first.
+
+    `progress(done, total)` counts utterances.
+    """
     points = torch.cat([directions(embeddings), directions(channels)], 1) / 2**0.5
     count = min(count, len(points) - 1)
     chunks = []
@@ -92,6 +110,8 @@ def find_nearest(embeddings: Tensor, channels: Tensor, count: int) -> tuple[Tens
         own = torch.arange(len(similarity))
         similarity[own, start + own] = -torch.inf
         chunks.append(similarity.topk(count, dim=1))
+        if progress:
+            progress(start + len(similarity), len(points))
     return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 
 

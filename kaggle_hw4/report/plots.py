@@ -164,6 +164,9 @@ def heatmap(labels: Labels, matrix: Matrix, rows: Sequence[str], columns: Sequen
     return draw(labels, paint, 110 + 18 * len(rows))
 
 
+PIXELS: dict[str, Any] = {"origin": "lower", "interpolation": "none"}
+
+
 def spectrogram(labels: Labels, frames: Values, weights: Values | None) -> str:
     """Log-mel frames (T, n_mels), 10 ms each, and the pooling's weights (T,) laid over them."""
 
@@ -171,14 +174,7 @@ def spectrogram(labels: Labels, frames: Values, weights: Values | None) -> str:
         picture = _levels(np.asarray(frames, float).T)
         seconds = picture.shape[1] / 100
         extent = (0.0, seconds, 0.0, float(len(picture)))
-        axes.imshow(
-            picture,
-            origin="lower",
-            aspect="auto",
-            extent=extent,
-            cmap="cividis",
-            interpolation="none",
-        )
+        axes.imshow(picture, aspect="auto", extent=extent, cmap="cividis", **PIXELS)
         axes.grid(visible=False)
         if weights is not None:
             _weights(axes, np.asarray(weights, float), len(picture), seconds)

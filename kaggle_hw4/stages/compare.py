@@ -1,12 +1,20 @@
-"""From two runs, or two folders of runs, to the difference between them."""
+"""From runs, or folders of runs, to the differences between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kaggle_hw4.errors import UsageError
 from kaggle_hw4.metrics import Accuracy, PairedDifference
 from kaggle_hw4.stages.ensemble import check_corpus, labels_of
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kaggle_hw4.ensemble.blend import Stack
+    from kaggle_hw4.metrics import Bools
 
 
 @dataclass(frozen=True)
@@ -16,6 +24,7 @@ class ComparedRuns:
     path: Path
     members: tuple[str, ...]  # their names
     accuracy: Accuracy  # out of fold
+    folds: tuple[int, ...] = ()  # trained by every member
 
 
 @dataclass(frozen=True)
@@ -28,36 +37,112 @@ class Comparison:
     difference: PairedDifference  # first minus second
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two groups of several, by their place among them."""
+
+    first: int
+    second: int
+    difference: PairedDifference  # first minus second
+    p_holm: float  # with as many comparisons as there are pairs (Holm 1979)
+
+
+@dataclass(frozen=True)
+class GroupComparison:
+    """Several models on the utterances that all predicted out of fold, the best first."""
+
+    groups: tuple[ComparedRuns, ...]
+    by: str
+    pairs: tuple[Pair, ...]
+
+
+def find_groups(workspace: Workspace, names: Sequence[str]) -> list[Path]:
+    """The folders of runs that `names` mean: paths, or variants with all their recipes.
+
+    The folder of several recipes, given alone, is each of them. Raises UsageError for fewer than
+    two groups.
+    """
+    groups = [path for name in names for path in workspace.groups_of_runs(name)]
+    if len(names) == 1:
+        groups = [recipe for path in groups for recipe in _recipes(path)]
+    if len(groups) > 2:
+        groups = list(dict.fromkeys(groups))
+    if len(groups) < 2:
+        what = f"{' '.join(names)}: there is one group alone to compare"
+        raise UsageError(what, "name two or more, or a folder of several, such as runs")
+    return groups
+
+
+def _recipes(path: Path) -> list[Path]:
+    """The folders of recipes in a folder of runs; itself where it is none of several."""
+    from kaggle_hw4.runs import find_runs
+
+    recipes = {run.folder.parent for run in find_runs([path]) if run.done}
+    inside = [each for each in sorted(path.iterdir()) if each.resolve() in recipes]
+    return inside or [path]
+
+
 def compare(workspace: Workspace, first: Path, second: Path) -> Comparison:
     """Compare two runs, or the uniform blends of two folders of runs.
 
     Raises DataError where they come from different corpora or fold tables, or share no utterance.
     """
+    compared, correct, stack, by = _predict(workspace, [first, second])
+    difference = stack.paired(correct[0], correct[1])
+    return Comparison(compared[0], compared[1], by, difference)
+
+
+def compare_groups(workspace: Workspace, paths: Sequence[Path]) -> GroupComparison:
+    """Compare every two of several folders of runs, each blended uniformly; raises as `compare`."""
+    compared, correct, stack, by = _predict(workspace, paths)
+    order = sorted(range(len(paths)), key=lambda i: -compared[i].accuracy.accuracy)
+    pairs = list(combinations(range(len(paths)), 2))
+    differences = [stack.paired(correct[order[i]], correct[order[j]]) for i, j in pairs]
+    adjusted = holm([difference.p for difference in differences])
+    return GroupComparison(
+        groups=tuple(compared[i] for i in order),
+        by=by,
+        pairs=tuple(
+            Pair(i, j, difference, p)
+            for (i, j), difference, p in zip(pairs, differences, adjusted, strict=True)
+        ),
+    )
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p values after the correction for so many comparisons of Holm (1979), in their order."""
+    adjusted, largest = [0.0] * len(values), 0.0
+    for rank, i in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _predict(
+    workspace: Workspace, paths: Sequence[Path]
+) -> "tuple[list[ComparedRuns], list[Bools], Stack, str]":
+    """Each side, whether it is right on each utterance that all share, and these utterances."""
     from kaggle_hw4.ensemble.blend import stack_members
     from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
     from kaggle_hw4.ensemble.members import check_one_corpus, find_members
     from kaggle_hw4.runs import find_runs, finished
 
-    # Both sides, checked to belong to one corpus and one fold table.
-    runs = [finished(find_runs([path])) for path in (first, second)]
+    # All sides, checked to belong to one corpus and one fold table.
+    runs = [finished(find_runs([path])) for path in paths]
     check_one_corpus({run: run.manifest() for side in runs for run in side})
     corpus = corpus_of(workspace)
-    check_corpus(corpus, [*runs[0], *runs[1]])
+    check_corpus(corpus, [run for side in runs for run in side])
     sides = [find_members(side) for side in runs]
 
     # Their predictions of the utterances that all members share.
-    stack = stack_members([*sides[0], *sides[1]], labels_of(corpus))
-    parts = (stack.logp[: len(sides[0])], stack.logp[len(sides[0]) :])
-    correct = [
-        mean_log_probability(part, uniform(len(part))).argmax(1) == stack.y for part in parts
-    ]
-    compared = [
-        ComparedRuns(path, tuple(member.name for member in side), stack.accuracy(hits))
-        for path, side, hits in zip((first, second), sides, correct, strict=True)
-    ]
-    return Comparison(
-        first=compared[0],
-        second=compared[1],
-        by=sides[0][0].by,
-        difference=stack.paired(correct[0], correct[1]),
-    )
+    stack = stack_members([member for side in sides for member in side], labels_of(corpus))
+    compared, correct, start = [], [], 0
+    for path, side in zip(paths, sides, strict=True):
+        part = stack.logp[start : start + len(side)]
+        start += len(side)
+        hits = mean_log_probability(part, uniform(len(part))).argmax(1) == stack.y
+        folds = tuple(sorted(set.intersection(*(set(member.folds) for member in side))))
+        names = tuple(member.name for member in side)
+        compared.append(ComparedRuns(path, names, stack.accuracy(hits), folds))
+        correct.append(hits)
+    return compared, correct, stack, sides[0][0].by

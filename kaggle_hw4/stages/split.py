@@ -1,12 +1,12 @@
 """From the corpus to a fold table."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.locks import locked
+from kaggle_hw4.progress import Bar
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.folds import Folds
 
 AUTO: Final = "auto"  # measure which kind of folds resembles the test set
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,11 @@ def corpus_of(workspace: Workspace) -> "Corpus":
     return open_corpus(workspace.corpus)
 
 
-def split(workspace: Workspace, by: str, count: int, seed: int, progress: Progress) -> Split:
+def split(workspace: Workspace, by: str, count: int, seed: int, bar: Bar) -> Split:
     """Make a fold table of `count` folds, or read it where it exists.
 
     `by` "auto" measures whether the test set is in unseen sessions, and chooses between "session"
-    and "utterance". `progress(done, total)` counts speakers. Raises UsageError for a split that
+    and "utterance". `bar(name)` makes the progress of a stage. Raises UsageError for a split that
     cannot be made and DataError for a table of another corpus.
     """
     from kaggle_hw4.data.folds import KINDS, make_folds, read_folds, table_name, write_folds
@@ -83,7 +81,7 @@ def split(workspace: Workspace, by: str, count: int, seed: int, progress: Progre
         for path in filter(Path.is_file, tables.values()):
             if (folds := read_folds(path, corpus)).reason is not None:
                 return Split(folds, path, folds.reason)
-        by, reason = _choose(corpus)
+        by, reason = _choose(corpus, bar)
     path = workspace.folds / f"{table_name(by, count, seed)}.csv"
     if path.is_file():
         return Split(read_folds(path, corpus), path, reason)
@@ -91,14 +89,14 @@ def split(workspace: Workspace, by: str, count: int, seed: int, progress: Progre
     with locked(workspace.folds / ".lock"):
         if path.is_file():  # another process has made it meanwhile
             return Split(read_folds(path, corpus), path, reason)
-        folds = replace(make_folds(corpus, by, count, seed, progress), reason=reason)
+        folds = replace(make_folds(corpus, by, count, seed, bar), reason=reason)
         return Split(folds, write_folds(workspace.folds, folds, corpus), reason)
 
 
-def _choose(corpus: "Corpus") -> tuple[str, str]:
+def _choose(corpus: "Corpus", bar: Bar) -> tuple[str, str]:
     """How to split so that validation resembles the test set, and why so."""
     from kaggle_hw4.data.shift import choose_folds, measure_unseen
 
-    unseen, _ = measure_unseen(corpus)
+    unseen, _ = measure_unseen(corpus, bar)
     choice = choose_folds(corpus.edition, unseen)
     return choice.by, choice.reason

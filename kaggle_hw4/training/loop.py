@@ -2,7 +2,6 @@
 
 import math
 import time
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from kaggle_hw4.inference.weights import read_weights, weights_bytes
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters, parameters_of
+from kaggle_hw4.progress import Bar, Monitor, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import Device, FoldTable, Manifest, Run
 from kaggle_hw4.signals import graceful_shutdown
@@ -31,13 +31,6 @@ REPORT_EVERY = 25  # steps
 STATES = 5  # copies of the weights in memory: themselves, gradient, AdamW's two, EMA
 SMALLER = "choose fewer or narrower layers or networks"
 CHECKPOINT_EVERY = 60.0  # seconds
-
-
-class Monitor(Protocol):
-    """Shows how a training progresses."""
-
-    def begin(self, name: str, done: int, total: int) -> None: ...
-    def report(self, step: int, figures: dict[str, float]) -> None: ...
 
 
 def train_run(
@@ -68,6 +61,7 @@ def _train_locked(
     steps, every = recipe.schedule.steps, recipe.schedule.validate_every
     monitor.begin(run.name, state.step, steps)
     clock = saved = time.monotonic()
+    first = state.step + 1
 
     with graceful_shutdown() as request:
         while state.step < steps:
@@ -76,6 +70,9 @@ def _train_locked(
                 seed_step(run.seed, state.step)
                 batch = batches.at(state.step)
                 train_step(state, batch, recipe)
+            monitor.advance(state.step)
+            if state.step == first:  # so that something is seen at once
+                monitor.report(first, _means(run, state))
 
             # Validation, and a line of figures.
             last = state.step == steps
@@ -83,7 +80,7 @@ def _train_locked(
             if validated or state.step % REPORT_EVERY == 0:
                 figures = _figures(run, recipe, state)
                 if validated:
-                    figures |= validate(state, store, folds.validation(run.fold))
+                    figures |= validate(state, store, folds.validation(run.fold), monitor.bar)
                 state.seconds, clock = _lap(state.seconds, clock)
                 run.log({"step": state.step, **figures, "seconds": round(state.seconds, 3)})
                 monitor.report(state.step, figures)
@@ -97,7 +94,9 @@ def _train_locked(
                 where = f"stopped after step {state.step}, checkpoint written"
                 raise request.error(f"{run.name}: {where}")
 
-    return finish(run, recipe, state, store, folds)
+    manifest = finish(run, recipe, state, store, folds, monitor.bar)
+    monitor.end(manifest.validation.accuracy, manifest.seconds)
+    return manifest
 
 
 def start(run: Run, recipe: Recipe, corpus: Corpus, device: torch.device) -> State:
@@ -152,9 +151,11 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
     state.steps_since_report += 1
 
 
-def validate(state: State, store: FrameStore, rows: IntArray) -> dict[str, float]:
+def validate(
+    state: State, store: FrameStore, rows: IntArray, bar: Bar = no_bar
+) -> dict[str, float]:
     """Accuracy of the EMA weights on whole validation utterances; the best ones are kept."""
-    logits = predict_logits(state.ema, store, rows, WHOLE)
+    logits = predict_logits(state.ema, store, rows, WHOLE, bar=bar)
     validation = evaluate(logits, store.corpus.labels[rows])
     if validation.accuracy > state.best:
         state.best = validation.accuracy
@@ -162,12 +163,14 @@ def validate(state: State, store: FrameStore, rows: IntArray) -> dict[str, float
     return {"validation_accuracy": validation.accuracy, "validation_loss": validation.loss}
 
 
-def finish(run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Folds) -> Manifest:
+def finish(
+    run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Folds, bar: Bar = no_bar
+) -> Manifest:
     """Write the best and the last EMA weights, the logits and, last of all, the manifest."""
     best_sha256 = write_bytes(run.folder / "best.safetensors", state.best_weights)
     ema_sha256 = write_bytes(run.folder / "ema.safetensors", weights_bytes(state.ema))
     read_weights(run.folder / f"{recipe.predict.weights}.safetensors", state.ema)
-    written = write_predictions(run, state.ema, store, folds, recipe.predict)
+    written = write_predictions(run, state.ema, store, folds, recipe.predict, bar)
     weights = {"best.safetensors": best_sha256, "ema.safetensors": ema_sha256}
     manifest = Manifest(
         variant=run.variant,
@@ -192,16 +195,22 @@ def finish(run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Fol
 
 def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
     """Means since the last report, which they begin anew."""
+    means = _means(run, state)
+    state.since_report = torch.zeros_like(state.since_report)
+    state.steps_since_report = 0
+    rate = learning_rate(state.step, recipe.optimizer, recipe.schedule)
+    return means | {"learning_rate": rate}
+
+
+def _means(run: Run, state: State) -> dict[str, float]:
+    """Means since the last report; RecipeError where the training has diverged."""
     loss, accuracy = (state.since_report / state.steps_since_report).tolist()
     if not math.isfinite(loss):
         raise RecipeError(
             f"{run.name}: the loss is {loss} at step {state.step}: the training diverged",
             "lower optimizer.learning_rate, or set optimizer.clip_norm = 1.0",
         )
-    state.since_report = torch.zeros_like(state.since_report)
-    state.steps_since_report = 0
-    rate = learning_rate(state.step, recipe.optimizer, recipe.schedule)
-    return {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
+    return {"loss": loss, "accuracy": accuracy}
 
 
 def _lap(seconds: float, since: float) -> tuple[float, float]:

@@ -1,0 +1,74 @@
+"""hw4 compare: two groups, or every two of several, by path or by variant."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kaggle_hw4.stages.compare import compare_groups, find_groups, holm
+from kaggle_hw4.workspace import Workspace
+from tests.test_cli import DIFFERENCE, SETTINGS, run
+from tests.test_cli import workspace as workspace  # the fixture
+
+
+@pytest.fixture
+def trained(workspace: Path) -> Workspace:
+    """Both folds of Strong, fold 0 of Boss and of a wider Boss."""
+    assert run("split", "--folds", "2", "--by", "session") == 0
+    assert run("train", "strong", "--folds", "all", *SETTINGS) == 0
+    for settings in ((), ("-s", "networks.d_ffn=24")):
+        assert run("train", "boss", *SETTINGS, *settings) == 0
+    return Workspace(workspace)
+
+
+def test_several_groups_are_compared_two_by_two_with_standard_errors(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run("compare", trained.runs) == 0
+    shown = capsys.readouterr()
+    for expected in ("s.e.", "1 minus 2", "1 minus 3", "2 minus 3", "p, Holm"):
+        assert expected in shown.out
+    assert "has not been trained on fold 1: left out for all" in shown.err
+    assert shown.err.count("left out for all") == 2
+    assert run("compare", trained.runs, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert set(values) == {"groups", "by", "pairs"}
+    accuracies = [group["accuracy"] for group in values["groups"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert set(values["pairs"][0]) == {"first", "second", "p_holm", *DIFFERENCE}
+
+
+def test_a_variant_means_all_its_recipes(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strong, *boss = find_groups(trained, ["strong", "boss"])
+    assert [path.name.partition("-")[0] for path in (strong, *boss)] == ["strong", "boss", "boss"]
+    by_path = compare_groups(trained, [strong, *boss])
+    assert [pair.difference for pair in by_path.pairs]
+    capsys.readouterr()
+    assert run("compare", "--variant", "boss", "--json") == 0
+    two = json.loads(capsys.readouterr().out)
+    assert [Path(side["path"]) for side in two["runs"]] == boss
+    assert run("compare", "strong") == 2
+    assert "there is one group alone to compare" in capsys.readouterr().err
+    assert run("compare") == 2
+    assert "hw4 compare strong boss" in capsys.readouterr().err
+
+
+def test_predict_and_ensemble_take_a_variant(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run("predict", "boss", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert run("ensemble", "--variant", "strong", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["version"] == "Strong_V1"
+    assert run("ensemble", "medium") == 2
+    assert "medium is no folder of runs" in capsys.readouterr().err
+
+
+def test_p_values_are_corrected_for_their_number() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
