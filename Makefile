@@ -85,9 +85,10 @@ $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
 	$(VENV)/bin/python benchmarks/density.py
 
-bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble
+bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble, a report
 	$(VENV)/bin/python benchmarks/speed.py
 	$(VENV)/bin/python benchmarks/ensemble.py
+	$(VENV)/bin/python benchmarks/report.py
 
 clean: ## Remove the demo and the caches; runs, folds and submissions stay
 	rm -rf demo tour build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -62,7 +62,8 @@ def score_three(root: Path, truth: Path) -> None:
     """Three versions, scored on a truth file; one of them fails on Kaggle's board, too."""
     workspace = Workspace.at(root)
     groups = [*sorted((root / "runs").glob("*-*"))]
-    for paths in ([groups[1]], [groups[0]], groups):
+    boss, strong = groups
+    for paths in ([strong], [boss], groups):
         version = ensemble(workspace, paths, Request()).created.version
         submit(workspace, version, "local", truth)
     Ledger(root / "submissions").append(Failed(version="Boss_V1", reason=REASON))

@@ -146,6 +146,16 @@ def test_a_report_can_be_about_one_thing(
     assert list(sections(page)) == names
 
 
+def test_a_run_is_compared_with_the_rung_below(chain: Path, tmp_path: Path) -> None:
+    [boss] = (chain / "runs").glob("boss-*")
+    out = tmp_path / "one.html"
+    written = write_report(Workspace.at(chain), str(boss / "fold1-seed0"), out)
+    text = sections(out.read_text())["comparison"]
+    assert "Against Strong, Boss " in text
+    assert '<td>new</td><td class="number">18</td>' in text, "the utterances of its fold"
+    assert written._repr_html_().startswith('<iframe title="hw4 report" sandbox="allow-scripts')
+
+
 def test_a_name_that_is_nothing_is_refused_with_those_that_there_are(chain: Path) -> None:
     with pytest.raises(UsageError, match=r"no run, submission or study 'nothing'; there are boss-"):
         write_report(Workspace.at(chain), "nothing")

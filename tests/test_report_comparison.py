@@ -102,6 +102,7 @@ def test_the_higher_rung_is_compared_with_the_one_below(chain: Path) -> None:
     assert [each.group.variant for each in groups] == ["strong", "boss"]
     assert choose_pairs(groups) == [(1, 0)]
     assert choose_pairs(groups[:1]) == []
+    assert choose_pairs(groups, {groups[0].group.name}) == [(0, 1)]
     tuned = dataclasses.replace(groups[0].group, variant="strong_tuned")
     assert choose_pairs([*groups, dataclasses.replace(groups[0], group=tuned)])[-1] == (2, 0)
 

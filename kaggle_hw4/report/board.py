@@ -72,7 +72,7 @@ def _score_row(entry: Entry, kind: str, edition: Edition | None) -> ScoreRow:
     return ScoreRow(
         version=entry.version,
         label=entry.label,
-        time=_time(entry),
+        time=_time(entry, kind),
         public=scored.public,
         private=scored.private,
         public_error=_error(scored.public, scored.n_public or rows),
@@ -86,8 +86,10 @@ def _error(score: float | None, rows: int | None) -> float | None:
     return None if score is None or not rows else standard_error(score, rows)
 
 
-def _time(entry: Entry) -> str:
+def _time(entry: Entry, kind: str) -> str:
     """When it was sent, where that is known; else when the ledger first knew of it."""
-    times: Sequence[str] = [sent.date or sent.at for sent in entry.submissions]
+    local = kind == "local"
+    sent = [each for each in entry.submissions if (each.to == "local") == local]
+    times: Sequence[str] = [each.date or each.at for each in sent]
     created = [entry.created.at] if entry.created else []
-    return [*times, *created, *(scored.at for scored in entry.scores.values()), ""][0]
+    return [*times, *created, entry.scores[kind].at][0]

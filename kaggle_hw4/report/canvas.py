@@ -5,14 +5,14 @@ as mathematics, and none touches pyplot.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from typing import TYPE_CHECKING
 
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.report.document import printable
+from kaggle_hw4.report.document import Cell, Figure, make_table, printable
 from kaggle_hw4.report.svg import GRID, INK, inline
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hw4",
     "text.parse_math": False,
-    "font.size": 10,
+    "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -39,7 +39,7 @@ STYLE = {
     "ytick.color": INK,
     "figure.facecolor": "none",
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 10,
     "lines.markersize": 4,
 }
 
@@ -62,14 +62,26 @@ def check_matplotlib() -> None:
         raise UsageError("the report's figures need matplotlib", INSTALL)
 
 
+def make_figure(
+    labels: Labels,
+    svg: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    caption: str = "",
+) -> Figure:
+    """A drawing and its numbers, whose table has a caption of its own or the figure's title."""
+    numbers = make_table(labels.name, caption or labels.title, columns, rows)
+    return Figure(labels.title, labels.description, svg, numbers)
+
+
 def draw(labels: Labels, paint: Callable[["Axes"], None], height: float = HEIGHT) -> str:
     """A chart with one pair of axes that `paint` fills."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
     with rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
         warnings.simplefilter("ignore")  # a font without some glyph: the page has others
-        figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
+        figure = Canvas(figsize=(WIDTH / 72, height / 72), layout="constrained")
         axes = figure.subplots()
         axes.set_xlabel(printable(labels.x))
         axes.set_ylabel(printable(labels.y))
@@ -78,7 +90,7 @@ def draw(labels: Labels, paint: Callable[["Axes"], None], height: float = HEIGHT
         out = StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     title, description = printable(labels.title), printable(labels.description)
-    return inline(out.getvalue(), labels.name, title, description)
+    return inline(out.getvalue(), f"{labels.name}-figure", title, description)
 
 
 def _ticks(axes: "Axes", whole: bool) -> None:

@@ -1,6 +1,6 @@
 """Everything that a report shows, read from a workspace; nothing in it is changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -14,7 +14,7 @@ from kaggle_hw4.report.comparison import ModelComparison, choose_pairs, compare_
 from kaggle_hw4.report.cost import CostReport, describe_cost
 from kaggle_hw4.report.data import DataReport, describe_data, read_tables
 from kaggle_hw4.report.ensemble import EnsembleReport, describe_ensemble
-from kaggle_hw4.report.groups import RunList, comparable, read_runs
+from kaggle_hw4.report.groups import Group, RunList, comparable, ladder_order, read_runs
 from kaggle_hw4.report.models import Mistakes, ModelRow, describe_model, find_mistakes
 from kaggle_hw4.report.predictions import GroupPredictions, read_predictions, rows_by_id
 from kaggle_hw4.report.probe import Attention, Plane, has_attention, map_embeddings, read_attention
@@ -86,6 +86,8 @@ class Collector:
             return collect()
         except Hw4Error as error:
             return Absent(f"This part cannot be shown: {error.what}.", error.then)
+        except OSError as error:
+            return Absent(f"{error.filename or name} cannot be read: {error.strerror or error}.")
 
     @cached_property
     def runs(self) -> RunList:
@@ -99,9 +101,13 @@ class Collector:
     @cached_property
     def predictions(self) -> tuple[list[GroupPredictions], list[str]]:
         """Those of the groups that can be compared, and why the others cannot."""
+        kept, left_out = self._predictions_of(self.runs.groups)
+        return kept, [*self.runs.problems, *left_out]
+
+    def _predictions_of(self, runs: Sequence[Group]) -> tuple[list[GroupPredictions], list[str]]:
         assert self.corpus is not None
         rows = rows_by_id(self.corpus)
-        groups, left_out = comparable(self.runs.groups, self.corpus.hash)
+        groups, left_out = comparable(runs, self.corpus.hash)
         best = sorted(groups, key=lambda group: -group.accuracy)[:GROUPS]
         left_out += [f"{g.name} is not among the best {GROUPS}." for g in groups if g not in best]
         kept = []
@@ -110,7 +116,7 @@ class Collector:
                 kept.append(read_predictions(group, self.corpus, rows))
             except (Hw4Error, OSError, KeyError) as error:
                 left_out.append(f"{group.name} cannot be read: {error}.")
-        return kept, [*self.runs.problems, *left_out]
+        return kept, left_out
 
     @cached_property
     def tables(self) -> tuple[list[Folds], list[str]]:
@@ -124,8 +130,8 @@ class Collector:
     def _comparison(self) -> Result:
         if self.corpus is None:
             return NO_CORPUS
-        groups, _ = self.predictions
-        pairs = [(groups[i], groups[k]) for i, k in choose_pairs(groups)]
+        groups, wanted = self._groups_to_compare()
+        pairs = [(groups[i], groups[k]) for i, k in choose_pairs(groups, wanted)]
         compared = [compare_groups(first, second, self.corpus) for first, second in pairs]
         kept = tuple(comparison for comparison in compared if comparison)
         absent = Absent(
@@ -133,6 +139,20 @@ class Collector:
             "hw4 train",
         )
         return ComparisonReport(kept) if kept else absent
+
+    def _groups_to_compare(self) -> tuple[list[GroupPredictions], set[str]]:
+        """Those of the subject and, where it is a run, the others of the workspace; the names of
+        the groups that have to be in a comparison.
+        """
+        own = self.predictions[0]
+        if not self.subject.alone:
+            return own, set()
+        names = {each.group.name for each in own}
+        tables = {each.group.table for each in own}
+        rest = read_runs([self.workspace.runs]).groups
+        others = [group for group in rest if group.name not in names and group.table in tables]
+        both = [*own, *self._predictions_of(others)[0]]
+        return sorted(both, key=lambda each: ladder_order(each.group)), names
 
     def _models(self) -> Result:
         if self.corpus is None:
@@ -157,8 +177,7 @@ class Collector:
 
     def _plane(self, best: GroupPredictions, mistakes: Mistakes) -> Plane | None:
         assert self.corpus is not None
-        used = best.group.runs[0].manifest.folds.hash
-        tables = [table for table in self.tables[0] if table.hash == used]
+        tables = [table for table in self.tables[0] if table.hash == best.group.table]
         session = tables[0].session if tables and tables[0].by == "session" else None
         labels = mistakes.labels or tuple(range(len(self.corpus.speakers)))
         return map_embeddings(best.group.runs[0].run, labels, self.corpus, session)
@@ -199,7 +218,11 @@ class Collector:
         return StudiesReport(tuple(studies), tuple(problems)) if names else absent
 
     def _cost(self) -> Result:
-        runs = self.runs
-        if not runs.groups and not runs.unfinished:
+        groups, unfinished = {"": self.runs.groups}, [*self.runs.unfinished]
+        for study in self.subject.studies:
+            own = read_runs([study / "runs"])
+            groups[study.name] = own.groups
+            unfinished += own.unfinished
+        if not any(groups.values()) and not unfinished:
             return NO_RUNS
-        return describe_cost(runs.groups, runs.unfinished)
+        return describe_cost(groups, unfinished)

@@ -1,15 +1,14 @@
 """Two groups of runs compared: where the one is better, and what it has learnt instead."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.metrics import Accuracy, PairedDifference, paired
-from kaggle_hw4.report.groups import Group
+from kaggle_hw4.report.groups import Group, logged
 from kaggle_hw4.report.predictions import GroupPredictions, Predictions, in_common
 
 MOST = 3  # comparisons in a report
@@ -83,32 +82,51 @@ class ModelComparison:
     curves: tuple[Curve, Curve]
 
 
-def choose_pairs(groups: Sequence[GroupPredictions]) -> list[tuple[int, int]]:
-    """Which groups to compare: the best of each variant with that of the variant below it.
+def choose_pairs(
+    groups: Sequence[GroupPredictions], wanted: Collection[str] = ()
+) -> list[tuple[int, int]]:
+    """Which groups to compare: the best of each variant with that of the variant below it, the
+    highest rungs first; of one variant alone, the two best groups.
 
-    Of one variant alone, the two best groups. The higher rung comes first, highest pairs first.
+    With the names of `wanted` groups, each of these, with any other where none is below it.
     """
+    best = _best_of_variants(groups)
+    if not wanted and len(best) == 1:
+        order = sorted(range(len(groups)), key=lambda i: -groups[i].group.accuracy)
+        return [(order[0], order[1])] if len(order) > 1 else []
+    ladder = [i for i in best if groups[i].group.variant in LADDER]
+    chosen = [*ladder[::-1], *(i for i in best if i not in ladder)]
+    if wanted:
+        chosen = [i for i, each in enumerate(groups) if each.group.name in wanted]
+    pairs = [(i, _partner(groups, i, best, bool(wanted))) for i in chosen]
+    return [(i, k) for i, k in pairs if k is not None][:MOST]
+
+
+def _best_of_variants(groups: Sequence[GroupPredictions]) -> list[int]:
+    """The most accurate group of each variant, in their order."""
     best: dict[str, int] = {}
     for i, each in enumerate(groups):
         kept = best.get(each.group.variant)
         if kept is None or each.group.accuracy > groups[kept].group.accuracy:
             best[each.group.variant] = i
-    order = [i for i in range(len(groups)) if i in best.values()]
-    ladder = [i for i in order if groups[i].group.variant in LADDER]
-    others = [i for i in order if i not in ladder]
-    if len(order) == 1 and len(groups) > 1:
-        order = sorted(range(len(groups)), key=lambda i: -groups[i].group.accuracy)[:2]
-        return [(order[0], order[1])]
-    pairs = [(high, low) for low, high in pairwise(ladder)][::-1]
-    pairs += [(i, _relative(groups, i, order)) for i in others if len(order) > 1]
-    return pairs[:MOST]
+    return sorted(best.values())
 
 
-def _relative(groups: Sequence[GroupPredictions], i: int, order: Sequence[int]) -> int:
-    """What another variant is compared with: the one it is named after, else the best."""
-    rest = [k for k in order if k != i]
-    named = [k for k in rest if groups[i].group.variant.startswith(groups[k].group.variant)]
-    return max(named or rest, key=lambda k: groups[k].group.accuracy)
+def _partner(
+    groups: Sequence[GroupPredictions], i: int, best: Sequence[int], needed: bool
+) -> int | None:
+    """What a group is compared with: the rung below it; for a variant of no rung, the one that it
+    is named after, else the best. None for the lowest rung, unless `needed`.
+    """
+    variant = groups[i].group.variant
+    others = [k for k in best if k != i]
+    if variant in LADDER:
+        below = [k for k in others if groups[k].group.variant in LADDER[: LADDER.index(variant)]]
+        if below or not needed:
+            return below[-1] if below else None
+    named = [k for k in others if variant.startswith(groups[k].group.variant)]
+    others = named or others or [k for k in range(len(groups)) if k != i]
+    return max(others, key=lambda k: groups[k].group.accuracy, default=None)
 
 
 def compare_groups(
@@ -204,7 +222,7 @@ def read_curve(group: Group) -> Curve:
     training: dict[int, list[float]] = {}
     validation: dict[int, list[float]] = {}
     for each in group.runs:
-        for line in each.run.logged():
+        for line in logged(each.run):
             step = int(line["step"])
             training.setdefault(step, []).append(line["accuracy"])
             if "validation_accuracy" in line:

@@ -1,10 +1,10 @@
 """What every run has cost: time, steps and disk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kaggle_hw4.errors import Hw4Error
-from kaggle_hw4.report.groups import Group
+from kaggle_hw4.report.groups import Group, logged
 from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import FinishedRun
 
@@ -14,7 +14,7 @@ class RunCost:
     """A finished run; `bytes` are those of all its files."""
 
     run: str
-    group: str
+    owner: str  # the study that it is of; else empty
     device: str
     precision: str
     threads: int
@@ -41,6 +41,7 @@ class Unfinished:
 @dataclass(frozen=True)
 class GroupCost:
     group: str
+    owner: str
     variant: str
     runs: int
     seconds: float  # of all its runs
@@ -56,20 +57,23 @@ class CostReport:
     unfinished: tuple[Unfinished, ...]
 
 
-def describe_cost(groups: Sequence[Group], unfinished: Sequence[Run]) -> CostReport:
-    runs = tuple(_cost(each) for group in groups for each in group.runs)
+def describe_cost(groups: Mapping[str, Sequence[Group]], unfinished: Sequence[Run]) -> CostReport:
+    """The cost of the groups of each owner: a study's name, or "" for one's own."""
+    owned = [(owner, group) for owner, each in groups.items() for group in each]
+    costs = [tuple(_cost(run, owner) for run in group.runs) for owner, group in owned]
+    totals = (_total(*each, runs) for each, runs in zip(owned, costs, strict=True))
     return CostReport(
-        runs,
-        tuple(_total(group, [run for run in runs if run.group == group.name]) for group in groups),
-        tuple(_unfinished(run) for run in unfinished),
+        runs=tuple(run for runs in costs for run in runs),
+        groups=tuple(totals),
+        unfinished=tuple(_unfinished(run) for run in unfinished),
     )
 
 
-def _cost(each: FinishedRun) -> RunCost:
+def _cost(each: FinishedRun, owner: str) -> RunCost:
     run, manifest = each.run, each.manifest
     return RunCost(
         run=run.name,
-        group=run.folder.parent.name,
+        owner=owner,
         device=manifest.training.device,
         precision=manifest.training.precision,
         threads=manifest.training.threads,
@@ -81,10 +85,11 @@ def _cost(each: FinishedRun) -> RunCost:
     )
 
 
-def _total(group: Group, runs: Sequence[RunCost]) -> GroupCost:
+def _total(owner: str, group: Group, runs: Sequence[RunCost]) -> GroupCost:
     seconds = sum(run.seconds for run in runs)
     return GroupCost(
         group=group.name,
+        owner=owner,
         variant=group.variant,
         runs=len(runs),
         seconds=seconds,
@@ -95,7 +100,7 @@ def _total(group: Group, runs: Sequence[RunCost]) -> GroupCost:
 
 
 def _unfinished(run: Run) -> Unfinished:
-    *_, last = [{"step": 0.0, "seconds": 0.0}, *run.logged()]
+    *_, last = [{"step": 0.0, "seconds": 0.0}, *logged(run)]
     try:
         steps = run.recipe().schedule.steps
     except (Hw4Error, OSError):

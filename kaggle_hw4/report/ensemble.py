@@ -1,14 +1,14 @@
 """A blend: its members, and how its accuracy grows with them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kaggle_hw4.ensemble.blend import Stack, stack_members
-from kaggle_hw4.ensemble.members import find_members
+from kaggle_hw4.ensemble.members import Member, find_members
 from kaggle_hw4.errors import DataError, Hw4Error
-from kaggle_hw4.kaggle.events import Created
+from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.ledger import Entry
 from kaggle_hw4.metrics import Accuracy, Bools, PairedDifference
 from kaggle_hw4.runs import Run
@@ -16,7 +16,7 @@ from kaggle_hw4.workspace import Workspace
 
 MEMBERS = 12  # at most, of which subsets are blended
 SUBSETS = 12  # random ones of each size
-LOGITS = 2**29  # bytes of the members' logits that are read into memory
+LOGITS = 2**28  # bytes: of more logits, a sample of the utterances is blended
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,36 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class MemberRow:
+    name: str
+    folds: int
+    temperature: float
+    weight: float
+    accuracy: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to blend; `lead` is by how much the chosen one is above it, None for that itself."""
+
+    method: str
+    accuracy: float
+    standard_error: float
+    lead: float | None
+    lead_error: float | None
+
+
+@dataclass(frozen=True)
 class EnsembleReport:
     """A version; without `growth`, `reason` says why."""
 
-    created: Created
+    version: str
+    method: str
+    validations: tuple[Validation, ...]
+    members: tuple[MemberRow, ...]
+    candidates: tuple[Candidate, ...]
+    disagreement: tuple[tuple[float, ...], ...]
     growth: Growth | None
     reason: str
 
@@ -59,19 +85,68 @@ def describe_ensemble(
     workspace: Workspace, entry: Entry, labels: Mapping[str, int] | None
 ) -> EnsembleReport | None:
     """The blend of a version; `labels` are those of the training utterances by id, where there is
-    a corpus. None where hw4 did not make the version.
+    a corpus. None where hw4 did not make the version; DataError for an event of another layout.
     """
-    if entry.created is None or not entry.created.members:
+    created = entry.created
+    if created is None or not created.members:
         return None
-    if len(entry.created.members) < 2:
-        return EnsembleReport(entry.created, None, "It has one member: there is nothing to blend.")
-    if labels is None:
-        return EnsembleReport(entry.created, None, "Without the corpus, no blend can be computed.")
+    growth, reason = _growth(workspace, created, labels)
     try:
-        return EnsembleReport(entry.created, grow(workspace, entry.created, labels), "")
+        members, candidates = _members(created), _candidates(created)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{created.version} was blended by another version of hw4") from error
+    return EnsembleReport(
+        version=created.version,
+        method=created.method,
+        validations=tuple(created.cv),
+        members=members,
+        candidates=candidates,
+        disagreement=tuple(tuple(row) for row in created.disagreement),
+        growth=growth,
+        reason=reason,
+    )
+
+
+def _members(created: Created) -> tuple[MemberRow, ...]:
+    return tuple(
+        MemberRow(
+            str(member["name"]),
+            len(member["folds"]),
+            member["temperature"],
+            weight,
+            member["oof"]["accuracy"],
+            member["oof"]["standard_error"],
+        )
+        for member, weight in zip(created.members, created.weights, strict=True)
+    )
+
+
+def _candidates(created: Created) -> tuple[Candidate, ...]:
+    leads = created.differences
+    return tuple(
+        Candidate(
+            name,
+            accuracy["accuracy"],
+            accuracy["standard_error"],
+            leads[name]["difference"] if name in leads else None,
+            leads[name]["standard_error"] if name in leads else None,
+        )
+        for name, accuracy in created.candidates.items()
+    )
+
+
+def _growth(
+    workspace: Workspace, created: Created, labels: Mapping[str, int] | None
+) -> tuple[Growth | None, str]:
+    """How accuracy grows with members; or None, and why."""
+    if len(created.members) < 2:
+        return None, "It has one member: there is nothing to blend."
+    if labels is None:
+        return None, "Without the corpus, no blend can be computed."
+    try:
+        return grow(workspace, created, labels), ""
     except (Hw4Error, OSError, KeyError) as error:
-        reason = f"Its members cannot be blended again: {error}."
-        return EnsembleReport(entry.created, None, reason)
+        return None, f"Its members cannot be blended again: {error}."
 
 
 def grow(workspace: Workspace, created: Created, labels: Mapping[str, int]) -> Growth:
@@ -81,11 +156,25 @@ def grow(workspace: Workspace, created: Created, labels: Mapping[str, int]) -> G
     if missing := [run.name for run in runs if not run.done]:
         raise DataError(f"{missing[0]} is not there any more")
     members = find_members(runs)
-    size = len(members[0].ids) * (len(set(labels.values())) or 1) * 4
-    members = members[: min(MEMBERS, max(2, LOGITS // size))]
-    stack = stack_members(members, labels)
+    members = members[:MEMBERS]
+    shared = sorted(set(members[0].ids).intersection(*(member.ids for member in members)))
+    bytes_a_row = 4 * len(members) * len(set(labels.values()))
+    step = 1 + len(shared) * bytes_a_row // LOGITS
+    stack = stack_members([_thinned(member, set(shared[::step])) for member in members], labels)
     sizes = tuple(_size(stack, k) for k in range(1, len(members) + 1))
     return Growth(sizes, _greedy(stack, [m.name for m in members]), len(stack.y))
+
+
+def _thinned(member: Member, kept: Set[str]) -> Member:
+    """The member on the utterances `kept` alone."""
+    mask = np.array([name in kept for name in member.ids])
+    masks = [mask[member.fold == fold] for fold in member.folds]
+    return replace(
+        member,
+        ids=tuple(name for name in member.ids if name in kept),
+        fold=member.fold[mask],
+        read=lambda file, k: member.read(file, k)[masks[k]],
+    )
 
 
 def _correct(stack: Stack, members: list[int]) -> Bools:

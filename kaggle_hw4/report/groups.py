@@ -25,6 +25,11 @@ class Group:
         return self.runs[0].manifest.folds.by
 
     @property
+    def table(self) -> str:
+        """The hash of the fold table."""
+        return self.runs[0].manifest.folds.hash
+
+    @property
     def folds(self) -> tuple[int, ...]:
         return tuple(sorted({each.manifest.fold for each in self.runs}))
 
@@ -60,7 +65,16 @@ def read_runs(folders: Iterable[Path]) -> RunList:
         except Hw4Error as error:
             problems.append(str(error))
     listed = [_group(name, runs) for name, runs in groups.items()]
-    return RunList(tuple(sorted(listed, key=_order)), tuple(unfinished), tuple(problems))
+    return RunList(tuple(sorted(listed, key=ladder_order)), tuple(unfinished), tuple(problems))
+
+
+def logged(run: Run) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl; none where that is damaged."""
+    try:
+        lines = list(run.logged())
+        return [line for line in lines if {"step", "accuracy"} <= line.keys()]
+    except (ValueError, AttributeError):
+        return []
 
 
 def _group(name: str, runs: Sequence[FinishedRun]) -> Group:
@@ -68,7 +82,7 @@ def _group(name: str, runs: Sequence[FinishedRun]) -> Group:
     return Group(name, ordered[0].manifest.variant, tuple(ordered))
 
 
-def _order(group: Group) -> tuple[int, str]:
+def ladder_order(group: Group) -> tuple[int, str]:
     rung = LADDER.index(group.variant) if group.variant in LADDER else len(LADDER)
     return rung, group.name
 
@@ -77,14 +91,14 @@ def comparable(groups: Sequence[Group], corpus: str) -> tuple[list[Group], list[
     """The groups on one corpus and its most used fold table; for the others, why they are not."""
     tables: dict[str, int] = defaultdict(int)
     for group in groups:
-        tables[group.runs[0].manifest.folds.hash] += group.runs[0].manifest.corpus == corpus
+        tables[group.table] += group.runs[0].manifest.corpus == corpus
     table = max(tables, key=lambda name: tables[name], default="")
     kept, left_out = [], []
     for group in groups:
         manifest = group.runs[0].manifest
         if manifest.corpus != corpus:
             left_out.append(f"{group.name} was trained on another corpus: it is only under Cost.")
-        elif manifest.folds.hash != table:
+        elif group.table != table:
             left_out.append(f"{group.name} was trained on another fold table: only under Cost.")
         else:
             kept.append(group)

@@ -29,7 +29,7 @@ for (const table of document.querySelectorAll("table")) {
   download.type = "button";
   download.className = "download";
   download.textContent = "Download CSV";
-  download.setAttribute("aria-label", "Download as CSV: " + table.caption.textContent);
+  download.setAttribute("aria-label", "Download CSV: " + table.caption.textContent);
   download.addEventListener("click", () => {
     // A spreadsheet would run a cell that begins like a formula.
     const safe = (text) => (/^[=+@\t\r]|^-(?![\d.])/.test(text) ? "'" + text : text);

@@ -35,32 +35,29 @@ class Heading:
     title: str
     lines: tuple[str, ...]
     time: str
+    findings: tuple[tuple[str, str], ...] = ()  # the anchor of a section, and its answer
 
 
 def render(heading: Heading, sections: Sequence[Section]) -> str:
     """The whole page."""
     style, script = ((FOLDER / name).read_text("utf-8") for name in ("page.css", "page.js"))
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
     links = "".join(f'<li><a href="#{s.name}">{_text(s.title)}</a></li>\n' for s in sections)
-    lines = "".join(f"<p>{_text(line)}</p>\n" for line in heading.lines)
     body = "\n".join(_section(section) for section in sections)
+    title = _text(heading.title)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(heading.title)}</title>
+<title>{title}</title>
 <style>{style}</style>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the content</a>
 <header>
-<h1>{_text(heading.title)}</h1>
-{lines}</header>
+<h1>{title}</h1>
+{_opening(heading)}</header>
 <nav aria-label="Sections"><ul>
 {links}</ul></nav>
 <main id="content">
@@ -71,6 +68,24 @@ def render(heading: Heading, sections: Sequence[Section]) -> str:
 </body>
 </html>
 """
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _opening(heading: Heading) -> str:
+    """What stands below the title: its lines, and the answers of all sections."""
+    lines = "".join(f"<p>{_text(line)}</p>\n" for line in heading.lines)
+    findings = "".join(
+        f'<li>{_text(text)} <a href="#{anchor}">More<span class="hidden"> on: {_text(text)}'
+        "</span></a></li>\n"
+        for anchor, text in heading.findings
+    )
+    return lines + (f'<ul class="findings">\n{findings}</ul>\n' if findings else "")
 
 
 def _hash(text: str) -> str:

@@ -147,6 +147,8 @@ def heatmap(labels: Labels, matrix: Matrix, rows: Sequence[str], columns: Sequen
     cells = np.asarray(matrix, float)
     largest = max(float(np.nanmax(cells)), 1e-9) if cells.size else 1.0
 
+    turn = 60 if max(map(len, columns), default=0) > 3 else 0
+
     def paint(axes: "Axes") -> None:
         for (i, j), value in np.ndenumerate(cells):
             if value:
@@ -155,7 +157,7 @@ def heatmap(labels: Labels, matrix: Matrix, rows: Sequence[str], columns: Sequen
                 )
                 axes.text(j, i, f"{value:g}", ha="center", va="center", fontsize=8)
         axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-        axes.set_xticks(range(len(columns)), [shortened(c, 12) for c in columns], rotation=60)
+        axes.set_xticks(range(len(columns)), [shortened(c, 12) for c in columns], rotation=turn)
         axes.set_yticks(range(len(rows)), [shortened(r, 16) for r in rows])
         axes.grid(visible=False)
 

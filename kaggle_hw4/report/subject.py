@@ -20,16 +20,19 @@ class Subject:
     runs: tuple[Path, ...]
     version: str | None = None
     study: str | None = None
+    studies: tuple[Path, ...] = ()  # whose own runs count in the cost
+    alone: bool = False  # runs that are compared with others of the workspace
 
 
 def find_subject(workspace: Workspace, name: str | None) -> Subject:
     """The subject of that name; without a name, the workspace. UsageError where there is none."""
     if name is None:
-        return Subject(f"hw4 report: {workspace.root.name}", SECTIONS, (workspace.runs,))
+        title, studies = f"hw4 report: {workspace.root.name}", sorted(workspace.studies.glob("*/"))
+        return Subject(title, SECTIONS, (workspace.runs,), studies=tuple(studies))
     folder = _run_folder(workspace, name)
     if folder is not None:
         title, sections = f"Runs {folder.name}", ("comparison", "models", "data", "cost")
-        return Subject(title, sections, (folder,))
+        return Subject(title, sections, (folder,), alone=True)
     entries = {entry.version: entry for entry in Ledger(workspace.submissions).entries()}
     version = Path(name).stem.removeprefix("output_") if name.endswith(".csv") else name
     if version in entries:

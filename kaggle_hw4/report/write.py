@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from kaggle_hw4 import __version__
 from kaggle_hw4.artifact import read_file, write_text
 from kaggle_hw4.report.canvas import check_matplotlib
 from kaggle_hw4.report.collect import Absent, Collector, ComparisonReport, Result
-from kaggle_hw4.report.document import Block, Missing, Section
+from kaggle_hw4.report.document import Block, Finding, Missing, Section
 from kaggle_hw4.report.page import Heading, render
 from kaggle_hw4.report.subject import find_subject
 from kaggle_hw4.report.views.board import show_board
@@ -48,6 +49,13 @@ class ReportFile:
     sections: tuple[str, ...]
     absent: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        """The page inside of a notebook, in a frame of its own."""
+        page = escape(self.path.read_text("utf-8"))
+        allowed = "allow-scripts allow-downloads"
+        size = 'width="100%" height="800"'
+        return f'<iframe title="hw4 report" sandbox="{allowed}" {size} srcdoc="{page}"></iframe>'
+
 
 def write_report(
     workspace: Workspace,
@@ -76,6 +84,7 @@ def write_report(
         subject.title,
         ("Validation is out of fold; errors are standard errors over speakers (s.e.).",),
         f"Written {moment} by hw4 {__version__}.",
+        tuple((s.name, b.text) for s in sections for b in s.blocks if isinstance(b, Finding)),
     )
     path = out or workspace.root / FILE
     page = render(heading, sections)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from kaggle_hw4.report.board import BoardReport, ScoreRow
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.document import Block, Figure, Finding, Missing, Text, fixed, make_table
 from kaggle_hw4.report.plots import Series, lines, scatter
 
@@ -67,25 +67,11 @@ def _timeline(report: BoardReport) -> Figure:
         _half("private", [(i, r.private, r.private_error) for i, r in enumerate(report.scores, 1)]),
     ]
     references = dict(report.board.baselines) if report.kind == "kaggle" else {}
-    numbers = make_table(
-        "board-timeline",
-        "Scores with their 95 % intervals",
-        ("number", "submission", "public", "public ±", "private", "private ±"),
-        [
-            (
-                i,
-                row.version,
-                fixed(row.public),
-                fixed(row.public_error and Z * row.public_error),
-                fixed(row.private),
-                fixed(row.private_error and Z * row.private_error),
-            )
-            for i, row in enumerate(report.scores, 1)
-        ],
-    )
+    columns = ("number", "submission", "public", "public ±", "private", "private ±")
+    rows = [_interval_cells(i, row) for i, row in enumerate(report.scores, 1)]
     shown = ", dotted: the baselines" if references else ""
     labels = Labels(
-        "board-timeline-figure",
+        "board-timeline",
         "Submissions over time",
         f"Public and private score of each submission, oldest first; bands are 95 %{shown}.",
         "submission",
@@ -93,7 +79,14 @@ def _timeline(report: BoardReport) -> Figure:
         whole=True,
     )
     drawn = lines(labels, [each for each in series if len(each.x)], references)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows, "Scores with their 95 % intervals")
+
+
+def _interval_cells(number: int, row: ScoreRow) -> tuple[int | str, ...]:
+    errors = (row.public_error, row.private_error)
+    margins = [None if error is None else Z * error for error in errors]
+    scores = (row.public, margins[0], row.private, margins[1])
+    return (number, row.version, *(fixed(score) for score in scores))
 
 
 def _half(name: str, values: Sequence[tuple[int, float | None, float | None]]) -> Series:
@@ -108,14 +101,8 @@ def _half(name: str, values: Sequence[tuple[int, float | None, float | None]]) -
 
 
 def _tracking_figure(report: BoardReport) -> Figure:
-    clouds = []
-    for name, kind in (("session", "session"), ("seen-session", "utterance")):
-        both = [(getattr(r, kind), r.public, r.public_error or 0.0) for r in report.scores]
-        known = [(cv, s, Z * e) for cv, s, e in both if cv is not None and s is not None]
-        if known:
-            x, y, margins = zip(*known, strict=True)
-            low, high = ([s + m * k for s, m in zip(y, margins, strict=True)] for k in (-1, 1))
-            clouds.append(Series(f"{name} validation", x, y, low, high))
+    kinds = (("session", "session"), ("seen-session", "utterance"))
+    clouds = [_cloud(report.scores, name, kind) for name, kind in kinds]
     rows = [
         (
             f"{t.kind} against {t.half}",
@@ -127,15 +114,24 @@ def _tracking_figure(report: BoardReport) -> Figure:
         for t in report.board.tracking
     ]
     columns = ("validation", "submissions", "rank correlation", "gap, points", "95 %")
-    numbers = make_table("board-tracking", "How validation follows Kaggle's board", columns, rows)
     labels = Labels(
-        "board-tracking-figure",
+        "board-tracking",
         "Validation against the public score",
         "On the dotted line, validation is the score; right of it, validation overestimates.",
         "validation",
         "public score",
     )
-    return Figure(labels.title, labels.description, scatter(labels, clouds, True), numbers)
+    drawn = scatter(labels, [cloud for cloud in clouds if len(cloud.x)], diagonal=True)
+    return make_figure(labels, drawn, columns, rows, "How validation follows Kaggle's board")
+
+
+def _cloud(scores: Sequence[ScoreRow], name: str, kind: str) -> Series:
+    both = [(getattr(row, kind), row.public, row.public_error or 0.0) for row in scores]
+    known = [(cv, s, Z * e) for cv, s, e in both if cv is not None and s is not None]
+    low, high = ([s + sign * margin for _, s, margin in known] for sign in (-1, 1))
+    return Series(
+        f"{name} validation", [cv for cv, *_ in known], [s for _, s, _ in known], low, high
+    )
 
 
 def _forecasts(report: BoardReport) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kaggle_hw4.metrics import PairedDifference
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.collect import ComparisonReport
 from kaggle_hw4.report.comparison import Difference, ModelComparison
 from kaggle_hw4.report.document import Block, Figure, Finding, Text, fixed, make_table, points
@@ -145,7 +145,7 @@ def _accuracy_curve(c: ModelComparison, name: str) -> Figure:
             for step, value in zip(curve.steps, curve.training, strict=True)
         ]
     labels = Labels(
-        f"{name}-curves-figure",
+        f"{name}-curves",
         f"Learning curves of {c.first} and {c.second}",
         "Accuracy on the training segments, augmented as they are, and on whole validation "
         "utterances; the mean over folds and seeds.",
@@ -153,9 +153,8 @@ def _accuracy_curve(c: ModelComparison, name: str) -> Figure:
         "accuracy",
     )
     columns = ("model", "step", "training", "validation")
-    numbers = make_table(f"{name}-curves", labels.title, columns, rows)
     shown = [each for each in series if len(each.x)]
-    return Figure(labels.title, labels.description, lines(labels, shown), numbers)
+    return make_figure(labels, lines(labels, shown), columns, rows)
 
 
 def _speakers(c: ModelComparison, name: str) -> Figure:
@@ -166,8 +165,8 @@ def _speakers(c: ModelComparison, name: str) -> Figure:
     edges = np.linspace(-edge, edge, 22)
     counts = np.histogram(differences, edges)[0]
     labels = Labels(
-        f"{name}-speakers-figure",
-        f"{c.first} less {c.second}, by speaker",
+        f"{name}-speakers",
+        f"{c.first} minus {c.second}, by speaker",
         f"How many speakers gain or lose how much; right of 0, {c.first} is better. The table has "
         "those at either end.",
         "difference in accuracy, points",
@@ -181,15 +180,13 @@ def _speakers(c: ModelComparison, name: str) -> Figure:
         for s in listed
     ]
     columns = ("speaker", c.first, c.second, "difference, points", "utterances")
-    numbers = make_table(f"{name}-speakers", labels.title, columns, rows)
-    drawn = histogram(labels, {"speakers": counts}, edges)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, histogram(labels, {"speakers": counts}, edges), columns, rows)
 
 
 def _reliability(c: ModelComparison, name: str) -> Figure:
     models = list(zip((c.first, c.second), c.calibration, strict=True))
     labels = Labels(
-        f"{name}-calibration-figure",
+        f"{name}-calibration",
         f"Calibration of {c.first} and {c.second}",
         "Below the dotted line, a model is overconfident: it is right less often than it says.",
         "confidence",
@@ -201,14 +198,13 @@ def _reliability(c: ModelComparison, name: str) -> Figure:
         for confidence, accuracy, n in zip(each.confidence, each.accuracy, each.n, strict=True)
     ]
     columns = ("model", "confidence", "accuracy", "utterances")
-    numbers = make_table(f"{name}-calibration", labels.title, columns, rows)
     series = [Series(model, each.confidence, each.accuracy) for model, each in models]
-    return Figure(labels.title, labels.description, scatter(labels, series, True), numbers)
+    return make_figure(labels, scatter(labels, series, True), columns, rows)
 
 
 def _lengths(c: ModelComparison, name: str) -> Figure:
     labels = Labels(
-        f"{name}-lengths-figure",
+        f"{name}-lengths",
         f"{c.first} and {c.second}, by length",
         "Accuracy on four quarters of the validation utterances, short ones first.",
         "length, s",
@@ -224,5 +220,4 @@ def _lengths(c: ModelComparison, name: str) -> Figure:
         for p in c.lengths
     ]
     columns = ("length, s", c.first, c.second, "utterances")
-    numbers = make_table(f"{name}-lengths", labels.title, columns, rows)
-    return Figure(labels.title, labels.description, lines(labels, series), numbers)
+    return make_figure(labels, lines(labels, series), columns, rows)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.cost import CostReport
 from kaggle_hw4.report.document import Block, Figure, Text, fixed, make_table
 from kaggle_hw4.report.plots import Series, scatter
@@ -27,19 +27,18 @@ def show_cost(report: CostReport) -> Iterator[Block]:
 
 def _figure(report: CostReport) -> Figure:
     labels = Labels(
-        "cost-accuracy-figure",
+        "cost-accuracy",
         "Accuracy against training time",
         "The mean validation accuracy of a recipe's runs against the mean time of one.",
         "seconds a run",
         "accuracy",
     )
     rows = [
-        (g.group, g.runs, fixed(g.seconds, 1), fixed(g.per_run, 1), fixed(g.accuracy),
+        (g.group, g.owner, g.runs, fixed(g.seconds, 1), fixed(g.per_run, 1), fixed(g.accuracy),
          fixed(g.bytes / 1e6, 1))
         for g in report.groups
     ]  # fmt: skip
-    columns = ("recipe", "runs", "seconds in all", "seconds a run", "accuracy", "MB")
-    numbers = make_table("cost-accuracy", "Cost of each recipe", columns, rows)
+    columns = ("recipe", "study", "runs", "seconds in all", "seconds a run", "accuracy", "MB")
     series = [Series(g.variant, [g.per_run], [g.accuracy]) for g in report.groups]
     merged: dict[str, Series] = {}
     for each in series:
@@ -47,7 +46,7 @@ def _figure(report: CostReport) -> Figure:
         x, y = ([*old.x, *each.x], [*old.y, *each.y]) if old else (each.x, each.y)
         merged[each.name] = Series(each.name, x, y)
     drawn = scatter(labels, [*merged.values()], log_x=_is_wide([g.per_run for g in report.groups]))
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows, "Cost of each recipe")
 
 
 def _is_wide(values: list[float]) -> bool:
@@ -59,6 +58,7 @@ def _runs(report: CostReport) -> Block:
     rows = [
         (
             run.run,
+            run.owner,
             f"{run.device}, {run.precision}, {run.threads} threads",
             f"{run.parameters:,}",
             run.steps,
@@ -70,6 +70,7 @@ def _runs(report: CostReport) -> Block:
         for run in report.runs
     ]
     columns = (
-        "run", "where", "parameters", "steps", "seconds", "steps a second", "MB", "accuracy",
+        "run", "study", "where", "parameters", "steps", "seconds", "steps a second", "MB",
+        "accuracy",
     )  # fmt: skip
     return make_table("cost-runs", "Every finished run", columns, rows)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.data import DataReport, Distributions, FoldReport
 from kaggle_hw4.report.document import Block, Figure, Finding, Missing, Text, fixed, make_table
 from kaggle_hw4.report.plots import Series, histogram, lines
@@ -70,7 +70,7 @@ def fold_words(folds: FoldReport) -> str:
 
 def _distribution(values: Distributions, name: str, title: str, unit: str) -> Figure:
     labels = Labels(
-        f"data-{name}-figure",
+        f"data-{name}",
         title,
         "Shares of the training and of the test utterances; the outermost bins hold what is "
         "beyond them.",
@@ -84,10 +84,9 @@ def _distribution(values: Distributions, name: str, title: str, unit: str) -> Fi
         )
     ]
     columns = ("from", "to", "training", "test")
-    numbers = make_table(f"data-{name}", f"{title}, {unit}", columns, rows)
     counts = {"training": values.training, "test": values.test}
     drawn = histogram(labels, counts, values.edges)
-    return Figure(title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows, f"{title}, {unit}")
 
 
 def _floor(report: DataReport) -> Figure:
@@ -95,7 +94,7 @@ def _floor(report: DataReport) -> Figure:
     bands = list(range(1, len(floor.training) + 1))
     training, deviation = np.array(floor.training), np.array(floor.deviation)
     labels = Labels(
-        "data-floor-figure",
+        "data-floor",
         "Noise floor by band",
         "The 5th percentile of each mel band over time, less the utterance's level: the room and "
         "its noise. Means over utterances, with one standard deviation of the training set.",
@@ -111,8 +110,7 @@ def _floor(report: DataReport) -> Figure:
         for band, a, d, b in zip(bands, floor.training, floor.deviation, floor.test, strict=True)
     ]
     columns = ("mel band", "training", "deviation", "test")
-    numbers = make_table("data-floor", "Noise floor by band, nat", columns, rows)
-    return Figure(labels.title, labels.description, lines(labels, series), numbers)
+    return make_figure(labels, lines(labels, series), columns, rows, "Noise floor by band, nat")
 
 
 def _sessions(folds: FoldReport) -> Figure:
@@ -120,7 +118,7 @@ def _sessions(folds: FoldReport) -> Figure:
     edges = np.unique(np.linspace(1, sizes.max() + 1, 25).round())
     counts = np.histogram(sizes, edges)[0]
     labels = Labels(
-        "data-sessions-figure",
+        "data-sessions",
         f"Session clusters of {folds.name}",
         "How many guessed sessions hold how many training utterances.",
         "utterances in a session",
@@ -131,9 +129,7 @@ def _sessions(folds: FoldReport) -> Figure:
         for low, high, n in zip(edges, edges[1:], counts, strict=False)
     ]
     columns = ("from", "to", "sessions")
-    numbers = make_table("data-sessions", labels.title, columns, rows)
-    drawn = histogram(labels, {"sessions": counts}, edges)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, histogram(labels, {"sessions": counts}, edges), columns, rows)
 
 
 def _quantiles(report: DataReport) -> Block:

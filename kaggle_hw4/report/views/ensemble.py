@@ -1,105 +1,95 @@
 """The ensemble: weights, disagreement, and how accuracy grows with members."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from kaggle_hw4.kaggle.events import Created
-from kaggle_hw4.report.canvas import Labels
-from kaggle_hw4.report.document import Block, Figure, Missing, Text, fixed, make_table
+from kaggle_hw4.report.canvas import Labels, make_figure
+from kaggle_hw4.report.document import Block, Cell, Figure, Missing, Text, fixed, make_table
 from kaggle_hw4.report.ensemble import EnsembleReport, Growth
 from kaggle_hw4.report.plots import Series, bars, heatmap, lines
 
 
 def show_ensemble(report: EnsembleReport) -> Iterator[Block]:
-    created = report.created
-    yield Text(_words(created))
-    yield _weights(created)
-    if len(created.members) > 1:
-        yield _disagreement(created)
-        yield _candidates(created)
+    yield Text(_words(report))
+    if report.reason:
+        yield Missing(report.reason)
+    yield _weights(report)
+    if len(report.members) > 1:
+        yield _disagreement(report)
     if report.growth:
         yield _sizes(report.growth)
         yield _greedy(report.growth)
-    elif report.reason:
-        yield Missing(report.reason)
+    if len(report.members) > 1:
+        yield _candidates(report)
 
 
-def _words(created: Created) -> str:
+def _words(report: EnsembleReport) -> str:
     scores = ", ".join(
-        f"{fixed(cv.accuracy)} ± {fixed(cv.standard_error)} by {cv.kind}" for cv in created.cv
+        f"{fixed(cv.accuracy)} ± {fixed(cv.standard_error)} by {cv.kind}"
+        for cv in report.validations
     )
     return (
-        f"{created.version}: {len(created.members)} members, method {created.method}. "
+        f"{report.version}: {len(report.members)} members, method {report.method}. "
         f"Validation: {scores}."
     )
 
 
-def _names(created: Created) -> list[str]:
-    return [str(member["name"]) for member in created.members]
-
-
-def _weights(created: Created) -> Figure:
+def _weights(report: EnsembleReport) -> Figure:
     labels = Labels(
-        "ensemble-weights-figure",
+        "ensemble-weights",
         "Weights of the members",
         "The share of each member's log-probabilities in the blend.",
         "weight",
     )
     rows = [
         (
-            member["name"],
-            len(member["folds"]),
-            fixed(member["temperature"], 3),
-            fixed(weight),
-            fixed(member["oof"]["accuracy"]),
-            fixed(member["oof"]["standard_error"]),
+            member.name,
+            member.folds,
+            fixed(member.temperature, 3),
+            fixed(member.weight),
+            fixed(member.accuracy),
+            fixed(member.standard_error),
         )
-        for member, weight in zip(created.members, created.weights, strict=True)
+        for member in report.members
     ]
     columns = ("member", "folds", "temperature", "weight", "accuracy", "s.e.")
-    numbers = make_table("ensemble-weights", "Members of the blend", columns, rows)
-    drawn = bars(labels, _names(created), created.weights)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    drawn = bars(labels, [m.name for m in report.members], [m.weight for m in report.members])
+    return make_figure(labels, drawn, columns, rows, "Members of the blend")
 
 
-def _disagreement(created: Created) -> Figure:
-    names = _names(created)
-    percent = [[round(100 * share) for share in row] for row in created.disagreement]
+def _disagreement(report: EnsembleReport) -> Figure:
+    names = [member.name for member in report.members]
+    percent = [[round(100 * share) for share in row] for row in report.disagreement]
     labels = Labels(
-        "ensemble-disagreement-figure",
+        "ensemble-disagreement",
         "Disagreement of two members",
         "Percent of the validation utterances that two members label differently: members that "
         "disagree and are as accurate help each other most.",
     )
-    rows = [(name, *row) for name, row in zip(names, percent, strict=True)]
-    numbers = make_table("ensemble-disagreement", labels.title, ("member", *names), rows)
+    rows: list[tuple[Cell, ...]] = [(n, *row) for n, row in zip(names, percent, strict=True)]
     short = [str(number) for number in range(1, len(names) + 1)]
     listed = [f"{number} {name}" for number, name in zip(short, names, strict=True)]
-    drawn = heatmap(labels, percent, listed, short)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, heatmap(labels, percent, listed, short), ("member", *names), rows)
 
 
-def _candidates(created: Created) -> Block:
-    rows: list[tuple[str, ...]] = []
-    for name, accuracy in created.candidates.items():
-        difference: dict[str, Any] | None = created.differences.get(name)
-        rows.append(
-            (
-                name,
-                fixed(accuracy["accuracy"]),
-                fixed(accuracy["standard_error"]),
-                f"{100 * difference['difference']:+.2f}" if difference else "",
-                f"{100 * difference['standard_error']:.2f}" if difference else "",
-                "chosen" if name == created.method else "",
-            )
+def _candidates(report: EnsembleReport) -> Block:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            each.method,
+            fixed(each.accuracy),
+            fixed(each.standard_error),
+            "" if each.lead is None else f"{100 * each.lead:+.2f}",
+            "" if each.lead_error is None else f"{100 * each.lead_error:.2f}",
+            "chosen" if each.method == report.method else "",
         )
-    columns = ("method", "accuracy", "s.e.", "chosen less this, points", "s.e.", "choice")
+        for each in report.candidates
+    ]
+    columns = ("method", "accuracy", "s.e.", "chosen minus this, points", "s.e.", "choice")
     return make_table("ensemble-methods", "Ways to blend, cross-fitted over folds", columns, rows)
 
 
 def _sizes(growth: Growth) -> Figure:
     labels = Labels(
-        "ensemble-sizes-figure",
+        "ensemble-sizes",
         "Accuracy against the number of members",
         "Uniform blends of random members, the mean and the lowest and highest of them; the other "
         "line takes the best next member at each step.",
@@ -121,8 +111,7 @@ def _sizes(growth: Growth) -> Figure:
     ]
     rows = [(s.members, fixed(s.mean), fixed(s.lowest), fixed(s.highest), s.subsets) for s in sizes]
     columns = ("members", "mean", "lowest", "highest", "blends")
-    numbers = make_table("ensemble-sizes", labels.title, columns, rows)
-    return Figure(labels.title, labels.description, lines(labels, series), numbers)
+    return make_figure(labels, lines(labels, series), columns, rows)
 
 
 def _greedy(growth: Growth) -> Block:

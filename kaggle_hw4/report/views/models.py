@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.collect import ModelsReport
 from kaggle_hw4.report.document import Block, Figure, Missing, Table, Text, fixed, make_table
 from kaggle_hw4.report.models import Mistakes, ModelRow
@@ -73,7 +73,7 @@ def _mistakes(report: ModelsReport) -> Iterator[Block]:
 
 def _matrix(mistakes: Mistakes) -> Figure:
     labels = Labels(
-        "models-confusions-figure",
+        "models-confusions",
         "Who is taken for whom",
         "Utterances of the speakers in the most frequent confusions: the true speaker by row, the "
         "predicted one by column. The table has the most frequent pairs of all speakers.",
@@ -85,33 +85,30 @@ def _matrix(mistakes: Mistakes) -> Figure:
         for c in mistakes.confusions
     ]
     columns = ("speaker", "taken for", "utterances", "of", "share", "and the other way")
-    numbers = make_table("models-confusions", labels.title, columns, rows)
     names = mistakes.matrix_speakers
-    drawn = heatmap(labels, mistakes.matrix, names, names)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, heatmap(labels, mistakes.matrix, names, names), columns, rows)
 
 
 def _hard_speakers(mistakes: Mistakes) -> Figure:
     labels = Labels(
-        "models-speakers-figure",
+        "models-speakers",
         "The hardest speakers",
         "The speakers with the lowest accuracy out of fold.",
         "accuracy",
     )
     rows = [(s.speaker, fixed(s.accuracy), s.n, s.taken_for) for s in mistakes.speakers]
     columns = ("speaker", "accuracy", "utterances", "mostly taken for")
-    numbers = make_table("models-speakers", labels.title, columns, rows)
     drawn = bars(
         labels, [s.speaker for s in mistakes.speakers], [s.accuracy for s in mistakes.speakers]
     )
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows)
 
 
 def _spread(mistakes: Mistakes) -> Figure:
     edges = np.linspace(0, 1, 21)
     counts = np.histogram(mistakes.accuracies, edges)[0]
     labels = Labels(
-        "models-spread-figure",
+        "models-spread",
         "Accuracy over the speakers",
         "How many speakers have which accuracy out of fold.",
         "accuracy",
@@ -121,9 +118,8 @@ def _spread(mistakes: Mistakes) -> Figure:
         (f"{low:.2f} to {high:.2f}", int(n))
         for low, high, n in zip(edges, edges[1:], counts, strict=False)
     ]
-    numbers = make_table("models-spread", labels.title, ("accuracy", "speakers"), rows)
     drawn = histogram(labels, {"speakers": counts}, edges)
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, ("accuracy", "speakers"), rows)
 
 
 def _inside(report: ModelsReport) -> Iterator[Block]:
@@ -160,7 +156,7 @@ def plane_words(plane: Plane) -> str:
 
 def _plane(each: Plane) -> Figure:
     labels = Labels(
-        "models-plane-figure",
+        "models-plane",
         "Embeddings on a plane",
         "Utterances of the most confused speakers on the first two principal components; a colour "
         "and a marker for each speaker, lines to the centre of each guessed session.",
@@ -175,8 +171,7 @@ def _plane(each: Plane) -> Figure:
         links.append(_links(np.array([(p.x, p.y) for p in own]), [p.session for p in own]))
     rows = [(p.id, p.speaker, p.session, fixed(p.x, 3), fixed(p.y, 3)) for p in each.points]
     columns = ("utterance", "speaker", "guessed session", "x", "y")
-    numbers = make_table("models-plane", labels.title, columns, rows)
-    return Figure(labels.title, labels.description, plane(labels, groups, links), numbers)
+    return make_figure(labels, plane(labels, groups, links), columns, rows)
 
 
 def _links(place: Array, sessions: list[int | None]) -> Array:
@@ -191,7 +186,7 @@ def _links(place: Array, sessions: list[int | None]) -> Array:
 def _attention(each: Attention, number: int) -> Figure:
     utterance = each.utterance
     labels = Labels(
-        f"models-utterance-{number}-figure",
+        f"models-utterance-{number}",
         f"{utterance.speaker}, taken for {utterance.predicted}",
         f"Log-mel spectrogram of {utterance.id}; probability of the predicted speaker "
         f"{utterance.confidence:.2f}, of the true one {utterance.truth:.2g}.",

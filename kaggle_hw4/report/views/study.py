@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import accumulate
 
-from kaggle_hw4.report.canvas import Labels
+from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.collect import StudiesReport
 from kaggle_hw4.report.document import Block, Cell, Figure, Finding, Text, fixed, make_table
 from kaggle_hw4.report.plots import Series, bars, lines, scatter
@@ -39,9 +39,10 @@ def counts_words(study: StudyReport) -> str:
     trials, summary = study.summary.trials, study.summary
     fingerprint = summary.fingerprint
     return (
-        f"{summary.study}: {fingerprint.variant} for validation by {fingerprint.objective} on fold "
-        f"{fingerprint.fold}; {trials.complete} trials complete, {trials.pruned} pruned, "
-        f"{trials.failed} failed, {trials.running} running, {trials.waiting} waiting."
+        f"{summary.study} searches {fingerprint.variant} for validation by "
+        f"{fingerprint.objective}, on fold {fingerprint.fold}: {trials.complete} trials complete, "
+        f"{trials.pruned} pruned, {trials.failed} failed, {trials.running} running, "
+        f"{trials.waiting} waiting."
     )
 
 
@@ -58,9 +59,13 @@ def winner_words(study: StudyReport) -> str:
     error = "" if winner.standard_error is None else f" ± {100 * winner.standard_error:.1f}"
     return (
         f"Trial {winner.trial} leads the baseline by {100 * winner.search_lead:.1f} points on the "
-        f"fold of the search and by {100 * winner.final_lead:.1f}{error} on {winner.pairs} others; "
-        "the rest is selection."
+        f"fold of the search and by {100 * winner.final_lead:.1f}{error} on {winner.pairs} others: "
+        f"{_selection(winner.search_lead - winner.final_lead)}."
     )
+
+
+def _selection(bias: float) -> str:
+    return "nothing of it is selection" if bias <= 0 else f"{100 * bias:.1f} are selection"
 
 
 def _history(study: StudyReport, name: str) -> Figure:
@@ -69,7 +74,7 @@ def _history(study: StudyReport, name: str) -> Figure:
     better = max if study.maximised else min
     best = list(accumulate((t.value or 0.0 for t in done), better))
     labels = Labels(
-        f"{name}-history-figure",
+        f"{name}-history",
         f"History of {study.summary.study}",
         "The objective of each trial; a pruned one shows its last validation.",
         "trial",
@@ -80,9 +85,8 @@ def _history(study: StudyReport, name: str) -> Figure:
     series.append(Series("best so far", [t.number for t in done], best, joined=True))
     rows = [(t.number, fixed(t.value), fixed(b)) for t, b in zip(done, best, strict=True)]
     columns = ("trial", "objective", "best so far")
-    numbers = make_table(f"{name}-history", labels.title, columns, rows)
     drawn = scatter(labels, [each for each in series if len(each.x)])
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows)
 
 
 def _cloud(name: str, trials: list[TrialRow]) -> Series:
@@ -92,16 +96,15 @@ def _cloud(name: str, trials: list[TrialRow]) -> Series:
 def _importances(study: StudyReport, name: str) -> Figure:
     importances = study.summary.importances
     labels = Labels(
-        f"{name}-importances-figure",
+        f"{name}-importances",
         "What mattered",
         "The importance of each parameter for the objective (PED-ANOVA); few trials say little.",
         "importance",
     )
     rows = [(parameter, fixed(share, 3)) for parameter, share in importances.items()]
     columns = ("parameter", "importance")
-    numbers = make_table(f"{name}-importances", labels.title, columns, rows)
     drawn = bars(labels, [*importances], [*importances.values()])
-    return Figure(labels.title, labels.description, drawn, numbers)
+    return make_figure(labels, drawn, columns, rows)
 
 
 def _pruning(study: StudyReport, name: str) -> Figure:
@@ -111,7 +114,7 @@ def _pruning(study: StudyReport, name: str) -> Figure:
     for trial in shown:
         groups.setdefault(trial.state, []).append(trial)
     labels = Labels(
-        f"{name}-pruning-figure",
+        f"{name}-pruning",
         "Validations of the trials",
         "Each line is a trial; those that were pruned end early.",
         "step",
@@ -124,8 +127,7 @@ def _pruning(study: StudyReport, name: str) -> Figure:
         for step, value in trial.curve
     ]
     columns = ("trial", "state", "step", "objective")
-    numbers = make_table(f"{name}-pruning", labels.title, columns, rows)
-    return Figure(labels.title, labels.description, lines(labels, series), numbers)
+    return make_figure(labels, lines(labels, series), columns, rows)
 
 
 def _joined(trials: list[TrialRow]) -> tuple[list[float], list[float]]:
@@ -148,7 +150,7 @@ def _slice(study: StudyReport, name: str, number: int, parameter: str) -> Figure
     x = values if numeric else [choices.index(str(v)) for v in values]
     key = "" if numeric else ": " + ", ".join(f"{i} = {c}" for i, c in enumerate(choices))
     labels = Labels(
-        f"{name}-slice-{number}-figure",
+        f"{name}-slice-{number}",
         f"Objective against {parameter}",
         f"Complete trials{key}.",
         parameter,
@@ -159,10 +161,9 @@ def _slice(study: StudyReport, name: str, number: int, parameter: str) -> Figure
         for t, v in zip(trials, values, strict=True)
     ]
     columns = ("trial", parameter, "objective")
-    numbers = make_table(f"{name}-slice-{number}", labels.title, columns, rows)
     cloud = Series("trials", x, [t.value or 0.0 for t in trials])
     log = numeric and bool(getattr(space, "log", False))
-    return Figure(labels.title, labels.description, scatter(labels, [cloud], log_x=log), numbers)
+    return make_figure(labels, scatter(labels, [cloud], log_x=log), columns, rows)
 
 
 def _trials(study: StudyReport, name: str) -> Block:
