@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.screens import SCREENS, SCREENSHOTS, lines
-from tests.test_docs import README
+from tests.test_docs import DOCUMENTS
 from tests.test_layout import WIDTHS, figures
 
 
@@ -40,4 +40,4 @@ def test_the_digits_of_the_result_are_there(name: str, digits: tuple[str, ...]) 
 
 
 def test_the_ensemble_of_the_readme_is_what_hw4_prints() -> None:
-    assert (SCREENSHOTS / "ensemble.txt").read_text() in README
+    assert (SCREENSHOTS / "ensemble.txt").read_text() in DOCUMENTS
