@@ -97,7 +97,7 @@ def _pair_rows(comparison: "GroupComparison") -> Iterator[tuple[object, ...]]:
     for pair in comparison.pairs:
         d = pair.difference
         yield (
-            f"{pair.first + 1} minus {pair.second + 1}",
+            f"{pair.first + 1} - {pair.second + 1}",
             points(d.difference),
             f"{100 * d.standard_error:.2f}",
             f"{points(d.low)} to {points(d.high)}",
