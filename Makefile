@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density test test-slow test-corpus test-gpu check submit bench clean
+.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hw4 needs Python 3.11 or newer: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,kaggle,postgresql]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,kaggle,postgresql,report]'
 	@touch $@
 
 demo: setup ## From nothing to a scored submission on synthetic speakers, in minutes
@@ -31,14 +31,29 @@ demo: setup ## From nothing to a scored submission on synthetic speakers, in min
 test: setup ## Run the tests (about three minutes)
 	$(VENV)/bin/pytest
 
+# 1700 seconds at most; SCALE=3 tries three times as often, SEED=1 tries something else.
+SECONDS ?= 1700
+SCALE ?= 1
+SEED ?= 0
+torture: setup ## Kill, starve, damage and race hw4, and count what was lost (half an hour)
+	$(VENV)/bin/python -m tests.torture --seconds $(SECONDS) --scale $(SCALE) --seed $(SEED)
+
 test-slow: setup ## Run the tests that take minutes
 	$(VENV)/bin/pytest -m slow
 
 test-corpus: setup ## Run the checks on the real speech in ../shared/corpora
 	$(VENV)/bin/pytest -m corpus
 
+test-browser: setup ## Open the report in headless Chromium, which must be installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(VENV)/bin/pytest -m browser
+
 test-gpu: setup ## Run the checks that need a CUDA device
 	$(VENV)/bin/pytest -m gpu
+
+mutants: setup ## Test the tests: do they notice 300 changed lines? (two hours)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(VENV)/bin/python benchmarks/mutants.py
 
 check: setup ## Lint, types, import layers and tests
 	$(VENV)/bin/ruff check .
@@ -70,9 +85,10 @@ $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
 	$(VENV)/bin/python benchmarks/density.py
 
-bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble
+bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble, a report
 	$(VENV)/bin/python benchmarks/speed.py
 	$(VENV)/bin/python benchmarks/ensemble.py
+	$(VENV)/bin/python benchmarks/report.py
 
 clean: ## Remove the demo and the caches; runs, folds and submissions stay
 	rm -rf demo tour build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

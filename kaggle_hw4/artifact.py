@@ -88,11 +88,16 @@ def read_model(model: type[M], path: Path, what: str, remedy: str) -> M:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a regular file; OSError for anything else: a pipe would never end."""
+    """The bytes of a regular file; OSError for anything else."""
+    _check_regular(path)
+    return path.read_bytes()
+
+
+def _check_regular(path: Path) -> None:
+    """OSError for what is there and no regular file: a pipe would never end."""
     if path.exists() and not path.is_file():
         code = errno.EISDIR if path.is_dir() else errno.EINVAL
         raise OSError(code, os.strerror(code) if path.is_dir() else "not a regular file", str(path))
-    return path.read_bytes()
 
 
 def sync_directory(path: Path) -> None:
@@ -152,7 +157,8 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 def sha256_file(path: Path) -> str:
-    """The sha256 of a file's contents."""
+    """The sha256 of a regular file's contents; OSError for anything else."""
+    _check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,5 +1,7 @@
 """On which device a model runs, and in which precision."""
 
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +29,17 @@ def choose_device(name: str) -> torch.device:
             f"this machine has no {name}", "leave it out to have one chosen", parameter="device"
         )
     return torch.device(name)
+
+
+def memory_limit() -> float:
+    """Bytes that this process may have: the machine's memory, or less by `ulimit -v`."""
+    limits = [math.inf]
+    if hasattr(os, "sysconf"):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        import resource
+
+        limits += [each for each in resource.getrlimit(resource.RLIMIT_AS) if each > 0]
+    return min(limits)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """`hw4 doctor`: what is there, what will be needed, and what to do about the difference."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from kaggle_hw4.pipeline import Pipeline, read_pipeline
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
-    from kaggle_hw4.recipe import Recipe
+    pass
 
 OLDEST_TORCH = (2, 10)  # torch.load with weights_only=True is safe from there on
 STATES = 6  # copies of a network's weights on the disk: best, EMA, and a checkpoint's four
@@ -88,8 +87,9 @@ def _corpus(workspace: Workspace) -> Iterator[Check]:
 def _resources(workspace: Workspace, pipeline: Pipeline) -> Iterator[Check]:
     """Memory and disk against what the pipeline's runs and their ensemble will need."""
     needed = needs(workspace, pipeline)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield _enough("memory", memory, needed.memory, "ensemble fewer members at a time")
+    from kaggle_hw4.device import memory_limit
+
+    yield _enough("memory", memory_limit(), needed.memory, "ensemble fewer members at a time")
     folder = workspace.root if workspace.root.is_dir() else workspace.root.parent
     free = shutil.disk_usage(folder).free
     yield _enough("disk", free, needed.disk, "make room, or use a workspace on another disk")
@@ -113,6 +113,7 @@ class Needs:
 def needs(workspace: Workspace, pipeline: Pipeline) -> Needs:
     """Estimated from the edition's sizes, or from the corpus where one is packed."""
     from kaggle_hw4.competition import DEFAULT
+    from kaggle_hw4.models.build import parameters_of
     from kaggle_hw4.recipe import read_recipe
 
     speakers, train, test = DEFAULT.speakers, DEFAULT.training_utterances, DEFAULT.test_utterances
@@ -127,18 +128,8 @@ def needs(workspace: Workspace, pipeline: Pipeline) -> Needs:
         chosen = folds if section.folds == "all" else len(section.folds)
         runs, members = chosen * len(section.seeds), members + len(section.seeds)
         logits = 4 * speakers * (1.1 * train / folds + test)
-        disk += runs * (STATES * 4 * parameters(recipe, speakers) + logits)
+        disk += runs * (STATES * 4 * parameters_of(recipe, speakers) + logits)
     return Needs(disk, HEADROOM + 4 * speakers * train * (members + 1))
-
-
-def parameters(recipe: "Recipe", speakers: int) -> int:
-    """The number of parameters of a recipe's networks, without their memory."""
-    import torch
-
-    from kaggle_hw4.models.build import build_model, count_parameters
-
-    with torch.device("meta"):
-        return count_parameters(build_model(recipe, speakers))
 
 
 def _runs(workspace: Workspace) -> Iterator[Check]:

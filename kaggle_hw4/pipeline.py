@@ -88,12 +88,7 @@ def read_pipeline(workspace: Workspace, name: str) -> Pipeline:
 Say = Callable[[str, str], None]  # (stage, its result)
 
 
-def prepare_data(
-    workspace: Workspace,
-    pipeline: Pipeline,
-    say: Say,
-    bar: Bar,
-) -> "Folds":
+def prepare_data(workspace: Workspace, pipeline: Pipeline, say: Say, bar: Bar) -> "Folds":
     """Dataset → corpus → folds."""
     from kaggle_hw4.data.corpus import pack
     from kaggle_hw4.synth.corpus import write_corpus
@@ -104,9 +99,10 @@ def prepare_data(
         say("synth", f"{speakers} speakers in {workspace.shown(dataset)}")
     corpus = pack(dataset, workspace.corpus, progress=bar("pack"))
     say("pack", f"{len(corpus.train)} training and {len(corpus.test)} test utterances")
-    by, count, seed = pipeline.split.by, pipeline.split.folds, pipeline.split.seed
-    table = split.split(workspace, by, count, seed, bar)
-    say("split", f"{count} folds by {by} in {workspace.shown(table.path)}")
+    count, seed = pipeline.split.folds, pipeline.split.seed
+    table = split.split(workspace, pipeline.split.by, count, seed, bar)
+    reason = f": {table.reason}" if table.reason else ""
+    say("split", f"{count} folds by {table.folds.by} in {workspace.shown(table.path)}{reason}")
     return table.folds
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.kaggle.leaderboard import Row
+    from kaggle_hw4.report.write import ReportFile
     from kaggle_hw4.stages.compare import Comparison
     from kaggle_hw4.stages.ensemble import EnsembleResult
     from kaggle_hw4.stages.submit import SubmitResult
@@ -145,6 +146,14 @@ class Project:
 
         entries = Ledger(self.workspace.submissions).entries()
         return table(entries, edition_of_workspace(self.workspace))
+
+    def report(self, subject: str | None = None, out: str | Path | None = None) -> "ReportFile":
+        """Write the report of the project, or of a run, a version or a study, as one HTML page."""
+        from kaggle_hw4.report.write import write_report
+
+        with bars() as bar:
+            file = None if out is None else Path(out)
+            return write_report(self.workspace, subject, file, progress=bar("report"))
 
 
 def folders(runs: "Iterable[FinishedRun | str | Path]") -> list[Path]:

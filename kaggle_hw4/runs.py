@@ -16,6 +16,7 @@
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,14 @@ import safetensors
 import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kaggle_hw4.artifact import read_model, sha256_json, verify, write_bytes, write_text
+from kaggle_hw4.artifact import (
+    named_errors,
+    read_model,
+    sha256_json,
+    verify,
+    write_bytes,
+    write_text,
+)
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
@@ -161,7 +169,8 @@ class Run:
 
     @property
     def done(self) -> bool:
-        return (self.folder / "run.json").is_file()
+        """Whether there is a run.json, be it a broken one: that is an error, and not unfinished."""
+        return os.path.lexists(self.folder / "run.json")
 
     @property
     def remedy(self) -> str:
@@ -195,28 +204,26 @@ class Run:
 
     def log(self, line: Mapping[str, float]) -> None:
         """Append a line to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with named_errors(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def logged(self) -> Iterator[dict[str, float]]:
-        """The whole lines of metrics.jsonl; one that is still being written is left out."""
+        """The lines of metrics.jsonl, up to one that is still being written, or is torn."""
         if self.metrics.is_file():
             for line in self.metrics.read_bytes().splitlines(keepends=True):
-                if line.endswith(b"\n"):
-                    yield json.loads(line)
+                try:
+                    values = json.loads(line) if line.endswith(b"\n") else None
+                except (ValueError, RecursionError):
+                    return
+                if not isinstance(values, dict) or not isinstance(values.get("step"), int):
+                    return
+                yield values
 
     def cut_log(self, step: int) -> None:
         """Drop the lines that a killed training wrote after its last checkpoint, at `step`."""
-        if not self.metrics.is_file():
-            return
-        kept = []
-        for line in self.metrics.read_text(errors="replace").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except (ValueError, TypeError, KeyError):  # torn by the kill
-                break
-        write_text(self.metrics, "".join(kept))
+        if self.metrics.is_file():
+            kept = [json.dumps(line) + "\n" for line in self.logged() if line["step"] <= step]
+            write_text(self.metrics, "".join(kept))
 
     def write_logits(self, name: str, logits: Logits) -> str:
         """Write `<name>.safetensors` and return its sha256, which belongs in the manifest: the
@@ -247,7 +254,7 @@ def _format(path: Path) -> object:
     """The format of a manifest that cannot be read; FORMAT where it is no JSON object at all."""
     try:
         values = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return FORMAT
     return values.get("format") if isinstance(values, dict) else FORMAT
 

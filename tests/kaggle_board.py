@@ -42,6 +42,7 @@ class Board(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.message, self.archive = 200, "", b""
         self.cuts: list[int] = []
+        self.says_size = True
         self.ranges: list[str | None] = []
         self.active = True
         self.faults: dict[str, list[int | str]] = {}
@@ -50,6 +51,7 @@ class Board(ThreadingHTTPServer):
         self.verdicts: list[dict[str, Any]] = [SCORED]  # of the newest, one for each look
         self.uploads: dict[str, tuple[str, bytes]] = {}  # token → name, content
         self.lists_uploads = True
+        self.files: dict[int, bytes] = {}  # of submissions, by their references
         self.competitions: set[str] = set()  # that it was asked about
 
     def phases(self) -> dict[str, Any]:
@@ -98,6 +100,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"active": self.server.active, "username": "anna"})
         elif phase in self.server.phases():
             self.act(phase, lambda: self.server.phases()[phase](request))
+        elif phase == "DownloadSubmission" and request["submissionId"] in self.server.files:
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost/submission/{request['submissionId']}")
+            self.end_headers()
         elif self.server.status == 0:
             self.close_connection = True
         elif self.server.status != 200:
@@ -136,12 +142,20 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(status, {"code": status, "message": self.server.message})
 
     def do_GET(self) -> None:
+        if "/submission/" in self.path:
+            content = self.server.files[int(self.path.rpartition("/")[2])]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            return
         span = self.headers["Range"]
         self.server.ranges.append(span)
         start = int(span[6:-1]) if span else 0
         self.send_response(206 if span else 200)
+        if self.server.says_size:
+            self.send_header("Content-Length", str(len(self.server.archive) - start))
         for name, value in (
-            ("Content-Length", str(len(self.server.archive) - start)),
             ("Accept-Ranges", "bytes"),
             ("ETag", '"1"'),
             ("Last-Modified", "Tue, 01 Mar 2022 00:00:00 GMT"),

@@ -81,6 +81,22 @@ def test_a_size_that_lies_is_refused_in_a_line(tmp_path: Path, data: bytes, reas
     assert len(str(raised.value)) < 500
 
 
+def test_empty_files_and_long_names_are_unpacked(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("folder/empty"))
+        archive.addfile(tarfile.TarInfo("/".join(["a" * 100] * 5)))
+    unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert (tmp_path / "out" / "folder" / "empty").read_bytes() == b""
+    assert (tmp_path / "out" / "/".join(["a" * 100] * 5)).is_file()
+
+
+@pytest.mark.parametrize("size", [2**16 + 1, 2**17])
+def test_a_header_above_64_kib_is_refused(tmp_path: Path, size: int) -> None:
+    (tmp_path / "a.tar").write_bytes(header(tarfile.GNUTYPE_LONGNAME, size) + bytes(2**18))
+    with pytest.raises(DataError, match="a header of more than 64 KiB"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tar")
     with pytest.raises(DataError, match="no regular file"):

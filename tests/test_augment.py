@@ -8,8 +8,11 @@ from kaggle_hw4.data.augment import (
     FLOOR,
     Augmenter,
     Channel,
+    band_mean,
     channel_swap,
+    draw_masks,
     interpolate,
+    loudness,
     reverberate,
     smooth_spectrum,
     spec_augment,
@@ -145,6 +148,12 @@ def test_a_channel_swap_shifts_the_mean_and_adds_the_noise_floor() -> None:
     assert (noisy > -4).all()
 
 
+def test_a_swapped_channel_is_the_other_utterances() -> None:
+    x, mask = features()
+    swap = Augmenter(OFF.model_copy(update={"channel_swap": 1.0}), 0, 0)
+    torch.testing.assert_close(swap(x, mask, channel(-8, -12), channel(-5, -200)), x + 3)
+
+
 def test_gain_stops_at_the_floor() -> None:
     x, mask = features()
     gain = OFF.model_copy(update={"gain": 10.0})
@@ -165,3 +174,48 @@ def test_a_smooth_spectrum_is_smooth_and_an_interpolated_curve_slow() -> None:
     assert spectrum.diff(dim=1).std() < 0.4 * spectrum.std()
     curve = interpolate(torch.randn(1000, 8), 200)
     assert curve.diff(dim=1).std() < 0.1 * curve.std()
+
+
+def test_loudness_and_band_means_are_those_of_the_real_frames() -> None:
+    x, mask = features()
+    mask[:, 30:] = False
+    real = x[:, :30], mask[:, :30]
+    torch.testing.assert_close(loudness(x, mask), loudness(*real))
+    torch.testing.assert_close(band_mean(x, mask), band_mean(*real))
+    torch.testing.assert_close(loudness(torch.full_like(x, -3), mask), torch.full((64,), -3.0))
+
+
+def test_noise_fluctuates_from_frame_to_frame_by_half_a_nat() -> None:
+    x, mask = features()
+    torch.manual_seed(0)
+    loud = {"noise": 1.0, "noise_snr": -200.0, "noise_modulation": 0.0}
+    y = Augmenter(OFF.model_copy(update=loud), 0, 0)(x, mask)
+    assert y.std(1).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_room_answers_5_to_23_db_below_a_frame() -> None:
+    """A tail starts at -20 to -5 dB and has fallen by 0.75 to 3 dB after its first 10 ms."""
+    x = torch.full((500, 20, 40), -20.0)
+    x[:, 2] = 0.0
+    mask = torch.ones(500, 20, dtype=torch.bool)
+    y = Augmenter(OFF.model_copy(update={"reverberation": 1.0}), 0, 0)(x, mask)
+    first = y[:, 3, 0] * 10 / np.log(10)
+    assert -23 < first.min() < -21
+    assert -8 < first.max() < -5.75
+
+
+def test_a_band_limit_removes_up_to_6_low_and_12_high_bands_or_none() -> None:
+    x = torch.randn(500, 20, 40, generator=torch.Generator().manual_seed(0)) - 8
+    mask = torch.ones(500, 20, dtype=torch.bool)
+    y = Augmenter(OFF.model_copy(update={"band_limit": 1.0}), 0, 0)(x, mask)
+    lost = y.var(1) < 1e-9
+    low, high = lost[:, :20].sum(1), lost[:, 20:].sum(1)
+    assert (low.min(), low.max()) == (0, 6)
+    assert (high.min(), high.max()) == (0, 12)
+
+
+def test_masks_reach_both_ends_and_every_width() -> None:
+    masks = draw_masks(np.random.default_rng(0), (2000, 1), 10, 3)
+    assert masks.any(0).all()
+    assert set(masks.sum(1).tolist()) == {0, 1, 2, 3}
+    assert draw_masks(np.random.default_rng(0), (200, 1), 2, 9).all(1).any(), "or everything"

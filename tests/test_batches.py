@@ -42,9 +42,25 @@ def test_a_mixed_segment_is_a_weighted_mean_of_two(corpus: Corpus, folds: Folds)
     mixed = batches(corpus, folds, "augment.mixup=1.0").at(0)
     share = mixed.share[:, None, None]
     assert (mixed.share >= 0.5).all()
+    assert (mixed.share < 1).all(), "at a probability of 1 every segment is mixed"
     assert torch.equal(mixed.partner_labels, plain.labels.roll(1, 0))
     expected = share * plain.features + (1 - share) * plain.features.roll(1, 0)
     torch.testing.assert_close(mixed.features, expected)
+
+
+def test_a_quarter_of_the_segments_is_mixed_at_a_probability_of_a_quarter(
+    corpus: Corpus, folds: Folds
+) -> None:
+    batch = batches(corpus, folds, "augment.mixup=0.25", "segments.batch_size=400").at(0)
+    assert 0.17 < (batch.share < 1).float().mean() < 0.33
+
+
+def test_where_its_partner_has_ended_a_segment_is_itself(corpus: Corpus, folds: Folds) -> None:
+    plain = batches(corpus, folds, "segments.frames=200").at(0)
+    mixed = batches(corpus, folds, "segments.frames=200", "augment.mixup=1.0").at(0)
+    alone = plain.mask & ~plain.mask.roll(1, 0)
+    assert alone.any()
+    assert torch.equal(mixed.features[alone], plain.features[alone])
 
 
 def test_a_partner_of_the_same_speaker_comes_from_another_session(

@@ -12,7 +12,7 @@ import pytest
 
 from kaggle_hw4.data.archive import unpack
 from kaggle_hw4.errors import BoardError, DataError, UsageError
-from kaggle_hw4.kaggle.client import download
+from kaggle_hw4.kaggle.client import _check_space, _work_folder, download
 from tests.kaggle_board import Board, credentials, needs_kaggle, surroundings
 
 MIB = 2**20  # the client keeps what it has got of a file in steps of this
@@ -84,6 +84,13 @@ def test_a_download_becomes_the_dataset_and_leaves_nothing_else(
         Path(name).name: content for name, content in DATASET.items()
     }
     assert [p.name for p in tmp_path.iterdir() if p.suffix != ".lock"] == ["Dataset"]
+
+
+@needs_kaggle
+def test_a_download_of_a_size_that_nobody_said_is_kept(tmp_path: Path, board: Board) -> None:
+    board.says_size = False
+    size = len(board.archive)
+    assert run(tmp_path, board.server_port) == (0, f"{tmp_path / 'Dataset'} ({size}, None)\n")
 
 
 @needs_kaggle
@@ -174,6 +181,22 @@ def test_a_dataset_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "Dataset").mkdir()
     with pytest.raises(UsageError, match="already there"):
         download(tmp_path)
+
+
+def test_a_dataset_for_which_the_disk_has_no_room_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="GB free, the dataset needs 3000000000.0 GB; make room"):
+        _check_space(tmp_path, 10**18)
+    _check_space(tmp_path, MIB)
+
+
+def test_a_download_may_go_to_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    with _work_folder(tmp_path / "a" / "new", "ml2022spring-hw4") as folder:
+        assert folder.is_dir()
+        with (
+            pytest.raises(UsageError, match="another download"),
+            _work_folder(tmp_path / "a" / "new", "ml2022spring-hw4"),
+        ):
+            pass
 
 
 def test_without_the_extra_it_says_how_to_install_it(

@@ -8,10 +8,16 @@ from kaggle_hw4.ensemble.combine import (
     match_counts,
     mean_log_probability,
     mean_probability,
+    uniform,
 )
 
 RANDOM = np.random.default_rng(0)
 LOGP = log_softmax(RANDOM.normal(size=(3, 6, 5)), axis=2).astype(np.float32)
+
+
+def test_equal_weights_give_the_mean() -> None:
+    assert uniform(4).tolist() == [0.25] * 4
+    np.testing.assert_allclose(mean_log_probability(LOGP, uniform(3)), LOGP.mean(0), rtol=1e-5)
 
 
 def test_a_weighted_mean_is_taken_over_members_and_of_chosen_rows() -> None:

@@ -10,7 +10,11 @@ import torch
 
 from kaggle_hw4 import competition
 from kaggle_hw4.cli import main
+from kaggle_hw4.competition import LOG_FLOOR
+from kaggle_hw4.data.channel import describe_channel
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
+from kaggle_hw4.data.inspection import QUANTILES, describe_lengths, inspect_corpus
+from kaggle_hw4.data.manifest import read_manifest
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.workspace import Workspace
@@ -203,3 +207,36 @@ def test_a_failed_replacement_leaves_the_old_corpus(
     with pytest.raises(DataError, match="1 problem"):
         pack(dataset, tmp_path / "packed", replace=True)
     assert open_corpus(tmp_path / "packed").hash == before.hash
+
+
+def test_the_levels_of_a_corpus_are_those_of_its_files(corpus: Corpus, synthetic: Path) -> None:
+    files = [synthetic / "Dataset" / name for name in corpus.ids]
+    features = [torch.load(path, weights_only=True).double() for path in files]
+    every, levels = torch.cat(features), read_manifest(corpus.folder).statistics
+    assert (levels.min, levels.max) == (every.min(), every.max())
+    assert levels.mean == pytest.approx(float(every.mean()), rel=1e-9)
+    assert levels.deviation == pytest.approx(float(every.std(correction=0)), rel=1e-9)
+    touching = [bool(frames.min() <= LOG_FLOOR + 0.5) for frames in features]
+    assert levels.touching_the_floor == pytest.approx(np.mean(touching))
+
+
+def test_a_corpus_is_counted_in_frames_and_hours(corpus: Corpus) -> None:
+    counts = inspect_corpus(corpus).counts
+    assert (counts.speakers, counts.training_utterances, counts.test_utterances) == (4, 36, 8)
+    assert counts.frames == len(corpus.frames)
+    assert counts.hours == pytest.approx(counts.frames * 0.01 / 3600)
+
+
+def test_lengths_are_described_by_their_percentiles() -> None:
+    lengths = describe_lengths(np.arange(101))
+    assert [getattr(lengths, name) for name, _ in QUANTILES] == [0, 1, 5, 25, 50, 75, 95, 99, 100]
+    assert (lengths.mean, lengths.deviation) == (50, pytest.approx(np.sqrt((101**2 - 1) / 12)))
+    assert describe_lengths(np.array([127, 128, 129])).shorter_than_128 == 1
+
+
+def test_a_channel_is_described_by_its_quiet_and_its_louder_frames() -> None:
+    """The 5th and the 60th percentile of each band, less the utterance's mean level."""
+    frames = np.random.default_rng(0).permutation(101)[:, None] + np.array([[0.0, 10.0]])
+    channel = describe_channel(frames.astype(np.float32))
+    np.testing.assert_allclose(channel.descriptor, [[5 - 55, 15 - 55, 60 - 55, 70 - 55]])
+    np.testing.assert_allclose(channel.quiet, [[5, 15]])

@@ -10,10 +10,9 @@ import pytest
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
-from kaggle_hw4.doctor import Check, examine, needs, parameters
+from kaggle_hw4.doctor import Check, examine, needs
 from kaggle_hw4.pipeline import read_pipeline
-from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.workspace import Workspace, shipped
+from kaggle_hw4.workspace import Workspace
 from tests.conftest import job, tiny
 
 
@@ -70,11 +69,6 @@ def test_the_needs_follow_the_pipeline_and_the_corpus(workspace: Workspace, tmp_
     assert 5e9 < full.disk < 50e9
     assert small.disk < full.disk
     assert small.memory < full.memory
-
-
-def test_parameters_are_counted_without_their_memory() -> None:
-    recipe = read_recipe(shipped("pipelines/variants/simple.toml"))
-    assert parameters(recipe, 600) == 125_896
 
 
 def test_a_credential_that_others_can_read_is_a_warning(

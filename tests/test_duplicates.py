@@ -65,3 +65,15 @@ def test_a_lag_and_a_channel_leave_the_correlation() -> None:
     assert correlation(standardise(sentence), standardise(sentence[4:] + channel)) > 0.95
     other = random.normal(size=(80, 40)).astype(np.float32)
     assert correlation(standardise(sentence), standardise(other)) < MIN_CORRELATION / 2
+
+
+def test_copies_cut_differently_at_both_ends_are_found(corpus: Corpus) -> None:
+    """By up to 6 frames at either end: here 5 of them, so the lengths differ by 10."""
+    first, last = (int(row) for row in np.flatnonzero(corpus.labels == 0)[[0, -1]])
+    lengths, offsets = corpus.lengths.copy(), corpus.offsets.copy()
+    lengths[last], offsets[last] = lengths[first] - 10, offsets[first] + 5
+    cut = dataclasses.replace(corpus, lengths=lengths, offsets=offsets)
+    rows = np.array([first, last])
+    assert list(find_near_duplicates(cut, rows)) == [(1, 0)]
+    lengths[last], offsets[last] = lengths[first] - 14, offsets[first] + 7
+    assert not list(find_near_duplicates(cut, rows))

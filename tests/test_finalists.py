@@ -10,7 +10,7 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.estimate import trained_share
-from kaggle_hw4.tuning.finalists import Finalist, group_of, specs_of
+from kaggle_hw4.tuning.finalists import Finalist, group_of, retrain, specs_of
 from kaggle_hw4.tuning.finals import name_winner, read_finals, write_finals, write_winner
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
@@ -19,6 +19,7 @@ from kaggle_hw4.tuning.summary import final_runs
 from kaggle_hw4.tuning.tune import enqueue_earlier_best
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import tiny, trained
+from tests.test_coordinator import TRAINED, TYPO, Processes, Said
 
 BASELINE = Finalist(0, "boss", tiny("boss"), 0.50)
 TUNED = Finalist(7, "boss_tuned", tiny("boss", "networks.d_model=24"), 0.60)
@@ -43,6 +44,40 @@ def test_the_final_lead_leaves_out_the_fold_and_seed_of_the_search(plan: Plan) -
     assert first.final_lead == pytest.approx(0.02)
     assert (first.pairs, first.standard_error) == (3, pytest.approx(0.01 / 3**0.5))
     assert second.final_lead == 0
+
+
+def test_one_fold_and_seed_have_no_deviation_and_no_lead_beyond_the_search(plan: Plan) -> None:
+    single = {trial: {(0, 0): scores[0, 0]} for trial, scores in SCORES.items()}
+    first, _ = name_winner(plan, [BASELINE, TUNED], single).candidates
+    assert (first.n, first.mean, first.deviation) == (1, 0.60, 0.0)
+    assert (first.final_lead, first.standard_error, first.pairs) == (None, None, 0)
+
+
+class Planned(Plan):
+    """A plan whose runs are not trained: the one with number `failing` diverges."""
+
+    failing = 9
+
+    @property
+    def executor(self) -> Processes:  # type: ignore[override]
+        return Processes([TYPO if n == self.failing else TRAINED for n in range(8)])
+
+
+def test_finalists_are_trained_on_all_folds_and_seeds_and_counted(plan: Plan) -> None:
+    monitor = Said()
+    scores = retrain(Planned(**vars(plan)), [BASELINE, TUNED], monitor)
+    pairs = [(fold, seed) for seed in (0, 1) for fold in (0, 1)]
+    assert scores == {trial: dict.fromkeys(pairs, 0.5) for trial in (0, 7)}
+    assert monitor.counts == [(done, 8) for done in range(9)]
+    assert monitor.lines == []
+
+
+def test_a_finalist_that_diverges_on_a_fold_drops_out(plan: Plan) -> None:
+    monitor, planned = Said(), Planned(**vars(plan))
+    object.__setattr__(planned, "failing", 5)
+    assert list(retrain(planned, [BASELINE, TUNED], monitor)) == [0]
+    assert monitor.lines == ["trial 7, fold 1, seed 0: so it ended"]
+    assert monitor.counts[-1] == (8, 8)
 
 
 def test_less_log_loss_is_better(plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """Which differences are real, and which two to select."""
 
 import csv
+import math
 from pathlib import Path
 
 import pytest
@@ -101,10 +102,34 @@ def test_validation_with_a_record_can_overrule_a_lucky_public_score(tmp_path: Pa
     assert all(c.cv_counted for c in proposal.candidates)
 
 
+def test_validation_that_was_always_right_counts_like_a_public_score(tmp_path: Path) -> None:
+    """It says 0.80, the board 0.82; the others spread widely, and say little."""
+    ledger = Ledger(tmp_path)
+    for n, public in enumerate([0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95]):
+        validation = Validation(kind="session", accuracy=public + 0.05)
+        ledger.append(Created(version=f"B_V{n}", cv=[validation]))
+        ledger.append(Scored(version=f"B_V{n}", board="kaggle", public=public))
+    ledger.append(Created(version="C_V1", cv=[Validation(kind="session", accuracy=0.85)]))
+    ledger.append(Scored(version="C_V1", board="kaggle", public=0.82))
+    candidates = {c.version: c for c in choose(tmp_path, ledger.entries(), DEFAULT).candidates}
+    assert 0.807 < candidates["C_V1"].expected < 0.815
+    one_score = math.sqrt(0.82 * 0.18 / DEFAULT.board_rows)
+    assert one_score < candidates["C_V1"].deviation < math.sqrt(2) * one_score
+
+
+def test_an_unpaired_difference_has_the_error_of_two_scores(tmp_path: Path) -> None:
+    [both] = neighbours(tmp_path, board(tmp_path, A_V1=0.80, B_V1=0.70).entries(), DEFAULT)
+    error = math.sqrt((0.80 * 0.20 + 0.70 * 0.30) / DEFAULT.board_rows)
+    assert both.high - both.difference == pytest.approx(1.96 * error)
+    assert both.difference - both.low == pytest.approx(1.96 * error)
+
+
 def test_the_better_of_two_is_worth_more_than_either() -> None:
     assert best_of_two(0.8, 0.8, 0.01) == pytest.approx(0.8 + 0.01 * 0.39894)
     assert best_of_two(0.9, 0.5, 0.01) == pytest.approx(0.9)
     assert best_of_two(0.9, 0.5, 0.0) == 0.9
+    one_apart = 0.81 * 0.84134 + 0.80 * 0.15866 + 0.01 * 0.24197  # Φ(1), Φ(-1) and φ(1)
+    assert best_of_two(0.81, 0.80, 0.01) == pytest.approx(one_apart, abs=1e-7)
 
 
 def test_one_submission_is_chosen_and_none_is_an_error(tmp_path: Path) -> None:

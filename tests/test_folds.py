@@ -40,7 +40,15 @@ def test_a_fold_also_holds_out_utterances_of_sessions_it_trains_on(corpus: Corpu
     assert len(folds.seen_session(0)) > 0
     assert not set(folds.seen_session(0)) & set(folds.seen_session(1))
     assert set(folds.session[folds.seen_session(0)]) <= set(folds.session[folds.training(0)])
-    assert len(make_folds(corpus, "utterance", 2).seen_session(0)) == 0
+    by_utterance = make_folds(corpus, "utterance", 2)
+    assert len(by_utterance.seen_session(0)) == 0
+    assert set(by_utterance.holdout) == {-1}
+
+
+def test_the_progress_of_a_session_split_counts_each_speaker_twice(corpus: Corpus) -> None:
+    counts: list[tuple[int, int]] = []
+    make_folds(corpus, "session", 2, progress=lambda *count: counts.append(count))
+    assert counts == [(done, 8) for done in range(1, 9)]
 
 
 def test_a_purged_row_is_not_trained_on(corpus: Corpus) -> None:

@@ -1,5 +1,6 @@
 """How validation has tracked the board, and the score to expect."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_a_constant_gap_is_measured_for_each_half(tmp_path: Path) -> None:
     assert public.gap.value == pytest.approx(0.05)
     assert private.gap.value == pytest.approx(0.06)
     assert public.spearman.value == pytest.approx(1)
+    assert 0.9 < public.spearman.low < 1, "six pairs in one order are no proof"
+
+
+def test_the_interval_of_a_gap_is_students_t(tmp_path: Path) -> None:
+    pairs = [(0.80 + gap, 0.80) for gap in (0.04, 0.05, 0.05, 0.05, 0.06)]
+    gap = tracking(entries(tmp_path, pairs))[0].gap
+    assert gap.value == pytest.approx(0.05)
+    half_width = 2.7764 * 0.0070711 / math.sqrt(5)  # t of four degrees, the standard deviation
+    assert gap.high - gap.value == pytest.approx(half_width, rel=1e-4)
+    assert gap.value - gap.low == pytest.approx(half_width, rel=1e-4)
 
 
 def test_too_few_pairs_have_no_gap_and_no_correlation(tmp_path: Path) -> None:

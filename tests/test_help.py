@@ -12,7 +12,7 @@ from kaggle_hw4.device import DEVICES
 from kaggle_hw4.ensemble import blend
 from kaggle_hw4.kaggle.events import BOARDS, DESTINATIONS
 from kaggle_hw4.stages.export import FORMATS
-from kaggle_hw4.stages.list_runs import SORTS
+from kaggle_hw4.stages.list_runs import ORDERS
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
@@ -48,7 +48,7 @@ def test_commands_are_listed_in_the_order_of_the_work(capsys: pytest.CaptureFixt
         ("predict", DEVICES),
         ("data pack", tuple(DTYPES)),
         ("tune", tuple(OBJECTIVES)),
-        ("runs", SORTS),
+        ("runs", ORDERS),
         ("runs export", FORMATS),
         ("submit", DESTINATIONS),
         ("leaderboard forget", BOARDS),

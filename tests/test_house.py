@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "kaggle_hw4").rglob("*.py"))
-CODE = [*PACKAGE, *sorted((ROOT / "tests").glob("*.py")), *sorted((ROOT / "benchmarks").glob("*"))]
+CODE = [*PACKAGE, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").glob("*"))]
 PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOML = [*sorted((ROOT / "pipelines").rglob("*.toml")), *sorted((ROOT / "studies/spaces").glob("*"))]
 # Words of hw4 0.1 that a reader from speech or machine learning would have to learn.

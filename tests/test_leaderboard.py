@@ -101,7 +101,11 @@ def test_the_table_puts_kaggle_first_the_best_on_top_and_the_unsent_last(tmp_pat
     ledger.append(Submitted(version="D_V1", to="kaggle"))
     ledger.append(score_event("B_V1", 0.75))
     ledger.append(score_event("C_V1", 0.88))
-    rows = [(row.version, row.board) for row in table(ledger.entries(), DEFAULT)]
+    lines = table(ledger.entries(), DEFAULT)
+    errors = {(row.version, row.board): row.standard_error for row in lines}
+    assert errors["C_V1", "kaggle"] == standard_error(0.88, DEFAULT.board_rows)
+    assert errors["C_V1", "local"] is None, "of so many rows that nobody recorded"
+    rows = [(row.version, row.board) for row in lines]
     kaggle = [("C_V1", "kaggle"), ("B_V1", "kaggle"), ("D_V1", "kaggle")]
     assert rows == [*kaggle, ("C_V1", "local"), ("A_V1", None)]
 
@@ -161,3 +165,14 @@ def test_a_recorded_score_says_what_it_replaces(
         printed.append(capsys.readouterr().out.strip())
     known = "Boss_V1 is recorded"
     assert printed == [known, known, f"{known}, in the place of public 0.78825"]
+
+
+def test_ones_own_file_is_imported_where_an_example_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "past_scores.csv").write_text("mine.csv,0.7,0.8\n")
+    with pytest.raises(SystemExit, match="0"):
+        main(["leaderboard", "import", "examples/past_scores.csv", "--workspace", str(tmp_path)])
+    assert [entry.version for entry in Ledger(tmp_path / "submissions").entries()] == ["mine"]

@@ -60,6 +60,14 @@ def test_a_line_that_is_no_event_is_skipped(tmp_path: Path, torn: bytes) -> None
     assert [entry.version for entry in ledger.entries()] == ["Boss_V1", "Boss_V2"]
 
 
+def test_what_is_no_number_does_not_reach_the_ledger(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append(created("Boss_V1"))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        ledger.append(created("Boss_V2", weights=[float("nan")]))
+    assert [event.version for event in ledger.events()] == ["Boss_V1"]
+
+
 def test_a_kill_at_any_moment_leaves_a_readable_ledger(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from kaggle_hw4.kaggle.ledger import Ledger\n"

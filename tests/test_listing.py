@@ -7,7 +7,7 @@ import pytest
 
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.kaggle.cells import dates
-from kaggle_hw4.kaggle.listing import Listed, Listing, read_listing
+from kaggle_hw4.kaggle.listing import Listed, Listing, number, read_listing
 from kaggle_hw4.workspace import shipped
 
 CLIENT = """Warning: Looks like you're using an outdated API Version
@@ -59,6 +59,7 @@ def test_a_copy_of_the_web_page_has_the_private_score_first(tmp_path: Path) -> N
         ("new.csv", 0.5, None),
     ]
     assert [row.status for row in rows] == ["complete", "complete", "error", "complete"]
+    assert [row.error for row in rows] == ["", "", "Error · 1d ago", ""]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,24 @@ def test_the_header_names_the_columns_whatever_separates_them(tmp_path: Path, te
     listing = whole(tmp_path, text)
     assert [(row.file, row.public, row.private) for row in listing.rows] == [ROW]
     assert not listing.problems
+
+
+def test_words_above_a_table_are_no_header(tmp_path: Path) -> None:
+    for title in ("Submission", "Public score"):
+        listing = whole(tmp_path, f"{title}\nfile,private,public\n{ROW[0]},0.75825,0.75775\n")
+        assert [(row.file, row.public, row.private) for row in listing.rows] == [ROW]
+
+
+def test_a_table_of_tabs_may_have_a_column_of_states(tmp_path: Path) -> None:
+    text = "version\tstatus\tpublic\tprivate\nBoss_V3\tcomplete\t0.75775\t0.75825\n"
+    assert listed(tmp_path, text) == [Listed("Boss_V3", 0.75775, 0.75825)]
+
+
+@pytest.mark.parametrize(("text", "value"), [(None, None), ("", None), (" ", None), ("0.5", 0.5)])
+def test_a_score_that_the_api_leaves_out_is_not_out_yet(
+    text: str | None, value: float | None
+) -> None:
+    assert number(text) == value
 
 
 def test_a_name_may_have_spaces_and_brackets(tmp_path: Path) -> None:
@@ -212,6 +231,19 @@ def test_a_date_that_may_be_two_is_unknown_unless_its_column_says_which() -> Non
     assert dates(["4/3/2022", "13/4/2022"])[0] == "2022-03-04T00:00:00"
     assert dates(["4/3/2022", "13/4/2022", "4/13/2022"])[0] == ""
     assert dates(["3d ago", "30.02.2022", "", "2022-13-01", "1/1/2022 25:00"]) == [""] * 5
+
+
+def test_the_last_second_of_a_day_is_one_and_later_ones_are_none() -> None:
+    assert dates(["2022-11-27 23:59:59"]) == ["2022-11-27T23:59:59"]
+    assert dates(["2022-11-27 11:59:59 PM"]) == ["2022-11-27T23:59:59"]
+    assert dates(["2022-11-27 12:00:07 AM"]) == ["2022-11-27T00:00:07"]
+    assert dates(["27.11.2022 24:00", "27.11.2022 12:60", "27.11.2022 12:00:60"]) == [""] * 3
+
+
+def test_lines_below_a_quote_that_never_ends_keep_their_numbers(tmp_path: Path) -> None:
+    listing = whole(tmp_path, HEADER + '"b.csv,0.7,0.8\nc.csv,0.6,0.7\nd.csv,75.8,0.8\n')
+    assert [row.file for row in listing.rows] == ["a.csv", "c.csv"]
+    assert [problem[:6] for problem in listing.problems] == ["line 3", "line 5"]
 
 
 def test_a_damaged_list_is_read_or_refused(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_the_margin_grows_and_is_larger_while_fine_tuning() -> None:
     )  # fmt: skip
     actual = [margin_at(recipe, step) for step in (0, 20, 40, 79, 80, 99)]
     assert actual == [0, 0.1, 0.2, 0.2, 0.5, 0.5]
+    at_once = tiny("boss", "loss.margin=0.2", "loss.margin_warmup_steps=0")
+    assert margin_at(at_once, 0) == 0.2
 
 
 def test_a_mixed_segment_learns_both_of_its_speakers() -> None:

@@ -14,7 +14,9 @@ from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.logits import predict_run
 from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.runs import Run, find_runs
+from kaggle_hw4.stages.ensemble import ensemble
 from kaggle_hw4.synth.corpus import write_corpus
+from kaggle_hw4.workspace import Workspace
 from tests.conftest import tiny, trained
 
 CPU = torch.device("cpu")
@@ -55,6 +57,11 @@ def test_runs_of_two_fold_tables_are_not_mixed(runs: Path, corpus: Corpus, tmp_p
     other = trained(tiny("boss"), corpus, make_folds(corpus, "utterance", 2), tmp_path)
     with pytest.raises(DataError, match=r"different fold tables: session2 .* utterance2"):
         find_members([*find_runs([runs]), other])
+
+
+def test_a_workspace_that_is_not_there_yet_has_no_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no finished run"):
+        ensemble(Workspace(tmp_path / "a" / "new"), [])
 
 
 @pytest.fixture(scope="module")

@@ -151,6 +151,7 @@ def set_first(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (set_first("feature_path", "../secret.pt"), "[0].feature_path: found '../secret.pt'"),
         (set_first("feature_path", None), "[0].feature_path: found None"),
         (set_first("mel_len", "60"), "[0].mel_len: found '60', expected a number of frames"),
+        (set_first("mel_len", 0), "[0].mel_len: found 0, expected a number of frames"),
         (set_first("mel_len", -3), "[0].mel_len: found -3, expected a number of frames"),
         (set_first("mel_len", 1), "frames, expected mel_len 1"),
         (lambda m: m.update(n_mels="40"), "metadata.json: n_mels: found '40'"),

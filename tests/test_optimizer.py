@@ -43,3 +43,11 @@ def test_ema_weights_are_the_moving_average_of_the_weights() -> None:
     assert any("running_mean" in name for name in expected)
     for name, value in expected.items():
         torch.testing.assert_close(ema.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(("step", "kept"), [(0, 1 / 10), (8, 9 / 18), (80, 81 / 90), (1000, 0.95)])
+def test_the_first_random_weights_are_soon_forgotten(step: int, kept: float) -> None:
+    live, ema = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    expected = kept * ema.weight + (1 - kept) * live.weight
+    update_ema(ema, live, 0.95, step)
+    torch.testing.assert_close(ema.weight, expected)

@@ -1,5 +1,6 @@
 """A pipeline runs what is missing, and nothing twice."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,10 @@ def test_a_pipeline_goes_from_nothing_to_a_score_and_then_rests(
     assert entry.version == "Strong+Boss_V1"
     assert set(entry.scores) == {"local"}
     assert len(entry.created.members) == 3
-    assert "Strong+Boss_V1 scored public" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "Strong+Boss_V1 scored public" in printed.out
+    assert re.search(r"^ +report  .*report\.html$", printed.err, re.MULTILINE)
+    assert "Why" in (page := (tmp_path / "report.html").read_text()) or "Is Boss better" in page
     before = stamps(tmp_path)
     main_ok("run", "chain.toml")
     assert stamps(tmp_path) == before
@@ -59,7 +63,8 @@ def test_a_pipeline_goes_from_nothing_to_a_score_and_then_rests(
     main_ok("run", "chain.toml")
     changed = {name for name, stamp in stamps(tmp_path).items() if before.get(name) != stamp}
     assert changed
-    assert all("fold1-seed1" in name for name in changed), "the same bits need no new submission"
+    report = changed & {"report.html"}  # the run took another time
+    assert all("fold1-seed1" in name for name in changed - report), "no new submission"
 
 
 def main_ok(*arguments: str) -> None:
@@ -78,6 +83,15 @@ def test_shipped_pipelines_name_variants_and_keys_that_exist(
 ) -> None:
     plan = read_pipeline(Workspace.at(), name)
     assert [part.variant for part in plan.train] == variants
+
+
+def test_what_a_pipeline_leaves_open_is_seed_0_and_all_folds(tmp_path: Path) -> None:
+    """As with `hw4 split` and `hw4 train`: the same table and the same runs."""
+    (tmp_path / "chain.toml").write_text(PIPELINE)
+    plan = read_pipeline(Workspace(tmp_path), "chain.toml")
+    assert plan.split.seed == 0
+    assert [(part.folds, part.seeds) for part in plan.train] == [("all", [0]), ("all", [0, 1])]
+    assert plan.ensemble.label is None
 
 
 @pytest.mark.parametrize(

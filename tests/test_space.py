@@ -7,7 +7,7 @@ import pytest
 
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.recipe import read_recipe
-from kaggle_hw4.tuning.space import Space, read_space
+from kaggle_hw4.tuning.space import Float, Int, Space, read_space
 from kaggle_hw4.workspace import shipped
 from tests.conftest import VARIANTS, tiny
 
@@ -74,6 +74,12 @@ def test_a_condition_that_does_not_hold_leaves_the_parameter_out(tmp_path: Path)
             "the variant's networks.d_model = 16 lies outside",
         ),
         (D_MODEL, r"at networks\.d_model = \d+.*no multiple of n_heads"),
+        (
+            D_MODEL + 'multiple_of = "predict.spreading_neighbours"\n',
+            "multiple_of predict.spreading_neighbours is not a positive whole number",
+        ),
+        (SCALE.replace("10.0", "0.0"), "log needs a low above 0 and no step"),
+        (SCALE + "step = 2.0\n", "log needs a low above 0 and no step"),
         (MARGIN + WHEN, r"when networks\.head is not a parameter above"),
         (HEAD, r"at networks\.head = linear.*margins"),
         ("", "the space has no parameters"),
@@ -96,3 +102,20 @@ def test_edges_of_a_space_are_named(tmp_path: Path) -> None:
     at = {"networks.d_model": 24, "loss.margin": 0.0, "loss.scale": 10.1, "networks.n_heads": 4}
     assert dict(space.edges(at)) == {"networks.d_model": "largest", "loss.scale": "smallest"}
     assert not dict(space.edges({"networks.d_model": 20, "loss.margin": 0.25, "loss.scale": 30.0}))
+
+
+def test_an_edge_is_two_percent_wide_and_a_count_of_one_is_none() -> None:
+    numbers = Int(type="int", low=100, high=200), Float(type="float", low=0.5, high=10.5)
+    space = Space("boss.toml", dict(zip("ab", numbers, strict=True)))
+    assert dict(space.edges({"a": 102, "b": 0.5})) == {"a": "smallest", "b": "smallest"}
+    assert dict(space.edges({"a": 198, "b": 10.5})) == {"a": "largest", "b": "largest"}
+    assert not dict(space.edges({"a": 103, "b": 5.0}))
+    layers = Space("boss.toml", {"n": Int(type="int", low=1, high=4)})
+    assert not dict(layers.edges({"n": 1})), "no network has fewer than one layer"
+
+
+def test_a_step_may_be_a_fraction() -> None:
+    rate = Float(type="float", low=0.1, high=0.7, step=0.2)
+    assert [rate.contains(value) for value in (0.1, 0.3, 0.5, 0.7)] == [True] * 4
+    assert not rate.contains(0.4)
+    assert not rate.contains(0.9)

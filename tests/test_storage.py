@@ -13,6 +13,7 @@ from kaggle_hw4.errors import DataError, StorageError, UsageError
 from kaggle_hw4.execution.executor import RETRIES
 from kaggle_hw4.tuning.journal import JOURNAL, repair
 from kaggle_hw4.tuning.retry import retry_history
+from kaggle_hw4.tuning.server import HEARTBEAT
 from kaggle_hw4.tuning.storage import open_storage, read_storage
 from kaggle_hw4.tuning.study import CRASHES, TrialCounts, count, retry_crashed
 
@@ -100,6 +101,18 @@ def test_a_kill_of_a_coordinator_on_a_server_never_ends_a_trial(tmp_path: Path) 
             study.tell(number, state=TrialState.FAIL)  # as a server does with a stale trial
             retry_crashed(study)
         assert (count(study).waiting, count(study).failed) == (1, 0)
+
+
+def test_a_heartbeat_is_recorded_when_it_is_due(tmp_path: Path) -> None:
+    with open_storage(tmp_path, f"sqlite:///{tmp_path}/s.db") as server:
+        trial = optuna.create_study(storage=server.backend, study_name="s").ask()._trial_id
+        server.heartbeat([trial])
+        first = dict(server.last_heartbeat)
+        server.heartbeat([trial])
+        assert server.last_heartbeat == first
+        server.last_heartbeat[trial] -= HEARTBEAT + 1
+        server.heartbeat([trial])
+        assert server.last_heartbeat[trial] >= first[trial]
 
 
 def test_a_study_has_one_coordinator(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from kaggle_hw4.tuning.study import (
     count,
     enqueue,
     make_pruner,
+    min_steps,
     open_study,
     prune,
     retry_crashed,
@@ -235,6 +236,15 @@ def test_a_baseline_that_does_not_train_ends_its_study(storage: Storage) -> None
     study.tell(trial, state=TrialState.FAIL)
     with pytest.raises(DataError, match="the baseline does not train: the training diverged"):
         retry_crashed(study)
+
+
+def test_nothing_is_pruned_before_a_ninth_of_the_steps_or_the_first_validation() -> None:
+    schedules = {
+        every: tiny("boss", "schedule.steps=900", f"schedule.validate_every={every}").schedule
+        for every in (10, 100, 150, 2000)
+    }
+    first = {every: min_steps(schedule) for every, schedule in schedules.items()}
+    assert first == {10: 100, 100: 100, 150: 150, 2000: 900}
 
 
 def test_hyperband_prunes_a_bad_trial_but_never_the_baseline(storage: Storage) -> None:

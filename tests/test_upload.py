@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.ledger import Ledger
 from kaggle_hw4.kaggle.submissions import write_submission
-from kaggle_hw4.kaggle.upload import until_midnight
+from kaggle_hw4.kaggle.upload import pauses, until_midnight
 from tests.kaggle_board import (
     DROP,
     DROP_AFTER,
@@ -177,6 +178,11 @@ def test_a_used_up_quota_says_when_it_comes_back(
 def test_the_time_to_midnight_is_utc() -> None:
     assert until_midnight(datetime(2022, 4, 1, 20, 47, 30, tzinfo=UTC)) == "3 h 13 min"
     assert until_midnight(datetime(2022, 4, 1, 23, 59, 59, tzinfo=UTC)) == "0 h 1 min"
+
+
+def test_requests_come_more_and_more_seldom() -> None:
+    assert list(pauses(3)) == [0.5, 1, 2]
+    assert list(islice(pauses(), 8)) == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
 
 PHASES = ("GetSubmissionLimits", "StartSubmissionUpload", "CreateSubmission")

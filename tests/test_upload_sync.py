@@ -72,3 +72,35 @@ def test_a_submission_goes_to_the_competition_of_its_corpus(
     declare_edition(ledger.folder.parent / "packed", 2023)
     assert send(hw4)[0] == 0
     assert board.competitions == {"ml2023spring-hw4"}
+
+
+def test_sync_fetches_the_files_made_elsewhere_and_intervals_get_narrower(
+    ledger: Ledger, board: Board, hw4: Command
+) -> None:
+    ids = [f"uttr-{i}.pt" for i in range(400)]
+    for n, score in enumerate(("0.75", "0.76", "0.77")):
+        rows = [f"{name},{'id1' if i < 290 + n else 'id2'}" for i, name in enumerate(ids)]
+        board.add(fileName=f"old{n}.csv", status="COMPLETE", publicScore=score)
+        board.files[100 + n] = "\n".join(["Id,Category", *rows, ""]).encode()
+    board.files[102] = b"<html>no table"
+    code, _, errors = hw4("leaderboard", "sync", "--json")
+    assert code == 0
+    assert "fetched the files of 2 submissions" in errors
+    assert "not fetched: old2: " in errors
+    assert (ledger.folder / "output_old1.csv").read_bytes() == board.files[101]
+    assert not (ledger.folder / "output_old2.csv").exists()
+    _, shown, _ = hw4("leaderboard", "show", "--json")
+    paired = {(d["better"], d["worse"]): d["paired"] for d in shown["neighbours"]}
+    assert paired["old1", "old0"]
+    assert not paired["old2", "old1"]
+    _, _, again = hw4("leaderboard", "sync", "--json")
+    assert "fetched the files" not in again
+
+
+def test_a_file_made_here_is_never_fetched(ledger: Ledger, board: Board, hw4: Command) -> None:
+    assert send(hw4)[0] == 0
+    path = ledger.folder / "output_Boss_V1.csv"
+    path.unlink()
+    board.files = {int(row["ref"]): b"Id,Category\na,b\n" for row in board.submissions}
+    assert hw4("leaderboard", "sync", "--json")[0] == 0
+    assert not path.exists()

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
 from kaggle_hw4.ensemble.weights import (
     FITS,
     SHORT,
+    _log_sum_exp,
     greedy_weights,
     linear_weights,
     shortlist,
@@ -89,3 +90,9 @@ def test_fits_are_the_same_every_time() -> None:
     short, target = shortlist(np.stack([member(2), member(2.2), member(1)]), Y)
     for fit in FITS.values():
         assert (fit(short, target) == fit(short, target)).all()
+
+
+def test_log_sum_exp_is_scipys_and_does_not_overflow() -> None:
+    for shape in ((5, 7), (3, 5, 7)):
+        scores = 1000 * RANDOM.normal(size=shape)
+        np.testing.assert_allclose(_log_sum_exp(scores), logsumexp(scores, axis=-1))

@@ -21,6 +21,7 @@ from kaggle_hw4.cli import (
     hints,
     leaderboard,
     recipe,
+    report,
     runs,
     streams,
     submissions,
@@ -32,6 +33,11 @@ from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
 from kaggle_hw4.pace import Verbosity, set_verbosity
 from kaggle_hw4.signals import unwind_on_signals
+
+NO_MEMORY = (
+    "there is not enough memory; end other programs, or give less to read or to train "
+    "(`hw4 doctor` says what is free)"
+)
 
 app = typer.Typer(
     name="hw4",
@@ -51,6 +57,7 @@ compare.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)
+report.add_to(app)
 recipe.add_to(app)
 doctor.add_to(app)
 app.add_typer(runs.app, name="runs")
@@ -103,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # `hw4 … | head`
         sys.exit(141)
     except (Exception, Shutdown) as error:
-        sys.exit(report(error))
+        sys.exit(explain(error))
     finally:
         streams.settle()
 
@@ -118,7 +125,7 @@ def _take_switches(words: list[str]) -> None:
     words[:] = [word for word in words if word not in given]
 
 
-def report(error: BaseException) -> int:
+def explain(error: BaseException) -> int:
     """Say in one line what went wrong; return its exit code."""
     if debugging():
         import traceback
@@ -127,12 +134,24 @@ def report(error: BaseException) -> int:
     if isinstance(error, WithRemedy):
         complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
         return error.exit_code
+    if _is_out_of_memory(error):
+        complain(NO_MEMORY)
+        return DataError.exit_code
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
         complain(f"{error.filename or _workspace()}: {error.strerror or error}")
         return DataError.exit_code
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
     complain(f"a fault of hw4's own ({kind}); please report it with {_keep_traceback(error)}")
     return FAULT
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or, where it is in use, torch raised it for want of memory."""
+    if isinstance(error, Exception) and "torch" in sys.modules:
+        from kaggle_hw4.device import is_out_of_memory
+
+        return is_out_of_memory(error)
+    return isinstance(error, MemoryError)
 
 
 def _workspace() -> str:

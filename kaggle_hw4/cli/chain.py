@@ -7,6 +7,7 @@ import typer
 from kaggle_hw4.cli.ensemble import ensemble_json
 from kaggle_hw4.cli.options import AsJson, Device, Root
 from kaggle_hw4.cli.output import page, percent, say, show
+from kaggle_hw4.cli.report import try_report
 from kaggle_hw4.cli.submissions import after, submitted
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
@@ -42,12 +43,16 @@ def run_command(
     with live() as monitor:
         result = run_pipeline(place, plan, folds, device, monitor, say_stage)
     path = place.shown(result.path)
+    report = try_report(place)
     value = {
         **ensemble_json(result.ensemble),
         "path": path,
         "folds": result.folds,
         "score": result.score,
+        "report": report,
     }
+    if report:
+        say_stage("report", place.shown(report))
     show(value, as_json, lambda: _finished(result, path), after(result.score))
 
 

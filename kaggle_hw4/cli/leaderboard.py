@@ -11,12 +11,16 @@ from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, say, show, table
 from kaggle_hw4.cli.submissions import BOARD_NAMES
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.events import Forgotten
+    from kaggle_hw4.kaggle.fetch import Fetched
     from kaggle_hw4.kaggle.sync import News
     from kaggle_hw4.stages.board import Board, Recorded
+
+PROBLEMS = 3  # files that could not be fetched, of which each is named
 
 leaderboard = typer.Typer(help="The submissions and their scores.", no_args_is_help=True)
 
@@ -80,12 +84,27 @@ def import_command(
 def sync_command(workspace: Root = None, as_json: AsJson = False) -> None:
     """Take Kaggle's list of your submissions into the ledger.
 
+    The files of those that were made elsewhere are fetched: with both files, the interval of a
+    difference is narrower.
+
     Example: hw4 leaderboard sync
     """
     from kaggle_hw4.stages.board import synchronise
 
-    news = synchronise(Workspace.at(workspace))
+    with bars() as bar:
+        synchronised = synchronise(Workspace.at(workspace), bar("files"))
+    news = synchronised.news
+    _say_files(synchronised.files)
     show(news, as_json, lambda: _news(news), "hw4 leaderboard show")
+
+
+def _say_files(files: "Fetched") -> None:
+    if files.versions:
+        say(f"fetched the files of {len(files.versions)} submissions")
+    for problem in files.problems[:PROBLEMS]:
+        say(f"not fetched: {problem}")
+    if more := files.problems[PROBLEMS:]:
+        say(f"not fetched: {len(more)} more")
 
 
 def _news(news: "Sequence[News]") -> Any:

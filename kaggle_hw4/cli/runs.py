@@ -150,7 +150,7 @@ def export_command(
     """Write what runs logged as CSV or for TensorBoard.
 
     Loss, accuracy, learning rate and validation by step, of finished runs and of those that train
-    just now: repeat it to see more. Needs no TensorBoard; looking does: pip install tensorboard
+    just now: repeat it to see more. TensorBoard's files need pip install 'kaggle_hw4[tensorboard]'
 
     Example: hw4 runs export --format tensorboard
     """

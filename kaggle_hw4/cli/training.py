@@ -20,7 +20,7 @@ from kaggle_hw4.cli.options import (
     folders_of_runs,
     one_variant,
 )
-from kaggle_hw4.cli.output import page, percent, plain, show, table
+from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
@@ -153,8 +153,12 @@ def predict_command(
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
     with bars() as bar:
-        predicted = predict(place, folders, settings or [], device, bar)
+        predicted = predict(place, folders, settings or [], device, bar, _say_unfinished)
     _show_runs(predicted, as_json, "hw4 ensemble runs/*")
+
+
+def _say_unfinished(name: str) -> None:
+    say(f"left out: {name} is not finished")
 
 
 def render_runs(runs: "list[FinishedRun]") -> Any:

@@ -43,12 +43,9 @@ def estimate_share(corpus: Corpus, sessions: IntArray) -> float:
     if count < 2:
         return 1.0
     test = _rises_in_set(descriptors[corpus.test], count)
-    mean, deviation = test.mean(0), test.std(0) + 1e-9
-    errors = [
-        float(np.square((_rises_in_set(train[rows], count).mean(0) - mean) / deviation).mean())
-        for rows in drawn
-    ]
-    return shares[int(np.argmin(errors))]
+    means = [_rises_in_set(train[rows], count).mean(0) for rows in drawn]
+    distances = np.square((np.array(means) - test.mean(0)) / (test.std(0) + 1e-9)).mean(1)
+    return shares[int(distances.argmin())]
 
 
 def _rises_in_set(descriptors: Descriptors, count: int) -> npt.NDArray[np.float64]:
@@ -73,12 +70,23 @@ def draw(labels: IntArray, sessions: IntArray, share: float, quota: float) -> In
         for session in random.permutation(np.unique(sessions[rows])):
             members = random.permutation(rows[sessions[rows] == session])
             kept = members[: int(share * len(members) + random.random())].tolist()
-            if random.random() * len(kept) < missing:
-                chosen += kept
+            chosen += kept if random.random() * len(kept) < missing else []
             missing -= len(kept)
             if missing <= 0:
                 break
     return np.array(chosen, np.int64)
+
+
+def _positions(sessions: IntArray, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Places (n,) on the circle of each row's session, from 0 to 1."""
+    order = np.lexsort((random.random(len(sessions)), sessions))
+    _, first, place, sizes = np.unique(
+        sessions[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    rank = np.arange(len(sessions)) - first[place]
+    positions = np.empty(len(sessions))
+    positions[order] = (rank + random.random(len(sizes))[place]) / sizes[place]
+    return positions
 
 
 def thinned_subsets(
@@ -92,14 +100,7 @@ def thinned_subsets(
     """
     if share >= 1:
         return [(np.arange(len(sessions)),) * 2]
-    order = np.lexsort((random.random(len(sessions)), sessions))
-    _, first, place, sizes = np.unique(
-        sessions[order], return_index=True, return_inverse=True, return_counts=True
-    )
-    rank = np.arange(len(sessions)) - first[place]
-    offset = random.random(len(sizes))[place]
-    position = np.empty(len(sessions))
-    position[order] = (rank + offset) / sizes[place]
+    position = _positions(sessions, random)
     count = int(np.ceil(1 / share - 1e-9))
     part = np.minimum((position * count).astype(np.int64), count - 1)
     subsets = []

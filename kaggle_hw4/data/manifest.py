@@ -76,6 +76,6 @@ def is_old(folder: Path) -> bool:
         return (folder / OLD_MANIFEST).is_file()
     try:
         manifest = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and manifest.get("format") == 1

@@ -32,7 +32,7 @@ def cluster_sessions(
     where the utterances allow it. Without this bound the silhouette chooses too few: sessions are
     merged, the held-out clusters are then atypical, and validation underestimates (docs/LOG.md).
     """
-    sessions = np.full(len(labels), -1, np.int64)
+    sessions = np.empty(len(labels), np.int64)
     offset, speakers = 0, np.unique(labels)
     for done, label in enumerate(speakers, 1):
         rows = np.flatnonzero(labels == label)

@@ -108,8 +108,7 @@ def measure_unseen(corpus: Corpus, bar: Bar = no_bar) -> tuple[UnseenShare, Near
     descriptors = corpus.channels.descriptor
     train, test = descriptors[corpus.train], descriptors[corpus.test]
     labels = corpus.labels[corpus.train]
-    random = np.random.default_rng(0)
-    sample = np.sort(random.permutation(len(train))[:SAMPLE])
+    sample = np.sort(np.random.default_rng(0).permutation(len(train))[:SAMPLE])
     count = min(LAST, len(train) - int(np.bincount(labels).max()))
 
     # The nearest training utterances: of training utterances as if seen and unseen, of the test.

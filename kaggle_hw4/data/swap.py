@@ -26,9 +26,11 @@ def recover(folder: Path) -> None:
 
 
 def restore(folder: Path) -> None:
-    """As `recover` does, where the lock is held already."""
+    """As `recover` does, where the lock is held already; what is left of an old corpus goes."""
     old = _old_of(folder)
-    if old.is_dir() and not folder.exists():
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.is_dir():
         old.replace(folder)
 
 

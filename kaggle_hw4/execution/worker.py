@@ -102,9 +102,18 @@ def main(spec: RunSpec) -> int:
         place = error.filename or spec.runs or spec.workspace
         return _complain(f"{place}: {error.strerror or error}", DataError.exit_code)
     except Exception as error:
-        traceback.print_exc()  # into the run's log
-        return _complain(f"a fault of hw4's own ({type(error).__name__}: {error})", FAULT)
+        return _fault(error)
     return 0
+
+
+def _fault(error: Exception) -> int:
+    """Want of memory, or a fault of hw4's own, whose traceback goes into the run's log."""
+    from kaggle_hw4.device import is_out_of_memory
+
+    traceback.print_exc()
+    if is_out_of_memory(error):
+        return _complain("there is not enough memory", DataError.exit_code)
+    return _complain(f"a fault of hw4's own ({type(error).__name__}: {error})", FAULT)
 
 
 def _complain(text: str, code: int) -> int:

@@ -60,6 +60,9 @@ class Event(BaseModel):
         first = {"format": FORMAT, "event": self.event, "version": self.version, "at": at}
         given = self.model_dump(exclude_unset=True, exclude={"seal", "after"})
         values = first | given | {"at": at, "after": after}
+        # A path that is no UTF-8 holds characters that readers of JSON refuse.
+        text = json.dumps(values, allow_nan=False, ensure_ascii=False)
+        values = json.loads(text.encode(errors="replace"))
         return json.dumps(values | {"seal": seal_of(values)}, allow_nan=False).encode()
 
 
@@ -168,7 +171,7 @@ def parse(line: bytes, path: Path) -> Event | None:
     try:
         values = json.loads(line)
         form, kind = values.get("format", FORMAT), KINDS.get(values["event"], Event)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     if form != FORMAT:
         what = f"{path}: an event of format {form}, this hw4 reads format {FORMAT}"

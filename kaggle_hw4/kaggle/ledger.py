@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from kaggle_hw4.artifact import named_errors, read_file, sync_directory, sync_file
 from kaggle_hw4.errors import DataError
@@ -242,12 +242,28 @@ def now() -> str:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """Append and flush to the disk; a torn last line (after a crash) is closed first."""
-    with named_errors(path), path.open("ab+") as file:
-        if file.seek(0, os.SEEK_END):
+    """Append and flush to the disk; a torn last line (after a crash) is closed first.
+
+    Where the disk fails, the file is what it was before.
+    """
+    # Unbuffered: Python would write again, on closing, what the disk has refused.
+    with named_errors(path), path.open("ab+", buffering=0) as file:
+        if size := file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 lines = b"\n" + lines
-        file.write(lines)
-        sync_file(file)
+        try:
+            _write(file, lines)
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)
+            raise
     sync_directory(path.parent)
+
+
+def _write(file: IO[bytes], lines: bytes) -> None:
+    """Write all of it to the disk; one that is nearly full takes a part at a time."""
+    rest = memoryview(lines)
+    while rest:
+        rest = rest[file.write(rest) :]
+    sync_file(file)

@@ -1,5 +1,6 @@
 """From a recipe to a model: explicit tables of the parts."""
 
+import torch
 from torch import nn
 
 from kaggle_hw4.models.classifier import Frontend, SpeakerClassifier, SpeakerNetwork
@@ -35,6 +36,12 @@ def build_network(
     )
     frontend = Frontend(recipe.features.normalisation)
     return SpeakerNetwork(frontend, encoder, pooling, embedding, head, config.d_embedding)
+
+
+def parameters_of(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> int:
+    """The number of parameters of a recipe's networks, without the memory for them."""
+    with torch.device("meta"):
+        return count_parameters(build_model(recipe, n_speakers, n_mels))
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -12,6 +12,7 @@ from kaggle_hw4.workspace import Workspace, shipped
 
 if TYPE_CHECKING:
     from kaggle_hw4.kaggle.events import Forgotten, Half, Scored
+    from kaggle_hw4.kaggle.fetch import Fetched, Progress
     from kaggle_hw4.kaggle.finals import FinalSelection
     from kaggle_hw4.kaggle.forecast import Forecast, Tracking
     from kaggle_hw4.kaggle.leaderboard import Row
@@ -170,12 +171,27 @@ def import_scores(workspace: Workspace, path: Path) -> Imported:
     return Imported(news, listing.problems)
 
 
-def synchronise(workspace: Workspace) -> "list[News]":
-    """Take Kaggle's own list of this team's submissions into the ledger."""
+@dataclass(frozen=True)
+class Synchronised:
+    """What Kaggle's list says, and the files that were fetched."""
+
+    news: "list[News]"
+    files: "Fetched"
+
+
+def synchronise(workspace: Workspace, progress: "Progress") -> Synchronised:
+    """Take Kaggle's own list of this team's submissions into the ledger, and fetch the files of
+    those that were made elsewhere; `progress(done, total)` counts them.
+    """
     from kaggle_hw4.kaggle.client import connect
+    from kaggle_hw4.kaggle.fetch import fetch_files
     from kaggle_hw4.kaggle.ledger import Ledger
     from kaggle_hw4.kaggle.sync import record
     from kaggle_hw4.kaggle.upload import list_submissions
 
     kaggle = connect(destination(edition_of_workspace(workspace)).slug)
-    return record(Ledger(workspace.submissions), list_submissions(kaggle), "synced from Kaggle")
+    ledger = Ledger(workspace.submissions)
+    news = record(ledger, list_submissions(kaggle), "synced from Kaggle")
+    listed = {line.version for line in news}
+    entries = [entry for entry in ledger.entries() if entry.version in listed]
+    return Synchronised(news, fetch_files(kaggle, ledger.folder, entries, progress))

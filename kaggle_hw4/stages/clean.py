@@ -1,6 +1,7 @@
 """From finished runs to the room that their checkpoints take."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,13 @@ def clean(paths: Iterable[Path], delete: bool) -> Freed:
     """
     from kaggle_hw4.runs import find_runs
 
-    runs = [run for run in find_runs(paths) if run.done and run.checkpoint.is_file()]
-    checkpoints = tuple(run.checkpoint for run in runs)
-    size = sum(path.stat().st_size for path in checkpoints)
+    checkpoints, size = list[Path](), 0
+    for run in find_runs(paths):
+        if run.done and run.checkpoint.is_file():
+            with suppress(FileNotFoundError):  # another process cleans, too
+                size += run.checkpoint.stat().st_size
+                checkpoints.append(run.checkpoint)
     if delete:
         for path in checkpoints:
-            path.unlink()
-    return Freed(checkpoints, size, delete)
+            path.unlink(missing_ok=True)
+    return Freed(tuple(checkpoints), size, delete)

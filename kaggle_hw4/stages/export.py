@@ -13,6 +13,7 @@ from kaggle_hw4.workspace import Workspace
 if TYPE_CHECKING:
     from kaggle_hw4.runs import Run
 
+INSTALL = "run pip install 'kaggle_hw4[tensorboard]'"
 FORMATS: Final = ("csv", "tensorboard")
 FIGURES = (
     "loss", "accuracy", "learning_rate", "validation_accuracy", "validation_loss", "seconds",
@@ -36,7 +37,7 @@ def export(
     A CSV is one file, a line for every line of the logs. TensorBoard gets a folder for each run. A
     file that exists is replaced. Raises UsageError for another format, DataError without any line.
     """
-    from kaggle_hw4.artifact import write_bytes, write_text
+    from kaggle_hw4.artifact import write_text
     from kaggle_hw4.runs import find_runs
 
     if form not in FORMATS:
@@ -50,7 +51,7 @@ def export(
         write_text(path, _csv(runs))
     else:
         for run, lines in runs.items():
-            write_bytes(path / run.name / "events.out.tfevents.0.hw4", _events(run, lines))
+            _write_events(path / run.name, run, lines)
     return Exported(path, len(runs), sum(map(len, runs.values())))
 
 
@@ -65,19 +66,21 @@ def _csv(runs: "dict[Run, list[dict[str, float]]]") -> str:
     return text.getvalue()
 
 
-def _events(run: "Run", lines: list[dict[str, float]]) -> bytes:
+def _write_events(folder: Path, run: "Run", lines: list[dict[str, float]]) -> None:
     """The lines as scalars; what is of the validation stands in a group of its own."""
-    from kaggle_hw4.event_files import Event, write_events
-
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise UsageError("tensorboardX is not installed", INSTALL) from error
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
     start = (run.folder / "recipe.toml").stat().st_mtime
-    return write_events(
-        Event(
-            wall_time=start + line.get("seconds", 0.0),
-            step=int(line["step"]),
-            scalars={_tag(name): line[name] for name in FIGURES[:-1] if name in line},
-        )
-        for line in lines
-    )
+    with SummaryWriter(str(folder)) as writer:
+        for line in lines:
+            for name in FIGURES[:-1]:
+                if name in line:
+                    time = start + line.get("seconds", 0.0)
+                    writer.add_scalar(_tag(name), line[name], int(line["step"]), time)
 
 
 def _tag(name: str) -> str:

@@ -1,6 +1,6 @@
 """From the folders of runs to what is there, and to what two of them differ in."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from kaggle_hw4.runs import Manifest, Run
 
 Values = Mapping[str, Any]  # a section of a recipe
-SORTS: Final = ("name", "session", "seen-session", "time", "size", "date")
 
 
 @dataclass(frozen=True)
@@ -68,33 +67,35 @@ class RunsDifference:
     settings: tuple[Setting, ...]
 
 
+ORDERS: Final[dict[str, Callable[[RunGroup], Any]]] = {
+    "name": lambda group: (group.folder.name, str(group.folder)),
+    "session": lambda group: -(group.validation or 0),
+    "seen-session": lambda group: -(group.seen_session or 0),
+    "time": lambda group: -group.seconds,
+    "size": lambda group: -group.bytes,
+    "date": lambda group: -group.changed,
+}
+
+
 def list_runs(
     workspace: Workspace, variant: str | None = None, unfinished: bool = False, sort: str = "name"
 ) -> list[RunGroup]:
     """What there is in `workspace`, of one `variant` or of all, the best, longest, largest or
     newest first; with `unfinished` only where some run is.
 
-    Raises UsageError for another order than those of SORTS.
+    Raises UsageError for another order than those of ORDERS.
     """
     from kaggle_hw4.runs import find_runs
 
-    if sort not in SORTS:
-        raise UsageError(f"cannot sort by {sort!r}: choose one of {', '.join(SORTS)}")
+    if sort not in ORDERS:
+        raise UsageError(f"cannot sort by {sort!r}: choose one of {', '.join(ORDERS)}")
     groups = group(workspace, find_runs(workspace.run_folders))
     chosen = [
         g for g in groups if variant in (None, g.variant) and (g.unfinished or not unfinished)
     ]
     if variant and not chosen:
         workspace.variant(variant)  # names a slip of the hand
-    keys = {
-        "name": lambda g: (g.folder.name, str(g.folder)),
-        "session": lambda g: -(g.validation or 0),
-        "seen-session": lambda g: -(g.seen_session or 0),
-        "time": lambda g: -g.seconds,
-        "size": lambda g: -g.bytes,
-        "date": lambda g: -g.changed,
-    }
-    return sorted(chosen, key=keys[sort])
+    return sorted(chosen, key=ORDERS[sort])
 
 
 def diff_runs(workspace: Workspace, first: Path, second: Path) -> RunsDifference:

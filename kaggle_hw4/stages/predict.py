@@ -1,6 +1,6 @@
 """From finished runs to their logits, averaged in another way."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kaggle_hw4.errors import UsageError
@@ -16,8 +16,12 @@ def predict(
     settings: Sequence[str] = (),
     device: str = "auto",
     bar: Bar = no_bar,
+    left_out: Callable[[str], object] = lambda _: None,
 ) -> list[FinishedRun]:
-    """Predict finished runs anew, each as its own recipe says with `settings` laid over it."""
+    """Predict finished runs anew, each as its own recipe says with `settings` laid over it.
+
+    `left_out(name)` is called for each run that is not finished.
+    """
     from kaggle_hw4.data.folds import find_folds
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.inference.logits import predict_run
@@ -28,8 +32,11 @@ def predict(
         if not setting.startswith("predict."):
             raise UsageError(f"{setting}: after the training only predict.* can change")
     corpus = corpus_of(workspace)
-    predicted = []
-    for run in finished(find_runs(paths)):
+    runs, predicted = find_runs(paths), []
+    for run in runs:
+        if not run.done:
+            left_out(run.name)
+    for run in finished(runs):
         folds = find_folds(workspace.folds, corpus, run.manifest().folds.name)
         config = read_recipe(run.folder / "recipe.toml", settings).predict
         manifest = predict_run(run, corpus, folds, config, choose_device(device), bar)

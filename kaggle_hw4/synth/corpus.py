@@ -9,6 +9,7 @@ OUT/synth.json      what it was made with: the same command then finds it made
 import csv
 import errno
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -182,13 +183,10 @@ def write_utterance(folder: Path, key: tuple[int, int, int, int], frames: float)
     seed, speaker, session, _ = key
     features = voice.utterance(*key, frames)
     name = f"uttr-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.pt"
-    try:
-        torch.save(torch.from_numpy(features), folder / name)
-    except RuntimeError as error:  # torch's word for a full disk
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{folder / name} cannot be written ({reason})", "is the disk full?"
-        ) from error
+    buffer = io.BytesIO()  # torch's own writer calls a full disk a RuntimeError
+    torch.save(torch.from_numpy(features), buffer)
+    with artifact.named_errors(folder / name):
+        (folder / name).write_bytes(buffer.getvalue())
     return Utterance(name, speaker_name(seed, speaker), session, len(features))
 
 
@@ -238,7 +236,7 @@ def write_dataset(folder: Path, train: dict[str, list[Entry]], test: list[Entry]
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with artifact.named_errors(path), path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

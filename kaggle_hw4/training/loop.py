@@ -11,14 +11,14 @@ from kaggle_hw4.data.batches import Batch, Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
-from kaggle_hw4.device import autocast, describe_device, enough_memory
+from kaggle_hw4.device import autocast, describe_device, enough_memory, memory_limit
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights, weights_bytes
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
-from kaggle_hw4.models.build import build_model, count_parameters
+from kaggle_hw4.models.build import build_model, count_parameters, parameters_of
 from kaggle_hw4.progress import Bar, Monitor, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import Device, FoldTable, Manifest, Run
@@ -28,6 +28,8 @@ from kaggle_hw4.training.loss import batch_loss
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
 
 REPORT_EVERY = 25  # steps
+STATES = 5  # copies of the weights in memory: themselves, gradient, AdamW's two, EMA
+SMALLER = "choose fewer or narrower layers or networks"
 CHECKPOINT_EVERY = 60.0  # seconds
 
 
@@ -99,9 +101,14 @@ def _train_locked(
 
 def start(run: Run, recipe: Recipe, corpus: Corpus, device: torch.device) -> State:
     """A fresh state, or the one that the run's checkpoint holds."""
+    # A machine short of memory slows down to a halt, and kills what it likes, before it says no.
+    needed = STATES * 4 * parameters_of(recipe, len(corpus.speakers), corpus.n_mels)
+    if needed > memory_limit():
+        figures = f"{needed / 1e9:.1f} GB, and this machine has {memory_limit() / 1e9:.1f} GB"
+        raise RecipeError(f"{run.name}: its weights and their averages need {figures}", SMALLER)
     torch.manual_seed(run.seed)
     # Drawn on the CPU, so that a seed means the same weights on every device.
-    with enough_memory(f"{run.name}: the model", "choose fewer or narrower layers or networks"):
+    with enough_memory(f"{run.name}: the model", SMALLER):
         model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(device)
         state = State.start(model, make_optimizer(model, recipe.optimizer), device)
     if run.checkpoint.is_file():

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from kaggle_hw4.artifact import write_text
 from kaggle_hw4.errors import (
@@ -40,6 +40,7 @@ from kaggle_hw4.tuning.study import (
 )
 
 PATIENCE = 600.0  # seconds to wait for a server that is unreachable
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # a failed trial keeps its folder
 ONCE_SOLVED = "once that is solved the same command resumes the study"
 
 
@@ -93,6 +94,7 @@ class Coordinator:
         """
         with graceful_shutdown() as request:
             try:
+                self.clean_up()
                 while not self.poll():
                     if request.signal:
                         raise request.error(f"study {self.plan.name} stopped")
@@ -102,6 +104,16 @@ class Coordinator:
                 raise
             finally:
                 stop_all(running.handle for running in self.running)
+
+    def clean_up(self) -> None:
+        """Delete what a kill has left of the folders of trials that have ended."""
+        with suppress(*CONNECTION_ERRORS):
+            for trial in self.study.get_trials(deepcopy=False, states=ENDED):
+                shutil.rmtree(self.trial_folder(trial), ignore_errors=True)
+
+    def trial_folder(self, trial: FrozenTrial) -> Path:
+        """Of its recipe and its run: the retry of a crashed trial resumes in the same folder."""
+        return self.plan.folder / "trials" / str(first_number(trial))
 
     def poll(self) -> bool:
         """One tick; where the server is unreachable it is repeated later."""
@@ -168,8 +180,7 @@ class Coordinator:
             self.study.tell(trial, state=TrialState.FAIL)
             return True
         frozen = self.study.get_trials(deepcopy=False)[trial.number]
-        # The retry of a crashed trial resumes from that one's checkpoint, in the same folder.
-        folder = self.plan.folder / "trials" / str(first_number(frozen))
+        folder = self.trial_folder(frozen)
         path = folder / f"{self.plan.variant}.toml"
         write_text(path, recipe.to_toml())
         spec = self.plan.spec(path, self.plan.fold, self.plan.seeds[0], folder / "runs")

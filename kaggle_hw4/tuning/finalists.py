@@ -84,7 +84,9 @@ def retrain(plan: Plan, candidates: Iterable[Finalist], monitor: StudyMonitor) -
 
 def specs_of(plan: Plan, candidate: Finalist) -> list[RunSpec]:
     """The runs of a candidate, whose recipe is written to a file of its own."""
-    recipe = plan.folder / "finals" / str(candidate.trial) / f"{candidate.variant}.toml"
+    # By its contents: a trial that crashed and was retried has another number.
+    folder = plan.folder / "finals" / candidate.recipe.hash[:8]
+    recipe = folder / f"{candidate.variant}.toml"
     write_text(recipe, candidate.recipe.to_toml())
     runs = plan.workspace.runs if _trained_already(plan, candidate) else plan.runs
     return plan.spec(recipe, 0, 0, runs).over(range(plan.folds.count), plan.seeds)

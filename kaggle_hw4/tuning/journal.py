@@ -2,26 +2,41 @@
 
 import json
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
+from kaggle_hw4.artifact import read_file, sha256_json
 from kaggle_hw4.errors import DataError
 
 JOURNAL = "journal.log"
+SEAL = "seal"  # a field that Optuna ignores: the hash of the others
+REMEDY = "name a new study"
+
+Log = dict[str, Any]  # an operation of Optuna's
 
 
 class Journal:
-    """An Optuna journal of one coordinator; `optuna-dashboard` opens the same file."""
+    """An Optuna journal of one coordinator; `optuna-dashboard` opens the same file.
+
+    Raises DataError where it is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.name, self.backend = str(path), JournalStorage(_backend(path))
+        self.name = str(path)
         self.folder, self.stale_requeued = path.parent.name, False
+        try:
+            self.backend = JournalStorage(SealedFile(self.name, Lock(self.name)))
+        except (DataError, OSError):
+            raise
+        except Exception as error:  # Optuna checks nothing of what it reads
+            raise DataError(f"{path} is damaged ({type(error).__name__})", REMEDY) from error
 
     def study_name(self, name: str) -> str:
         """That of the only study in the file where `name` is its folder's, which was renamed."""
@@ -49,9 +64,42 @@ class Journal:
         trial._cached_frozen_trial.distributions.clear()
 
 
-def _backend(path: Path) -> JournalFileBackend:
-    """Locked by a file: Optuna's default is a symbolic link, which not every disk has."""
-    return JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
+class SealedFile(JournalFileBackend):
+    """Optuna's file with a seal on every line that hw4 writes: a changed line is an error."""
+
+    def append_logs(self, logs: list[Log]) -> None:
+        super().append_logs([{**log, SEAL: seal_of(log)} for log in logs])
+
+    def read_logs(self, log_number_from: int) -> Iterator[Log]:  # type: ignore[override]
+        """The operations from that number on. One without a seal is the dashboard's."""
+        number = log_number_from + 1
+        try:
+            for log in super().read_logs(log_number_from):
+                if log.get(SEAL, seal := seal_of(log)) != seal:
+                    raise ValueError("its seal is another")
+                yield log
+                number += 1
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise damaged(Path(self._file_path), number) from error
+
+
+class Lock(JournalFileOpenLock):
+    """A file beside the journal: Optuna's default is a symbolic link, which not every disk has."""
+
+    def release(self) -> None:
+        """Remove the file. Optuna's own answers an error of the disk with a RuntimeError."""
+        with suppress(FileNotFoundError):
+            Path(self._lock_file).unlink()
+
+
+def seal_of(log: Log) -> str:
+    """The hash of an operation without its seal, as it is read from the file."""
+    values = json.loads(json.dumps(log))
+    return sha256_json({key: value for key, value in values.items() if key != SEAL})[:16]
+
+
+def damaged(path: Path, number: int) -> DataError:
+    return DataError(f"{path}: line {number} is damaged", REMEDY)
 
 
 def repair(path: Path) -> None:
@@ -60,7 +108,7 @@ def repair(path: Path) -> None:
     Raises DataError where a line before the end is damaged: that was not a kill.
     """
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    lines = read_file(path).splitlines(keepends=True) if path.exists() else []
     # Leave out incomplete lines at the end.
     kept = len(lines)
     while kept and not _is_complete(lines[kept - 1]):
@@ -68,7 +116,7 @@ def repair(path: Path) -> None:
     # Refuse any other.
     for number, line in enumerate(lines[:kept], 1):
         if not _is_complete(line):
-            raise DataError(f"{path}: line {number} is damaged", "name a new study")
+            raise damaged(path, number)
     if kept < len(lines):
         os.truncate(path, sum(map(len, lines[:kept])))
 
@@ -76,5 +124,5 @@ def repair(path: Path) -> None:
 def _is_complete(line: bytes) -> bool:
     try:
         return line.endswith(b"\n") and isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -1,0 +1,43 @@
+"""The cost of a study is measured per training step and scaled to all validation frames."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.tuning import estimate
+from kaggle_hw4.tuning.objective import OBJECTIVES
+from kaggle_hw4.tuning.plan import Plan
+from kaggle_hw4.tuning.space import Space
+from kaggle_hw4.workspace import Workspace
+from tests.conftest import tiny
+
+
+def test_a_step_costs_what_it_takes(
+    corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step and every prediction take 0.05 s longer than the tiny recipe needs."""
+
+    def slower(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            time.sleep(0.05)
+            return function(*arguments)
+
+        return call
+
+    for name in ("train_step", "predict_logits"):
+        monkeypatch.setattr(estimate, name, slower(getattr(estimate, name)))
+    monkeypatch.setattr(estimate, "SAMPLE", 6)
+    recipe, target = tiny("simple"), OBJECTIVES["session"]
+    space = Space("simple.toml")
+    plan = Plan(Workspace(tmp_path), "simple", recipe, space, target, corpus, folds, "s")
+    store = FrameStore(corpus, torch.device("cpu"))
+    step, validation = estimate.measure(plan, store, recipe)
+    assert 0.05 < step < 5, "seconds, also where the machine is busy"
+    frames = corpus.lengths[folds.validation(0)]
+    assert 0.05 < validation * frames[:6].sum() / frames.sum() < 5
