@@ -1,6 +1,5 @@
 """The next command, as it has to be typed: with the settings, the fold table and the workspace."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +25,13 @@ def in_same_workspace(command: str) -> str:
     if place is None or not command.startswith("hw4 ") or "--workspace" in command:
         return command
     value = _typed[place].partition("=")[2] or " ".join(_typed[place + 1 : place + 2])
-    return f"{command} --workspace {shlex.quote(value)}"
+    return f"{command} --workspace {_quoted(value)}"
 
 
 def same_command(without: str = "", plus: str = "") -> str:
     """What was typed, without a flag and with another."""
     words = [word for word in _typed if word != without] + ([plus] if plus else [])
-    command = shlex.join(["hw4", *words])
+    command = " ".join(map(_quoted, ["hw4", *words]))
     if len(command) <= LONGEST:
         return command
     return f"the same {f'without {without}' if without else f'with {plus}'}"
@@ -55,10 +54,10 @@ def after_training(spec: "RunSpec", runs: "Sequence[FinishedRun]") -> str:
     ]
     if not missing:
         return f"hw4 ensemble {shown(workspace.runs)}/*{_table(workspace, table.name)}"
-    words = ["hw4 train", shlex.quote(spec.variant)]
+    words = ["hw4 train", _quoted(spec.variant)]
     words += ["--folds", "all" if len(missing) == table.count else ",".join(map(str, missing))]
     words += [f"--seed {seed}" for seed in seeds if seeds != [0]]
-    words += [f"-s {shlex.quote(setting)}" for setting in spec.settings]
+    words += [f"-s {_quoted(setting)}" for setting in spec.settings]
     words += [f"--device {spec.device}"] if spec.device != "auto" else []
     return " ".join(words) + _table(workspace, table.name)
 
@@ -66,4 +65,10 @@ def after_training(spec: "RunSpec", runs: "Sequence[FinishedRun]") -> str:
 def _table(workspace: Workspace, name: str) -> str:
     """The option that names a fold table, where there are several."""
     several = len(list(workspace.folds.glob("*.csv"))) > 1
-    return f" --split {shlex.quote(name)}" if several else ""
+    return f" --split {_quoted(name)}" if several else ""
+
+
+def _quoted(word: str) -> str:
+    from shlex import quote  # every command would have to import it
+
+    return quote(word)
