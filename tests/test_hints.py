@@ -62,6 +62,7 @@ def test_a_dry_run_proposes_the_same_command_without_it(
     then = proposed(capsys, *words, "--dry-run")
     assert shlex.split(then) == ["hw4", *words]
     assert proposed(capsys, *shlex.split(then)[1:]) == "hw4 submit My-blend_V1"
+    assert run(*words[:2], "--label", "My blend", "--dry-run") == 2, "what it proposes must work"
 
 
 def test_a_command_of_many_files_is_not_printed_again() -> None:
