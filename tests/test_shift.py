@@ -1,5 +1,8 @@
 """How much of the test set is in unseen sessions is measured right, and decides how to split."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 
@@ -81,6 +84,25 @@ def test_where_nothing_shows_folds_are_by_session() -> None:
     choice = choose_folds(None, UnseenShare(0.05, 0.0, 0.9))
     assert choice.by == "session"
     assert "cannot be measured" in choice.reason
+
+
+TINY = [(1, 6, 3), (2, 3, 2), (3, 1, 2), (5, 2, 1)]
+
+
+@pytest.mark.parametrize(("speakers", "utterances", "n"), TINY)
+def test_too_little_is_no_measurement(speakers: int, utterances: int, n: int) -> None:
+    train = speakers * utterances
+    descriptors = np.random.default_rng(0).normal(size=(train + n, 80)).astype(np.float32)
+    labels = np.r_[np.repeat(np.arange(speakers), utterances), np.full(n, -1)]
+    corpus = SimpleNamespace(
+        channels=SimpleNamespace(descriptor=descriptors),
+        train=np.arange(train),
+        test=np.arange(train, train + n),
+        labels=labels,
+    )
+    unseen, _ = measure_unseen(cast(Corpus, corpus))
+    assert not unseen.measurable
+    assert choose_folds(None, unseen).by == "session"
 
 
 def test_the_nearest_is_another_point_even_in_the_same_place() -> None:

@@ -38,6 +38,7 @@ LAST = 20  # the one that their distances are compared with
 SAMPLE = 4000  # training utterances, at most, that give the scale
 SYSTEMATIC = 0.02  # standard error that more utterances do not reduce: docs/LOG.md, nine corpora
 MIN_UNSEEN = 0.2  # share from which on folds are by session
+LEAST = 1e-3  # difference of the mean probabilities: with less, sessions do not show
 FOLDS = 5
 SPEAKERS = 100  # at most, for the linear probe: enough for an illustration
 
@@ -110,6 +111,8 @@ def measure_unseen(corpus: Corpus, bar: Bar = no_bar) -> tuple[UnseenShare, Near
     labels = corpus.labels[corpus.train]
     sample = np.sort(np.random.default_rng(0).permutation(len(train))[:SAMPLE])
     count = min(LAST, len(train) - int(np.bincount(labels).max()))
+    if count < 2:
+        return UnseenShare(0.5, 0.0, 1.0), Nearness(1.0, 1.0, 1.0)
 
     # The nearest training utterances: of training utterances as if seen and unseen, of the test.
     rows = np.arange(len(train))
@@ -123,8 +126,6 @@ def measure_unseen(corpus: Corpus, bar: Bar = no_bar) -> tuple[UnseenShare, Near
 
     # The probability of an unseen session, by the rise of the distances.
     features = [rises(distances, RANKS) for distances in (seen, unseen, tested)]
-    if features[0].shape[1] == 0:
-        return UnseenShare(0.5, 0.0, 1.0), nearness
     classifier = make_pipeline(StandardScaler(), LogisticRegression())
     classifier.fit(np.concatenate(features[:2]), np.repeat([0, 1], len(sample)))
     seen, unseen, tested = (classifier.predict_proba(feature)[:, 1] for feature in features)
@@ -143,12 +144,17 @@ def unseen_share(
     The interval's standard error takes the test utterances with the same of `links` (m,) together,
     and the training utterances of one of the `speakers` (n,): they are not independent.
     """
-    scale = max(float(unseen.mean() - seen.mean()), 1e-9)
+    scale = float(unseen.mean() - seen.mean())
+    if scale < LEAST:
+        return UnseenShare(0.5, 0.0, 1.0)
     share = float(test.mean() - seen.mean()) / scale
     position = min(max(share, 0.0), 1.0)
     ends = (seen - seen.mean()) * (1 - position) + (unseen - unseen.mean()) * position
-    errors = [_error_of_mean(test - test.mean(), links), _error_of_mean(ends, speakers)]
-    margin = 1.96 * float(np.sqrt(np.square(errors).sum() / scale**2 + SYSTEMATIC**2))
+    # A few utterances can look more alike than the training set's are.
+    least = float(np.sqrt(ends.var() / len(np.unique(links))))
+    sampling = max(_error_of_mean(test - test.mean(), links), least)
+    errors = np.array([sampling, _error_of_mean(ends, speakers)]) / scale
+    margin = 1.96 * float(np.sqrt(np.square([*errors, SYSTEMATIC]).sum()))
     low, middle, high = np.clip([share - margin, share, share + margin], 0, 1)
     return UnseenShare(float(middle), float(low), float(high))
 
