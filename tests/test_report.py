@@ -117,12 +117,15 @@ def test_kaggles_scores_stand_beside_the_baselines_of_the_edition(
         assert re.findall(r"https?://[^\s<)]+", shown) == [DEFAULT.page]
 
 
-def test_an_empty_workspace_says_what_to_run(tmp_path: Path) -> None:
+def test_an_empty_workspace_says_what_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["--workspace", str(tmp_path), "report"])
+    assert capsys.readouterr().err == "next: hw4 data pack Dataset\n"
     page = (tmp_path / "report.html").read_text()
     assert page.count('class="missing"') == len(SECTIONS)
-    for command in ("data pack Dataset", "train --variant boss", "ensemble runs/*", "tune --var"):
+    for command in ("data pack Dataset", "train boss", "ensemble runs/*", "tune boss"):
         assert f"<code>hw4 {command}" in page
 
 
