@@ -25,6 +25,7 @@ from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.metrics import accuracy
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.progress import no_bar
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.split import split
@@ -71,7 +72,7 @@ def prepare(folder: Path, test_density: int, speakers: int) -> Workspace:
             seed=test_density,
         )
     pack(folder / "corpus", place.corpus)
-    split(place, "auto", 5, 0, lambda *_: None)
+    split(place, "auto", 5, 0, no_bar)
     return place
 
 

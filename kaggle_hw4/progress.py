@@ -1,15 +1,13 @@
 """Progress of long stages, on stderr: bars on a terminal and in a notebook, plain lines elsewhere.
 
-`set_verbosity` makes it less or more: quiet shows nothing, verbose a line for every report.
+`pace.set_verbosity` makes it less or more: quiet shows nothing, verbose a line for every report.
 """
 
-import sys
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from enum import Enum
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
+
+from kaggle_hw4.pace import Pace, Speed, in_words, is_quiet, is_verbose, rate_of, write_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,31 +15,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int | None], None]  # (done, total); a total of None: unknown
 Bar = Callable[[str], Progress]  # the progress of the stage of that name
-
-
-class Verbosity(Enum):
-    """How much is said of progress; the value is the seconds between two plain lines."""
-
-    QUIET = float("inf")
-    NORMAL = 30.0
-    VERBOSE = 5.0
-
-
-_verbosity = Verbosity.NORMAL
-
-
-def set_verbosity(verbosity: Verbosity) -> None:
-    """Say less or more from now on, in this process."""
-    global _verbosity
-    _verbosity = verbosity
-
-
-def is_quiet() -> bool:
-    return _verbosity is Verbosity.QUIET
-
-
-def is_verbose() -> bool:
-    return _verbosity is Verbosity.VERBOSE
 
 
 class Monitor(Protocol):
@@ -66,43 +39,6 @@ class Monitor(Protocol):
 def no_bar(_name: str) -> Progress:
     """Show nothing."""
     return lambda *_: None
-
-
-class Speed:
-    """How much is done in a second, over about the last half minute."""
-
-    def __init__(self, done: int = 0) -> None:
-        self.samples = deque([(time.monotonic(), done)], maxlen=150)
-
-    def add(self, done: int) -> None:
-        now = time.monotonic()
-        if len(self.samples) < 2 or now - self.samples[-2][0] > 0.2:
-            self.samples.append((now, done))
-        else:
-            self.samples[-1] = (now, done)
-
-    @property
-    def per_second(self) -> float:
-        (start, before), (now, done) = self.samples[0], self.samples[-1]
-        return (done - before) / (now - start) if now > start else 0.0
-
-    def left(self, total: int) -> str:
-        """The time left until `total`, in words; "" while it is unknown."""
-        rate = self.per_second
-        return f"{in_words((total - self.samples[-1][1]) / rate)} left" if rate > 0 else ""
-
-
-def rate_of(per_second: float, unit: str) -> str:
-    """A rate with its unit: 2.1 steps/s, or 1.4 s/step where that is above one; "" if unknown."""
-    if per_second <= 0:
-        return ""
-    return f"{per_second:.1f} {unit}s/s" if per_second >= 1 else f"{1 / per_second:.1f} s/{unit}"
-
-
-def in_words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Lines:
@@ -148,31 +84,8 @@ class Lines:
     def _say(self, step: int) -> None:
         rate = rate_of(self.speed.per_second, "step")
         count = f"step {step:,} of {self.total:,}"
-        self.pace.say(self.name, count, self.figures, rate, self.speed.left(self.total))
-
-
-class Pace:
-    """Writes lines, and says when the next one is due."""
-
-    def __init__(self) -> None:
-        self.said = time.monotonic()
-        self.lines = 0
-        self.reported = False  # whether the first figures have been shown
-
-    def is_due(self) -> bool:
-        return time.monotonic() - self.said >= _verbosity.value
-
-    def say(self, name: str, *parts: str) -> None:
-        """One line on stderr; where nothing can be written, nothing is said."""
-        self.said = time.monotonic()
-        self.lines += 1
-        if is_quiet():
-            return
-        text = f"{name}: {', '.join(filter(None, parts))}"
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-        with suppress(OSError, ValueError):
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+        left = self.speed.left(self.total) if step < self.total else ""
+        self.pace.say(self.name, count, self.figures, rate, left)
 
 
 def describe(figures: dict[str, float]) -> str:
@@ -261,7 +174,11 @@ def waiting() -> Iterator[Callable[[str], None]]:
         if _visible(console):
             spinner.update(Text(text))  # a text of Kaggle's is no markup
             spinner.start()
+        elif text != shown[-1]:
+            shown.append(text)
+            write_line(text)
 
+    shown = [""]
     try:
         yield status
     finally:

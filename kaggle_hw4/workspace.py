@@ -1,7 +1,5 @@
 """Where every artifact lives."""
 
-import difflib
-import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +47,8 @@ class Workspace:
 
     def groups_of_runs(self, name: str) -> list[Path]:
         """The folder of runs called `name`; of a variant, that of each recipe which was trained."""
+        import glob
+
         path = Path(name)
         if path.exists() or os.sep in name:
             return [path]
@@ -89,6 +89,8 @@ class Workspace:
         known = sorted(
             {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
         )
+        import difflib
+
         near = difflib.get_close_matches(name, known, 1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise RecipeError(f"there is no {kind} {name!r}", f"{meant}there are {', '.join(known)}")

@@ -32,7 +32,8 @@ def surroundings(home: Path, port: int) -> dict[str, str]:
     root = str(Path(__file__).parents[1])
     folders = {"HOME": str(home), "KAGGLE_CONFIG_DIR": str(home), "PYTHONPATH": root}
     network = {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "HTTP_PROXY": f"http://127.0.0.1:{port}"}
-    return {"PATH": os.environ["PATH"], **folders, **network}
+    measured = {k: os.environ[k] for k in ("COVERAGE_PROCESS_START", "HW4_TEST") if k in os.environ}
+    return {"PATH": os.environ["PATH"], **folders, **network, **measured}
 
 
 class Board(ThreadingHTTPServer):

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.cli.compare import render_groups
 from kaggle_hw4.cli.ensemble import render_comparison, render_ensemble
 from kaggle_hw4.cli.study import render_summary
 from kaggle_hw4.cli.training import render_runs
@@ -13,7 +14,7 @@ from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.forecast import Forecast
 from kaggle_hw4.metrics import Accuracy, Evaluation, PairedDifference, Z
 from kaggle_hw4.runs import FoldTable, Run
-from kaggle_hw4.stages.compare import ComparedRuns, Comparison
+from kaggle_hw4.stages.compare import ComparedRuns, Comparison, GroupComparison, Pair
 from kaggle_hw4.stages.ensemble import EnsembleResult
 from kaggle_hw4.stages.train import FinishedRun
 from kaggle_hw4.tuning.finals import Finals, Standing
@@ -80,6 +81,19 @@ def comparison() -> Comparison:
     return Comparison(*sides, by="session", difference=difference(0.01819))
 
 
+def groups() -> GroupComparison:
+    names = (CHAMPION, "boss-5e6f7a8b", "strong-1a2b3c4d")
+    compared = tuple(
+        ComparedRuns(Path("runs") / name, ("",) * count, Accuracy(**accuracy(value)))
+        for name, count, value in zip(names, (144, 15, 5), (0.87231, 0.8625, 0.84412), strict=True)
+    )
+    pairs = (
+        Pair(i, j, difference(value), min(1.0, 3 * difference(value).p))
+        for i, j, value in ((0, 1, 0.00181), (0, 2, 0.02819), (1, 2, 0.01838))
+    )
+    return GroupComparison(compared, "session", tuple(pairs))
+
+
 def predicted() -> list[FinishedRun]:
     table = FoldTable(name="session144-seed1234567890", by="session", count=144, hash="f")
     update = {
@@ -133,6 +147,7 @@ def study() -> StudySummary:
 SCREENS = {
     "ensemble": lambda: render_ensemble(ensemble()),
     "compare": lambda: render_comparison(comparison()),
+    "compare_groups": lambda: render_groups(groups()),
     "predict": lambda: render_runs(predicted()),
     "tune_show": lambda: render_summary(study()),
 }

@@ -27,7 +27,7 @@ def test_several_groups_are_compared_two_by_two_with_standard_errors(
     capsys.readouterr()
     assert run("compare", trained.runs) == 0
     shown = capsys.readouterr()
-    for expected in ("s.e.", "1 minus 2", "1 minus 3", "2 minus 3", "p, Holm"):
+    for expected in ("s.e.", "1 - 2", "1 - 3", "2 - 3", "p, Holm"):
         assert expected in shown.out
     assert "has not been trained on fold 1: left out for all" in shown.err
     assert shown.err.count("left out for all") == 2

@@ -16,6 +16,8 @@ from kaggle_hw4.cli import app, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+GUIDES = ("board", "tuning", "sessions", "architecture")
+DOCUMENTS = README + "".join((ROOT / "docs" / f"{name}.md").read_text() for name in GUIDES)
 
 
 def commands_of(text: str) -> list[str]:
@@ -59,13 +61,13 @@ def check(line: str) -> None:
     assert given <= known, f"{line}: unknown {given - known}"
 
 
-@pytest.mark.parametrize("line", commands_of(README))
+@pytest.mark.parametrize("line", commands_of(DOCUMENTS))
 def test_a_command_of_the_readme_exists(line: str) -> None:
     check(line)
 
 
 def test_the_readme_shows_every_command() -> None:
-    shown = " ".join(commands_of(README))
+    shown = " ".join(commands_of(DOCUMENTS))
     for path in RUNNING:
         assert f"hw4 {' '.join(path)}" in shown, path
 
@@ -90,18 +92,18 @@ def test_what_the_readme_prints_of_the_board_is_what_hw4_prints(
             main(["--workspace", str(tmp_path), "leaderboard", *command])
         printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
         if command[0] != "import":
-            assert "\n".join(printed).strip("\n") in README
+            assert "\n".join(printed).strip("\n") in DOCUMENTS
 
 
 def test_the_examples_are_imported_into_a_workspace_of_their_own() -> None:
     examples = [command.help.split("Example: ")[1] for command in RUNNING.values()]
-    for line in [*commands_of(README), *examples]:
+    for line in [*commands_of(DOCUMENTS), *examples]:
         assert "past_scores" not in line or "--workspace tour" in line, line
 
 
 def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M)) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", DOCUMENTS, re.M)) <= targets
 
 
 def test_exit_codes_are_as_documented() -> None:
@@ -110,11 +112,11 @@ def test_exit_codes_are_as_documented() -> None:
     drawn = dict(re.findall(r"[├└]── (\w+) +(\d+)", errors.__doc__))
     assert {name: int(code) for name, code in drawn.items()} == codes
     for code in codes.values():
-        assert re.search(rf"^\| {code} \|", README, re.MULTILINE), f"README does not explain {code}"
+        assert re.search(rf"^\| {code} \|", DOCUMENTS, re.MULTILINE), f"{code} is not explained"
 
 
 def test_the_file_tree_of_the_readme_is_the_one_there_is() -> None:
-    block = README[README.index("kaggle_hw4/\n") :].split("```")[0]
+    block = DOCUMENTS[DOCUMENTS.index("kaggle_hw4/\n") :].split("```")[0]
     named = set(re.findall(r"\b(\w+\.py)\b", block))
     there = {p.name for p in (ROOT / "kaggle_hw4").rglob("*.py")} - {"__init__.py", "__main__.py"}
     assert named == there
@@ -122,7 +124,7 @@ def test_the_file_tree_of_the_readme_is_the_one_there_is() -> None:
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [example] = re.findall(r"```python\n(.*?)```", DOCUMENTS, re.DOTALL)
     printed: list[object] = []
     exec(compile(example, "README.md", "exec"), {"print": lambda *values: printed.extend(values)})
     difference, score, board = printed
@@ -144,3 +146,10 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, kaggle_hw4; print({'torch', 'numpy', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.split()) < 1500
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert target.startswith("http") or (path.parent / target).exists(), (path, target)

@@ -11,6 +11,7 @@ from kaggle_hw4.data.folds import KINDS
 from kaggle_hw4.device import DEVICES
 from kaggle_hw4.ensemble import blend
 from kaggle_hw4.kaggle.events import BOARDS, DESTINATIONS
+from kaggle_hw4.stages.export import FORMATS
 from kaggle_hw4.stages.list_runs import ORDERS
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from tests.test_cli import SETTINGS, run
@@ -48,6 +49,7 @@ def test_commands_are_listed_in_the_order_of_the_work(capsys: pytest.CaptureFixt
         ("data pack", tuple(DTYPES)),
         ("tune", tuple(OBJECTIVES)),
         ("runs", ORDERS),
+        ("runs export", FORMATS),
         ("submit", DESTINATIONS),
         ("leaderboard forget", BOARDS),
         ("ensemble", METHODS),
@@ -79,9 +81,9 @@ def test_a_variant_is_named_by_its_place_or_by_its_option(
         assert "there is no variant 'nope'" in capsys.readouterr().err
     assert run("train", "boss", "--variant", "strong") == 2
     assert "two variants are named, boss and strong" in capsys.readouterr().err
-    for command in ("train", "tune"):
+    for command, example in (("train", "hw4 train boss"), ("tune", "hw4 tune --variant boss")):
         assert run(command) == 2
-        assert f"--variant is missing; hw4 {command} boss" in capsys.readouterr().err
+        assert f"--variant is missing; {example}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

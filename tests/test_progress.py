@@ -11,16 +11,8 @@ from rich.progress import Progress, TextColumn
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.progress import (
-    Bars,
-    Lines,
-    Speed,
-    Verbosity,
-    fit,
-    in_words,
-    rate_of,
-    set_verbosity,
-)
+from kaggle_hw4.pace import Speed, Verbosity, in_words, rate_of, set_verbosity
+from kaggle_hw4.progress import Bars, Lines, fit, waiting
 from kaggle_hw4.stages.split import split
 from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.workspace import Workspace
@@ -77,7 +69,7 @@ def test_a_slow_stage_says_how_far_it_is_and_a_fast_one_nothing(
         progress(done, 100)
     assert capsys.readouterr().err == ""
     clock = iter(range(0, 10_000, 5))
-    monkeypatch.setattr("kaggle_hw4.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("kaggle_hw4.pace.time.monotonic", lambda: next(clock))
     progress = Lines().bar("pack")
     for done in range(1, 101):
         progress(done, 100)
@@ -152,3 +144,19 @@ def test_quiet_stands_anywhere_and_leaves_the_result(
     assert "fold0-seed0" in printed.out
     assert run("train", "--variant", "boss", "--verbose", "--seed", "1", *SETTINGS) == 0
     assert ": step 2 of 4, loss" in capsys.readouterr().err
+
+
+def test_what_is_waited_for_is_a_line_each_time_that_it_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with waiting() as status:
+        for text in (
+            "output.csv: pending",
+            "output.csv: pending",
+            "lost\x1b[1m",
+            "output.csv: done",
+        ):
+            status(text)
+    assert capsys.readouterr().err.splitlines() == [
+        "output.csv: pending", "lost\\x1b[1m", "output.csv: done"
+    ]  # fmt: skip

@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.data.corpus import Corpus, open_corpus
+from kaggle_hw4.tuning.storage import open_storage
+from kaggle_hw4.tuning.study import open_study
 from tests.conftest import imports
 from tests.test_cli import run
 from tests.test_cli import workspace as workspace  # the fixture
+from tests.test_study import fingerprint
+from tests.test_study import run as draw
 
 HEAVY = {"torch", "pandas", "sklearn", "scipy", "optuna", "sqlalchemy", "numpy"}
 
@@ -32,6 +36,13 @@ def test_a_command_imports_no_more_than_it_needs(
     if command.startswith("split"):  # of a table that is there already
         assert run(*command.split()) == 0
     assert imports(command.split(), HEAVY) == packages
+
+
+def test_a_study_is_shown_without_scikit_learn(workspace: Path) -> None:
+    with open_storage(workspace / "studies" / "boss", None) as storage:
+        draw(open_study(storage, "boss", fingerprint()), 5)
+    heavy = HEAVY - {"numpy", "optuna", "sqlalchemy"}
+    assert imports(["tune", "show", "boss"], heavy) == "[]"
 
 
 def test_frames_are_mapped_when_they_are_first_asked_for(corpus: Corpus) -> None:

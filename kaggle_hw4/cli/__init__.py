@@ -18,6 +18,7 @@ from kaggle_hw4.cli import (
     data,
     doctor,
     ensemble,
+    hints,
     leaderboard,
     recipe,
     report,
@@ -30,7 +31,7 @@ from kaggle_hw4.cli import (
 from kaggle_hw4.cli.options import OrderOfWork
 from kaggle_hw4.cli.output import complain
 from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
-from kaggle_hw4.progress import Verbosity, set_verbosity
+from kaggle_hw4.pace import Verbosity, set_verbosity
 from kaggle_hw4.signals import unwind_on_signals
 
 NO_MEMORY = (
@@ -103,6 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     _take_switches(words)
+    hints.remember(words)
     try:
         app(words)
     except BrokenPipeError:  # `hw4 … | head`

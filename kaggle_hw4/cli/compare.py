@@ -89,7 +89,7 @@ def render_groups(comparison: "GroupComparison") -> Any:
     ]
     title = f"Out of fold by {comparison.by}, {groups[0].accuracy.n:,} utterances"
     columns = ("#", "runs", "members>", "accuracy>", "s.e.>", "95 %")
-    pairs = ("", "points>", "s.e.>", "95 %, by speaker", "won, lost", "p>", "p, Holm>", "")
+    pairs = ("", "points>", "s.e.>", "95 %, by speaker", "won, lost", "p, Holm>", "")
     return page(table(columns, rows, title), table(pairs, _pair_rows(comparison)))
 
 
@@ -97,12 +97,11 @@ def _pair_rows(comparison: "GroupComparison") -> Iterator[tuple[object, ...]]:
     for pair in comparison.pairs:
         d = pair.difference
         yield (
-            f"{pair.first + 1} minus {pair.second + 1}",
+            f"{pair.first + 1} - {pair.second + 1}",
             points(d.difference),
             f"{100 * d.standard_error:.2f}",
             f"{points(d.low)} to {points(d.high)}",
             f"{d.won}, {d.lost}",
-            f"{d.p:.2g}",
             f"{pair.p_holm:.2g}",
             "" if pair.p_holm < 0.05 else "may be noise",
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import (
     AsJson,
     GroupsOfRuns,
@@ -72,7 +73,7 @@ def ensemble_command(
         say(f"left out: {name} {reason}")
     if not result.new:
         say(f"{version} was made from exactly these runs already")
-    then = "hw4 ensemble runs/*" if dry_run and result.new else f"hw4 submit {version}"
+    then = same_command("--dry-run") if dry_run and result.new else f"hw4 submit {version}"
     show(ensemble_json(result), as_json, lambda: render_ensemble(result), then)
 
 

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,4 +139,6 @@ class VariantOrCommand(TyperGroup):
         return None
 
     def _names_command(self, word: str) -> bool:
+        import difflib
+
         return bool(difflib.get_close_matches(word, list(self.commands), 1, 0.7))

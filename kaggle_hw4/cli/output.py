@@ -9,9 +9,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from kaggle_hw4.cli.hints import in_same_workspace
 from kaggle_hw4.cli.layout import INVISIBLE, Prose, table, visible, wrap
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.progress import is_quiet
+from kaggle_hw4.pace import is_quiet
 
 __all__ = ["complain", "page", "percent", "plain", "points", "say", "show", "table", "visible"]
 SHOWN = 50  # problems of a dataset that are listed
@@ -47,7 +48,7 @@ def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -
     # A file has no width of its own; what goes there is as wide as it needs.
     _write(as_text(render(), screen_width(sys.stdout)))
     if then and not is_quiet():
-        say(f"next: {then}")
+        say(f"next: {in_same_workspace(then)}")
 
 
 def as_text(renderable: Any, width: int | None) -> str:

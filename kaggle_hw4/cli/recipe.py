@@ -1,7 +1,5 @@
 """hw4 recipe: every key of a variant, explained."""
 
-import json
-import shlex
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +35,8 @@ def recipe_command(
 
     Example: hw4 recipe boss
     """
+    from shlex import quote
+
     from kaggle_hw4.errors import UsageError
     from kaggle_hw4.stages.explain import explain
 
@@ -47,7 +47,7 @@ def recipe_command(
         known = f"the sections are {', '.join(sections)}"
         raise UsageError(f"there is no section {section!r}", known, "section")
     chosen = [key for key in recipe.keys if section in (None, _section(key))]
-    then = " ".join(["hw4 train", name, *(f"-s {shlex.quote(each)}" for each in settings or ())])
+    then = " ".join(["hw4 train", name, *(f"-s {quote(each)}" for each in settings or ())])
     show(recipe, as_json, lambda: _explained(recipe, chosen), then)
 
 
@@ -56,6 +56,8 @@ def _section(key: "ExplainedKey") -> str:
 
 
 def _explained(recipe: "ExplainedRecipe", keys: "list[ExplainedKey]") -> Any:
+    import json
+
     lines = [f"{recipe.variant} ({shown(recipe.path)}, recipe {recipe.hash})", recipe.about]
     for section, members in groupby(keys, lambda key: key.name.rpartition(".")[0]):
         lines += ["", f"[{section}]"]

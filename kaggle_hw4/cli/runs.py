@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, show, table
 from kaggle_hw4.cli.study import duration
@@ -49,7 +50,7 @@ def list_command(
     then = (
         "hw4 ensemble runs/*"
         if any(group.finished for group in groups)
-        else "hw4 train --variant boss --folds all"
+        else "hw4 train boss --folds all"
     )
     show(groups, as_json, lambda: _list(groups), then)
 
@@ -128,6 +129,40 @@ def _difference(difference: "RunsDifference") -> Any:
     return table(("", *(f"{side.folder.name}>" for side in sides)), rows)
 
 
+@app.command("export")
+def export_command(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Runs, or folders of runs; else all there are.", show_default=False),
+    ] = None,
+    form: Annotated[
+        str, choice("csv", "tensorboard", text="One table, or event files.", flag="--format")
+    ] = "csv",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Where to; else metrics.csv or tensorboard in the workspace."
+        ),
+    ] = None,
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what runs logged as CSV or for TensorBoard.
+
+    Loss, accuracy, learning rate and validation by step, of finished runs and of those that train
+    just now: repeat it to see more. TensorBoard's files need pip install 'kaggle_hw4[tensorboard]'
+
+    Example: hw4 runs export --format tensorboard
+    """
+    from kaggle_hw4.stages.export import export
+
+    place = Workspace.at(workspace)
+    exported = export(place, runs or place.run_folders or [place.runs], form, to)
+    path = shown(exported.path)
+    text = f"{path}: {exported.lines:,} lines of {exported.runs:,} runs"
+    show(exported, as_json, lambda: text, f"tensorboard --logdir {path}" * (form != "csv"))
+
+
 @app.command("clean")
 def clean_command(
     runs: Annotated[
@@ -148,7 +183,7 @@ def clean_command(
 
     place = Workspace.at(workspace)
     freed = clean(runs or place.run_folders or [place.runs], yes)
-    again = "hw4 runs clean --yes" if freed.checkpoints and not yes else ""
+    again = same_command(plus="--yes") if freed.checkpoints and not yes else ""
     show(freed, as_json, lambda: _freed(freed), again)
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaggle_hw4.cli.hints import after_split, after_training
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
@@ -65,7 +66,7 @@ def split_command(
         summary,
         as_json,
         lambda: _split_text(summary, path),
-        "hw4 train --variant boss --folds all",
+        after_split(place, summary.name),
     )
 
 
@@ -114,7 +115,7 @@ def train_command(
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device)
     with live() as monitor:
         runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
-    _show_runs(runs, as_json)
+    _show_runs(runs, as_json, after_training(spec, runs))
 
 
 def _folds(single: list[int], many: str | None) -> list[int] | None:
@@ -153,7 +154,7 @@ def predict_command(
     folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
     with bars() as bar:
         predicted = predict(place, folders, settings or [], device, bar, _say_unfinished)
-    _show_runs(predicted, as_json)
+    _show_runs(predicted, as_json, "hw4 ensemble runs/*")
 
 
 def _say_unfinished(name: str) -> None:
@@ -182,9 +183,9 @@ def render_runs(runs: "list[FinishedRun]") -> Any:
     return table(columns, rows)
 
 
-def _show_runs(runs: "list[FinishedRun]", as_json: bool) -> None:
+def _show_runs(runs: "list[FinishedRun]", as_json: bool, then: str) -> None:
     value = [
         {"run": each.run.name, "folder": str(each.run.folder), **plain(each.manifest)}
         for each in runs
     ]
-    show(value, as_json, lambda: render_runs(runs), "hw4 ensemble runs/*")
+    show(value, as_json, lambda: render_runs(runs), then)

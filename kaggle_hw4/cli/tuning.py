@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
@@ -101,7 +102,7 @@ def tune_command(
     """
     if context.invoked_subcommand:
         return
-    variant = one_variant(variant, None, "hw4 tune boss --trials 50")
+    variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
     from kaggle_hw4.tuning.plan import make_plan
 
     plan = make_plan(
@@ -120,8 +121,7 @@ def tune_command(
         device=device,
     )
     if dry_run:
-        command = f"hw4 tune --variant {variant} --trials {trials}"
-        _estimate(plan, as_json, command)
+        _estimate(plan, as_json, same_command("--dry-run"))
     else:
         _tune(plan, storage, heartbeat, as_json)
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 
 from kaggle_hw4.cli.output import page, say, table
-from kaggle_hw4.progress import Pace, is_quiet
+from kaggle_hw4.pace import Pace, is_quiet
 
 if TYPE_CHECKING:
     import optuna

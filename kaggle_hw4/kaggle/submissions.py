@@ -31,6 +31,17 @@ class Submission:
     sha256: str
 
 
+def check_label(label: str) -> str:
+    """`label`; UsageError where it cannot be part of a file's name."""
+    if not re.fullmatch(LABEL, label):
+        raise UsageError(
+            f"label {label!r} cannot name a file",
+            "a label is made of letters, digits, +, -, _ and .",
+            parameter="label",
+        )
+    return label
+
+
 def write_submission(
     folder: Path, label: str, ids: Sequence[str], speakers: Sequence[str]
 ) -> Submission:
@@ -38,12 +49,7 @@ def write_submission(
 
     Raises UsageError for a label that cannot be part of a file's name.
     """
-    if not re.fullmatch(LABEL, label):
-        raise UsageError(
-            f"label {label!r} cannot name a file",
-            "a label is made of letters, digits, +, -, _ and .",
-            parameter="label",
-        )
+    check_label(label)
     text = _text(ids, speakers)
     ledger = Ledger(folder)
     with ledger.locked():

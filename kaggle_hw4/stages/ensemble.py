@@ -120,9 +120,10 @@ def _on_split(runs: Iterable["Run"], split: str | None) -> list["Run"]:
 
 def _sources(members: Sequence["Member"], request: Request) -> Sources:
     from kaggle_hw4.ensemble.members import label_of
+    from kaggle_hw4.kaggle.submissions import check_label
 
     return Sources(
-        label=request.label or label_of(members),
+        label=check_label(request.label or label_of(members)),
         method=request.method,
         counts=sha256_file(request.counts) if request.counts else None,
         inputs={file: sha256 for member in members for file, sha256 in member.inputs.items()},

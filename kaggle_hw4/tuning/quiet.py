@@ -1,6 +1,7 @@
-"""Optuna without its log and without its warnings of experimental features."""
+"""Optuna without its log, its warnings of experimental features and what it imports in vain."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +22,19 @@ def quiet_optuna() -> Iterator[None]:
             yield
         finally:
             optuna.logging.set_verbosity(level)
+
+
+@contextmanager
+def without_sklearn() -> Iterator[None]:
+    """Optuna imports scikit-learn, which takes more than a second, with its evaluators of
+    importance, but PED-ANOVA needs none of it: within the block it is as if not installed.
+    """
+    modules: dict[str, object] = sys.modules  # type: ignore[assignment]
+    absent = "sklearn" not in modules
+    if absent:
+        modules["sklearn"] = None
+    try:
+        yield
+    finally:
+        if absent:
+            del modules["sklearn"]

@@ -11,6 +11,7 @@ from kaggle_hw4.errors import UsageError
 from kaggle_hw4.tuning.finals import Finals, read_finals
 from kaggle_hw4.tuning.fingerprint import Fingerprint, read_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES
+from kaggle_hw4.tuning.quiet import without_sklearn
 from kaggle_hw4.tuning.space import Params, Scalar, Space
 from kaggle_hw4.tuning.storage import Storage, known_studies
 from kaggle_hw4.tuning.study import (
@@ -119,7 +120,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.value for trial in complete}) < 2:
         return {}
-    shares = optuna.importance.get_param_importances(study)
+    with without_sklearn():
+        shares = optuna.importance.get_param_importances(study)
     return {name: float(share) for name, share in shares.items()}
 
 

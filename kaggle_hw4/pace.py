@@ -1,0 +1,96 @@
+"""How fast something is, and how often and whether that is said."""
+
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from enum import Enum
+
+
+class Verbosity(Enum):
+    """How much is said of progress; the value is the seconds between two plain lines."""
+
+    QUIET = float("inf")
+    NORMAL = 30.0
+    VERBOSE = 5.0
+
+
+_verbosity = Verbosity.NORMAL
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Say less or more from now on, in this process."""
+    global _verbosity
+    _verbosity = verbosity
+
+
+def is_quiet() -> bool:
+    return _verbosity is Verbosity.QUIET
+
+
+def is_verbose() -> bool:
+    return _verbosity is Verbosity.VERBOSE
+
+
+class Speed:
+    """How much is done in a second, over about the last half minute."""
+
+    def __init__(self, done: int = 0) -> None:
+        self.samples = deque([(time.monotonic(), done)], maxlen=150)
+
+    def add(self, done: int) -> None:
+        now = time.monotonic()
+        if len(self.samples) < 2 or now - self.samples[-2][0] > 0.2:
+            self.samples.append((now, done))
+        else:
+            self.samples[-1] = (now, done)
+
+    @property
+    def per_second(self) -> float:
+        (start, before), (now, done) = self.samples[0], self.samples[-1]
+        return (done - before) / (now - start) if now > start else 0.0
+
+    def left(self, total: int) -> str:
+        """The time left until `total`, in words; "" while it is unknown."""
+        rate = self.per_second
+        return f"{in_words((total - self.samples[-1][1]) / rate)} left" if rate > 0 else ""
+
+
+def rate_of(per_second: float, unit: str) -> str:
+    """A rate with its unit: 2.1 steps/s, or 1.4 s/step where that is above one; "" if unknown."""
+    if per_second <= 0:
+        return ""
+    return f"{per_second:.1f} {unit}s/s" if per_second >= 1 else f"{1 / per_second:.1f} s/{unit}"
+
+
+def in_words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Pace:
+    """Writes lines, and says when the next one is due."""
+
+    def __init__(self) -> None:
+        self.latest = time.monotonic()
+        self.lines = 0
+        self.reported = False  # whether the first figures have been shown
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self.latest >= _verbosity.value
+
+    def say(self, name: str, *parts: str) -> None:
+        """One line on stderr, of the parts that are not empty."""
+        self.latest = time.monotonic()
+        self.lines += 1
+        write_line(f"{name}: {', '.join(filter(None, parts))}")
+
+
+def write_line(text: str) -> None:
+    """A line on stderr, unless quiet; where nothing can be written, nothing is said."""
+    if not is_quiet():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
