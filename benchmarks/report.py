@@ -90,7 +90,8 @@ def write_run(root: Path, variant: str, corpus: Corpus, folds: Folds, fold: int)
     model = build_model(recipe, len(corpus.speakers), N_MELS)
     weights = run.folder / f"{recipe.predict.weights}.safetensors"
     weights.write_bytes(weights_bytes(model))
-    random, sha256, scores = np.random.default_rng(fold), {weights.name: sha256_file(weights)}, {}
+    random = np.random.default_rng([fold, len(variant)])
+    sha256, scores = {weights.name: sha256_file(weights)}, {}
     sets = {"oof": folds.validation(fold), "seen_session": folds.seen_session(fold)}
     for name, rows in (sets | {"test": corpus.test}).items():
         values = random.normal(0, 1, (len(rows), len(corpus.speakers))).astype(np.float32)

@@ -96,33 +96,44 @@ def test_the_report_changes_nothing_in_the_workspace(chain: Path, tmp_path: Path
     assert stamps() == before
 
 
-@pytest.mark.parametrize("board", ["Kaggle's", "none"])
+@pytest.mark.parametrize("board", ["Kaggle's", "no scores", "none"])
 def test_kaggles_scores_stand_beside_the_baselines_of_the_edition(
     chain: Path, tmp_path: Path, board: str
 ) -> None:
     root = Path(shutil.copytree(chain, tmp_path / "workspace"))
+    ledger = root / "submissions" / "ledger.jsonl"
     if board == "none":
-        (root / "submissions" / "ledger.jsonl").unlink()
+        ledger.unlink()
+    elif board == "no scores":
+        created = [line for line in ledger.read_text().splitlines() if '"created"' in line]
+        ledger.write_text(created[0] + "\n")
     else:
         declare_edition(root / "packed")
         score_on_kaggle(root)
-    shown = write_report(Workspace.at(root)).path.read_text()
+    name = "Strong_V1" if board == "no scores" else None
+    shown = write_report(Workspace.at(root), name).path.read_text()
     text = sections(shown)["board"]
     if board == "none":
         assert "The ledger has no submission yet." in text
         assert "<code>hw4 ensemble runs/*</code>" in text
+    elif board == "no scores":
+        assert "No submission has a score yet (Strong_V1)." in text
+        assert "truth file" not in text
     else:
         assert "Boss</text>" in text, "a baseline's line has its name"
         assert re.search(r"Strong_V1 is 1\.[56] ± \d\.\d points above Boss_V1", text)
         assert re.findall(r"https?://[^\s<)]+", shown) == [DEFAULT.page]
 
 
-def test_an_empty_workspace_says_what_to_run(tmp_path: Path) -> None:
+def test_an_empty_workspace_says_what_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["--workspace", str(tmp_path), "report"])
+    assert capsys.readouterr().err.startswith("next: hw4 data pack Dataset")
     page = (tmp_path / "report.html").read_text()
     assert page.count('class="missing"') == len(SECTIONS)
-    for command in ("data pack Dataset", "train --variant boss", "ensemble runs/*", "tune --var"):
+    for command in ("data pack Dataset", "train boss", "ensemble runs/*", "tune boss"):
         assert f"<code>hw4 {command}" in page
 
 
@@ -181,7 +192,7 @@ def test_the_command_prints_the_path_the_size_and_the_next_command(
         main(["--workspace", str(chain), "report", "--out", str(out)])
     printed = capsys.readouterr()
     assert re.fullmatch(rf"{re.escape(str(out))}  0\.\d\d MB\n", printed.out)
-    assert printed.err == "next: hw4 leaderboard show\n"
+    assert printed.err.startswith("next: hw4 leaderboard show")
 
 
 def test_without_matplotlib_it_says_how_to_install_it(

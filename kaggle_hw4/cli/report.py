@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 # What to type where the page has nothing to show.
 COMMANDS = {
-    "hw4 train": "hw4 train --variant boss --folds all",
-    "hw4 tune": "hw4 tune --variant boss --trials 50",
+    "hw4 train": "hw4 train boss --folds all",
+    "hw4 tune": "hw4 tune boss --trials 50",
+}
+NEXT = {
+    "data": "hw4 data pack Dataset",
+    "models": COMMANDS["hw4 train"],
+    "ensemble": "hw4 ensemble runs/*",
 }
 
 
@@ -50,8 +55,14 @@ def report_command(
     place = Workspace.at(workspace)
     with bars() as bar:
         written = write_report(place, subject, out, commands=COMMANDS, progress=bar("report"))
-    then = "" if subject else "hw4 leaderboard show"
-    show(written, as_json, lambda: report_text(place, written), then or "hw4 report")
+    then = "hw4 report" if subject else next_command(written)
+    show(written, as_json, lambda: report_text(place, written), then)
+
+
+def next_command(written: "ReportFile") -> str:
+    """What makes the first section that has nothing to show, in the order of the work."""
+    missing = (command for section, command in NEXT.items() if section in written.absent)
+    return next(missing, "hw4 leaderboard show")
 
 
 def report_text(place: Workspace, written: "ReportFile") -> object:

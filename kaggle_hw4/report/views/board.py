@@ -11,10 +11,13 @@ Z = 1.96
 
 
 def show_board(report: BoardReport) -> Iterator[Block]:
-    yield Text(_which(report))
+    if report.scores:
+        yield Text(_which(report))
     yield from (Text(f"{v} could not be scored: {reason}") for v, reason in report.failures)
     if not report.scores:
-        yield Missing("No submission has a score yet.", "hw4 submit")
+        versions = ", ".join(report.unscored)
+        yield Missing(f"No submission has a score yet ({versions}).", "hw4 submit")
+        yield from _forecasts(report)
         return
     yield from _findings(report)
     yield _timeline(report)
