@@ -17,6 +17,7 @@ from kaggle_hw4.data.folds import (
 )
 from kaggle_hw4.data.leakage import purge
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.progress import Progress
 from kaggle_hw4.synth.corpus import write_corpus
 
 
@@ -45,10 +46,15 @@ def test_a_fold_also_holds_out_utterances_of_sessions_it_trains_on(corpus: Corpu
     assert set(by_utterance.holdout) == {-1}
 
 
-def test_the_progress_of_a_session_split_counts_each_speaker_twice(corpus: Corpus) -> None:
-    counts: list[tuple[int, int]] = []
-    make_folds(corpus, "session", 2, progress=lambda *count: counts.append(count))
-    assert counts == [(done, 8) for done in range(1, 9)]
+def test_the_progress_of_a_session_split_counts_the_speakers_of_each_stage(corpus: Corpus) -> None:
+    counts: list[tuple[str, int, int | None]] = []
+
+    def bar(name: str) -> Progress:
+        return lambda done, total: counts.append((name, done, total))
+
+    make_folds(corpus, "session", 2, bar=bar)
+    stages = ("sessions", "near-duplicates")
+    assert counts == [(name, done, 4) for name in stages for done in range(1, 5)]
 
 
 def test_a_purged_row_is_not_trained_on(corpus: Corpus) -> None:

@@ -185,8 +185,11 @@ def write_utterance(folder: Path, key: tuple[int, int, int, int], frames: float)
     name = f"uttr-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.pt"
     buffer = io.BytesIO()  # torch's own writer calls a full disk a RuntimeError
     torch.save(torch.from_numpy(features), buffer)
-    with artifact.named_errors(folder / name):
+    try:
         (folder / name).write_bytes(buffer.getvalue())
+    except OSError as error:
+        reason = f"{folder / name} cannot be written ({error.strerror})"
+        raise DataError(reason, "is the disk full?") from error
     return Utterance(name, speaker_name(seed, speaker), session, len(features))
 
 
