@@ -94,7 +94,11 @@ def read_file(path: Path) -> bytes:
 
 
 def _check_regular(path: Path) -> None:
-    """OSError for what is there and no regular file: a pipe would never end."""
+    """OSError for what is there and no regular file, since a pipe would never end; and for a name
+    that no file can have.
+    """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "no name of a file", str(path))
     if path.exists() and not path.is_file():
         code = errno.EISDIR if path.is_dir() else errno.EINVAL
         raise OSError(code, os.strerror(code) if path.is_dir() else "not a regular file", str(path))

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from kaggle_hw4.artifact import read_file
+from kaggle_hw4.cli import main
 from kaggle_hw4.device import enough_memory
 from kaggle_hw4.errors import DataError, Hw4Error, RecipeError, UsageError
 from kaggle_hw4.kaggle.ledger import Ledger
@@ -89,3 +91,17 @@ def test_a_tensor_too_large_for_memory_is_a_line() -> None:
 def test_a_disk_that_torch_cannot_write_is_named(tmp_path: Path) -> None:
     with pytest.raises(Hw4Error, match="uttr-.*cannot be written"):
         write_utterance(tmp_path / "missing", (0, 0, 0, 0), 91)
+
+
+def test_a_name_with_a_null_character_is_shown_and_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"old\0_{n}.csv,0.7{n},0.6{n},{n}" for n in range(2)]
+    (tmp_path / "list.csv").write_text("file,private,public,ref\n" + "\n".join(rows) + "\n")
+    for command in (["import", str(tmp_path / "list.csv")], ["show"]):
+        with pytest.raises(SystemExit) as end:
+            main(["leaderboard", *command, "--workspace", str(tmp_path)])
+        assert end.value.code == 0
+    assert "old\\x00_1" in capsys.readouterr().out
+    with pytest.raises(OSError, match="no name of a file"):
+        read_file(tmp_path / "a\0b")

@@ -161,6 +161,7 @@ def test_a_dry_run_measures_and_leaves_nothing(
         (("tune", "show", "boss"), 2, "there is no study 'boss'"),
         ((*TUNE, "--study", "../../x"), 2, "--study: '../../x' cannot name a study"),
         ((*TUNE, "--study", "/tmp/x"), 2, "'/tmp/x' cannot name a study"),
+        ((*TUNE, "--study", "Spaces"), 2, "--study: studies/Spaces holds the search spaces"),
         ((*TUNE, "--study", ".."), 2, "'..' cannot name a study"),
         ((*TUNE, "--study", "a\nb"), 2, "'a\\nb' cannot name a study"),
         (("tune", "show", "../packed"), 2, "'../packed' cannot name a study"),

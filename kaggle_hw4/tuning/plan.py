@@ -20,6 +20,7 @@ from kaggle_hw4.tuning.space import Space, read_space
 from kaggle_hw4.workspace import Workspace
 
 STUDY_NAME = r"[^\W_][\w+. -]{0,99}"
+SPACES = "spaces"  # the folder beside the studies'
 
 
 class Effort(TypedDict, total=False):
@@ -98,13 +99,18 @@ class Plan:
 
 
 def check_study_name(name: str) -> str:
-    """`name`, which is also that of a folder; UsageError where it is a path or no plain name."""
+    """`name`, which is also that of a folder; UsageError where it is a path or no plain name, or
+    that of the folder of search spaces.
+    """
     if not re.fullmatch(STUDY_NAME, name):
         raise UsageError(
             f"{name!r} cannot name a study",
             "it takes letters, digits, spaces and + - _ . and starts with a letter or a digit",
             parameter="study",
         )
+    if name.casefold() == SPACES:
+        what = f"studies/{name} holds the search spaces"
+        raise UsageError(what, "choose another name", parameter="study")
     return name
 
 
