@@ -9,7 +9,7 @@ import typer
 from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, show, table
-from kaggle_hw4.cli.study import duration
+from kaggle_hw4.pace import in_words
 from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _row(group: "RunGroup") -> tuple[object, ...]:
         percent(group.validation) if group.by == "session" else "",
         percent(group.validation) if group.by == "utterance" else "",
         percent(group.seen_session),
-        duration(group.seconds) if group.finished else "",
+        in_words(group.seconds) if group.finished else "",
         f"{group.bytes / 1e6:,.1f}",
         group.owner or "yours",
     )
@@ -124,7 +124,7 @@ def _difference(difference: "RunsDifference") -> Any:
         ("seeds", *(", ".join(map(str, side.seeds)) for side in sides)),
         ("validation", *(percent(side.validation) for side in sides)),
         ("seen-session", *(percent(side.seen_session) for side in sides)),
-        ("time", *(duration(side.seconds) for side in sides)),
+        ("time", *(in_words(side.seconds) for side in sides)),
     ]
     return table(("", *(f"{side.folder.name}>" for side in sides)), rows)
 

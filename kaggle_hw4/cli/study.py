@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kaggle_hw4.cli.output import page, table
+from kaggle_hw4.pace import in_words
 from kaggle_hw4.workspace import shown
 
 if TYPE_CHECKING:
@@ -19,18 +20,12 @@ def render_cost(cost: "CostEstimate", trials: int, jobs: int) -> str:
     return (
         f"step    {cost.step:.3f} s, mean of {cost.measured} recipes (slowest "
         f"{cost.slowest_step:.3f} s); validation {cost.validation:.1f} s\n"
-        f"trial   {duration(cost.trial)} without pruning; with pruning, about "
+        f"trial   {in_words(cost.trial)} without pruning; with pruning, about "
         f"{cost.trained_share:.0%} of all steps are trained\n"
-        f"search  {duration(cost.search)}: {trials} trials, {jobs} in parallel\n"
-        f"finals  {duration(cost.finals)}: {cost.final_runs} runs\n"
-        f"total   {duration(cost.total)}"
+        f"search  {in_words(cost.search)}: {trials} trials, {jobs} in parallel\n"
+        f"finals  {in_words(cost.finals)}: {cost.final_runs} runs\n"
+        f"total   {in_words(cost.total)}"
     )
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def render_summary(summary: "StudySummary") -> Any:

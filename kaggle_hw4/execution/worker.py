@@ -43,7 +43,7 @@ class Prepared:
 
 def prepare(spec: RunSpec) -> Prepared:
     """Find what `spec` names; RecipeError, DataError or UsageError where it is not there."""
-    # The recipe first: a misspelt name or key is told at once.
+    # The recipe first: a misspelt name or key ends it at once.
     from kaggle_hw4.recipe import read_recipe
 
     workspace = Workspace(Path(spec.workspace))

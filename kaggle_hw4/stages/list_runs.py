@@ -1,7 +1,7 @@
 """From the folders of runs to what is there, and to what two of them differ in."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -206,20 +206,14 @@ def differences(first: "Recipe", second: "Recipe") -> Iterator[Setting]:
 
 def _of_networks(name: str, first: list[Values], second: list[Values]) -> Iterator[Setting]:
     empty: Values = {}
-    parts = [
-        [
-            (key, a.get(key), b.get(key))
-            for key in dict.fromkeys([*a, *b])
-            if a.get(key) != b.get(key)
-        ]
-        for a, b in zip_longest(first, second, fillvalue=empty)
-    ]
-    for i, part in enumerate(parts):
-        for each in part:
-            if not all(each in other for other in parts):
-                yield Setting(f"{name}.{i}.{each[0]}", *each[1:])
+    pairs = zip_longest(first, second, fillvalue=empty)
+    networks = [list(_of_section(name, *pair)) for pair in pairs]
+    for i, settings in enumerate(networks):
+        for setting in settings:
+            if not all(setting in other for other in networks):
+                yield replace(setting, key=setting.key.replace(name, f"{name}.{i}", 1))
             elif i == 0:
-                yield Setting(f"{name}.{each[0]}", *each[1:])
+                yield setting
 
 
 def _of_section(name: str, first: Values, second: Values) -> Iterator[Setting]:
