@@ -71,6 +71,7 @@ def write_run(folder: Path, y: np.ndarray, member: int, fold: int) -> None:
             steps=0,
             seconds=1.0,
             best_while_training=0.0,
+            memory=10**8,
             training=cpu,
             prediction=Prediction(config=WHOLE, device=cpu),
             validation=unknown,

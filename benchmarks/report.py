@@ -114,6 +114,7 @@ def write_run(root: Path, variant: str, corpus: Corpus, folds: Folds, fold: int)
         steps=recipe.schedule.steps,
         seconds=5000.0,
         best_while_training=0.5,
+        memory=10**8,
         training=CPU,
         prediction=Prediction(config=recipe.predict, device=CPU),
         validation=scores["oof"],

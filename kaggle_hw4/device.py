@@ -1,7 +1,8 @@
-"""On which device a model runs, and in which precision."""
+"""On which device a model runs, and how much memory there is."""
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,16 +60,11 @@ def is_out_of_memory(error: Exception) -> bool:
     return torch_says or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether bf16 pays: on CUDA cards that multiply it natively. A CPU is kept exact."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has had at a time: of the CUDA card's memory, or of RAM."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
 
-
-def describe_device(device: torch.device) -> dict[str, str | int]:
-    """What a manifest says of where a model ran: the bits depend on it."""
-    precision = "bf16" if has_bf16(device) else "float32"
-    return {"device": device.type, "precision": precision, "threads": torch.get_num_threads()}
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -45,16 +45,18 @@ def examine(workspace: Workspace, pipeline: str) -> list[Check]:
 def _software() -> Iterator[Check]:
     import torch
 
-    from kaggle_hw4.device import choose_device, describe_device
+    from kaggle_hw4.device import choose_device
+    from kaggle_hw4.precision import fastest_precision
 
     yield Check("hw4", "good", f"version {__version__}")
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     recent = version >= OLDEST_TORCH
     remedy = "" if recent else "install torch 2.10 or newer: older ones can be made to run code"
     yield Check("torch", "good" if recent else "bad", torch.__version__, remedy)
-    device = describe_device(choose_device("auto"))
-    where = ", ".join(f"{name} {value}" for name, value in device.items())
-    slow = device["device"] == "cpu"
+    device = choose_device("auto")
+    precision, threads = fastest_precision(device), torch.get_num_threads()
+    where = f"device {device.type}, precision {precision}, threads {threads}"
+    slow = device.type == "cpu"
     remedy = (
         "the full recipes are meant for a GPU; on a CPU shrink them as pipelines/demo.toml does"
     )

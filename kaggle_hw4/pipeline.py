@@ -121,6 +121,7 @@ def run_pipeline(
     pipeline: Pipeline,
     folds: "Folds",
     device: str,
+    precision: str,
     monitor: "Monitor",
     say: Say,
 ) -> PipelineResult:
@@ -130,7 +131,7 @@ def run_pipeline(
     # The runs.
     runs = []
     for section in pipeline.train:
-        for finished in _train(workspace, section, folds, device, monitor):
+        for finished in _train(workspace, section, folds, device, precision, monitor):
             runs.append(finished.run.folder)
             accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
             say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
@@ -147,12 +148,18 @@ def run_pipeline(
 
 
 def _train(
-    workspace: Workspace, section: TrainConfig, folds: "Folds", device: str, monitor: "Monitor"
+    workspace: Workspace,
+    section: TrainConfig,
+    folds: "Folds",
+    device: str,
+    precision: str,
+    monitor: "Monitor",
 ) -> list[train.FinishedRun]:
     from kaggle_hw4.execution.local import InProcess
 
     settings = tuple(section.settings)
-    spec = RunSpec(str(workspace.root), section.variant, settings, folds.name, device=device)
+    root = str(workspace.root)
+    spec = RunSpec(root, section.variant, settings, folds.name, device=device, precision=precision)
     chosen = None if section.folds == "all" else section.folds
     return train.train(spec, InProcess(monitor), chosen, section.seeds)
 

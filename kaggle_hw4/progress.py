@@ -29,6 +29,9 @@ class Monitor(Protocol):
     def report(self, step: int, figures: dict[str, float]) -> None:
         """Means since the last report: `loss`, `accuracy`; or `validation_accuracy` as well."""
 
+    def note(self, text: str) -> None:
+        """Something that whoever trains the run should know."""
+
     def bar(self, name: str) -> Progress:
         """The progress of a part of the run that has no steps: a prediction."""
 
@@ -77,6 +80,9 @@ class Lines:
         if validated or not self.pace.reported or self.pace.is_due() or is_verbose():
             self.pace.reported = True
             self._say(step)
+
+    def note(self, text: str) -> None:
+        self.pace.say(self.name, text)
 
     def end(self, accuracy: float, seconds: float) -> None:
         self.pace.say(self.name, ended(accuracy, seconds))
@@ -141,6 +147,9 @@ class Bars:
         self.shown.update(self.task, visible=False)
         if is_verbose():
             self._print(ended(accuracy, seconds))
+
+    def note(self, text: str) -> None:
+        self._print(text)
 
     def _print(self, text: str) -> None:
         self.shown.console.print(f"{self.name}: {text}", markup=False, highlight=False)

@@ -87,6 +87,7 @@ class Project:
         seeds: Sequence[int] = (0,),
         split: str | None = None,
         device: str = "auto",
+        precision: str = "auto",
     ) -> "list[FinishedRun]":
         """Train `variant` on every fold with every seed, or resume where it was stopped.
 
@@ -97,7 +98,7 @@ class Project:
         from kaggle_hw4.stages.train import train
 
         root = str(self.workspace.root)
-        spec = RunSpec(root, variant, tuple(settings), split, device=device)
+        spec = RunSpec(root, variant, tuple(settings), split, device=device, precision=precision)
         with live() as monitor:
             chosen = None if folds == "all" else folds
             return train(spec, InProcess(monitor), chosen, seeds)

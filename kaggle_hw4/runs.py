@@ -42,7 +42,7 @@ from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
 from kaggle_hw4.workspace import real_path
 
-FORMAT = 2
+FORMAT = 3
 MAX_FOLDS = 1000  # each trains a model of its own
 FOLDER = re.compile(r"fold([0-9]{1,9})-seed([0-9]{1,9})")
 
@@ -77,6 +77,10 @@ class Device(Record):
     precision: str
     threads: int
 
+    def __str__(self) -> str:
+        noun = "thread" if self.threads == 1 else "threads"
+        return f"{self.device}, {self.precision}, {self.threads} {noun}"
+
 
 class Prediction(Record):
     """How the logits were made, and where."""
@@ -86,9 +90,11 @@ class Prediction(Record):
 
 
 class Manifest(Record):
-    """run.json. `seen_session` is there only where the folds are by session."""
+    """run.json. `seen_session` is there only where the folds are by session; `earlier` are the
+    devices that parts of the training ran on before it was resumed on `training`.
+    """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     variant: str
     fold: Annotated[int, Field(ge=0)]
     seed: int
@@ -99,7 +105,9 @@ class Manifest(Record):
     steps: int
     seconds: float
     best_while_training: float  # validation accuracy
+    memory: int  # bytes at the most
     training: Device
+    earlier: tuple[Device, ...] = ()
     prediction: Prediction
     validation: Evaluation
     seen_session: Evaluation | None = None

@@ -9,6 +9,7 @@ import torch
 
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds
+from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.logits import predict_run
@@ -83,24 +84,26 @@ def test_a_run_predicts_only_what_it_was_trained_on(
     runs: Path, corpus: Corpus, folds: Folds, other_corpus: Corpus, tmp_path: Path
 ) -> None:
     run = Run(Path(shutil.copytree(find_runs([runs])[0].folder, tmp_path / "run")))
+    store = FrameStore(corpus, CPU)
+    other = FrameStore(other_corpus, CPU), make_folds(other_corpus, "session", 2)
     with pytest.raises(DataError, match="was trained on corpus"):
-        predict_run(run, other_corpus, make_folds(other_corpus, "session", 2), WHOLE, CPU)
+        predict_run(run, *other, WHOLE, "float32")
     with pytest.raises(DataError, match="was trained on fold table"):
-        predict_run(run, corpus, make_folds(corpus, "utterance", 2), WHOLE, CPU)
+        predict_run(run, store, make_folds(corpus, "utterance", 2), WHOLE, "float32")
     recipe = run.folder / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("margin = 0.2", "margin = 0.3"))
     with pytest.raises(DataError, match="was trained on recipe"):
-        predict_run(run, corpus, folds, WHOLE, CPU)
+        predict_run(run, store, folds, WHOLE, "float32")
 
 
 def test_predicting_again_gives_the_logits_of_the_weights_asked_for(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:
-    recipe = tiny("boss", "schedule.steps=8", "optimizer.learning_rate=0.3")
-    run = trained(recipe, corpus, folds, tmp_path)
+    recipe = tiny("boss", "schedule.steps=8", "optimizer.learning_rate=0.1")
+    run, store = trained(recipe, corpus, folds, tmp_path), FrameStore(corpus, CPU)
     ema = run.read_logits("test").values
     best = WHOLE.model_copy(update={"weights": "best"})
-    assert predict_run(run, corpus, folds, best, CPU).prediction.config.weights == "best"
+    assert predict_run(run, store, folds, best, "float32").prediction.config.weights == "best"
     assert not np.array_equal(run.read_logits("test").values, ema)
-    predict_run(run, corpus, folds, WHOLE, CPU)
+    predict_run(run, store, folds, WHOLE, "float32")
     assert np.array_equal(run.read_logits("test").values, ema)

@@ -1,5 +1,6 @@
 """Models: padding changes nothing, utterances of a batch never meet, the sample is the sample."""
 
+from copy import deepcopy
 from typing import get_args
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from kaggle_hw4.models.attention import SelfAttention, rotary_angles, rotate
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.models.embeddings import EMBEDDINGS
 from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.models.pooling import POOLINGS
@@ -78,6 +80,27 @@ def test_padding_does_not_change_logits(encoder: str, positions: str, pooling: s
     for i, n in enumerate(LENGTHS.flatten()):
         alone = model(x[i : i + 1, :n], mask[i : i + 1, :n])
         torch.testing.assert_close(together[:, i], alone[:, 0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("training", [False, True])
+def test_a_batch_without_padding_needs_no_mask(variant: str, pooling: str, training: bool) -> None:
+    """Logits, gradients and the statistics of BatchNorm are the same without it."""
+    masked = model_of(variant, f"networks.pooling={pooling}").train(training)
+    plain = deepcopy(masked)
+    x = batch()[0]
+    expected = masked(x, torch.ones(3, 50, dtype=torch.bool))
+    logits = plain(x, None)
+    torch.testing.assert_close(logits, expected, atol=2e-4, rtol=1e-4)
+    for model, values in ((masked, expected), (plain, logits)):
+        values.square().mean().backward()
+        assert all(p.grad is not None for p in model.parameters())
+    scale = max(p.grad.abs().max() for p in masked.parameters())
+    for a, b in zip(plain.parameters(), masked.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=2e-5 * float(scale), rtol=1e-3)
+    for a, b in zip(plain.buffers(), masked.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -184,7 +207,10 @@ def test_boss_predicts_from_bounded_cosines() -> None:
 def test_dropout_reaches_the_attention_itself() -> None:
     attention = SelfAttention(16, 2, dropout=0.5, rotary=False).train()
     x, mask = torch.randn(1, 9, 16), torch.ones(1, 9, dtype=torch.bool)
-    assert not torch.equal(attention(x, mask), attention(x, mask))
+    once = attention(x, mask)
+    assert torch.equal(attention(x, mask), once), "a draw is a function of the step"
+    attention.dropout.draws.step += 1
+    assert not torch.equal(attention(x, mask), once)
     attention.eval()
     assert torch.equal(attention(x, mask), attention(x, mask))
 
@@ -192,10 +218,13 @@ def test_dropout_reaches_the_attention_itself() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dropout_reaches_every_layer(variant: str) -> None:
     model = build_model(tiny(variant, "networks.dropout=0.375"), 4)
-    rates = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
-    if variant in ("simple", "medium"):  # a Conformer has it on its residuals alone
-        rates += [m.dropout for m in model.modules() if isinstance(m, SelfAttention)]
-    assert set(rates) == {0.375}
+    attentions = [m for m in model.modules() if isinstance(m, SelfAttention)]
+    on_weights = {m.dropout for m in attentions}  # a Conformer has it on its residuals alone
+    dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
+    assert {m.dropped for m in dropouts if m not in on_weights} == {0.375 * 256}
+    expected = {0.375 * 256} if variant in ("simple", "medium") else {0}
+    assert {m.dropped for m in on_weights} == (expected if attentions else set())
+    assert not any(isinstance(m, nn.Dropout) for m in model.modules())
 
 
 def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
@@ -204,8 +233,9 @@ def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
         x, mask = batch()
         assert torch.equal(model(x, mask), model(x, mask))
         encoder = model.networks[0].encoder.train()
-        once, again = (encoder(x, mask)[0] for _ in range(2))
-        assert not torch.equal(once, again)
+        once = encoder(x, mask)[0]
+        model.draws.step += 1
+        assert not torch.equal(once, encoder(x, mask)[0])
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")
@@ -216,9 +246,8 @@ def test_under_bf16_the_logits_stay_float32_and_train(variant: str, positions: s
     model = model_of(variant, *positioned)
     x, mask = batch()
     exact = model(x, mask)
-    # oneDNN's depthwise convolution in bf16 never returns on some processors with AMX.
-    with torch.backends.mkldnn.flags(enabled=False), torch.autocast("cpu", torch.bfloat16):
-        logits = model(x, mask)
+    model.precision = "bf16"
+    logits = model(x, mask)
     assert logits.dtype == torch.float32
     assert (logits - exact).abs().max() < 0.05 * exact.abs().max()
     logits.sum().backward()

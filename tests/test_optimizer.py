@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kaggle_hw4.models.build import build_model
-from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
+from kaggle_hw4.training.optimizer import MovingAverage, learning_rate, make_optimizer
 from tests.conftest import VARIANTS, tiny
 
 
@@ -32,14 +32,16 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 def test_ema_weights_are_the_moving_average_of_the_weights() -> None:
     """Weights, and the running statistics of BatchNorm too."""
-    live, ema = (build_model(tiny("boss"), 4) for _ in range(2))
+    live = build_model(tiny("boss"), 4)
+    average = MovingAverage(live)
+    ema = average.model
     expected = {k: v.clone() for k, v in ema.state_dict().items() if v.is_floating_point()}
     for step in range(1000, 1003):
         for name, value in live.state_dict().items():
             if name in expected:
                 value.normal_()
                 expected[name] = 0.9 * expected[name] + 0.1 * value
-        update_ema(ema, live, 0.9, step)
+        average.update(0.9, step)
     assert any("running_mean" in name for name in expected)
     for name, value in expected.items():
         torch.testing.assert_close(ema.state_dict()[name], value)
@@ -47,7 +49,10 @@ def test_ema_weights_are_the_moving_average_of_the_weights() -> None:
 
 @pytest.mark.parametrize(("step", "kept"), [(0, 1 / 10), (8, 9 / 18), (80, 81 / 90), (1000, 0.95)])
 def test_the_first_random_weights_are_soon_forgotten(step: int, kept: float) -> None:
-    live, ema = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    expected = kept * ema.weight + (1 - kept) * live.weight
-    update_ema(ema, live, 0.95, step)
-    torch.testing.assert_close(ema.weight, expected)
+    live = torch.nn.Linear(2, 2)
+    average = MovingAverage(live)
+    before = live.weight.clone()
+    torch.nn.init.normal_(live.weight)
+    expected = kept * before + (1 - kept) * live.weight
+    average.update(0.95, step)
+    torch.testing.assert_close(average.model.weight, expected)

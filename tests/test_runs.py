@@ -64,7 +64,7 @@ def test_an_edited_manifest_is_noticed(tmp_path: Path) -> None:
         run.manifest()
 
 
-@pytest.mark.parametrize("spoiled", ["", "[]", '{"variant": "boss"', '{"format": 2, "fold": "x"}'])
+@pytest.mark.parametrize("spoiled", ["", "[]", '{"variant": "boss"', '{"format": 3, "fold": "x"}'])
 def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path: Path, spoiled: str) -> None:
     run = make(tmp_path / "run")
     (run.folder / "run.json").write_text(spoiled)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.ensemble import ensemble_json
-from kaggle_hw4.cli.options import AsJson, Device, Root
+from kaggle_hw4.cli.options import AsJson, Device, Precision, Root
 from kaggle_hw4.cli.output import page, percent, say, show
 from kaggle_hw4.cli.report import try_report
 from kaggle_hw4.cli.submissions import after, submitted
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
 def run_command(
     pipeline: Annotated[str, typer.Argument(help="A name in pipelines, or a .toml file.")],
     device: Device = "auto",
+    precision: Precision = "auto",
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +42,7 @@ def run_command(
     with bars() as bar:
         folds = prepare_data(place, plan, say_stage, bar)
     with live() as monitor:
-        result = run_pipeline(place, plan, folds, device, monitor, say_stage)
+        result = run_pipeline(place, plan, folds, device, precision, monitor, say_stage)
     path = place.shown(result.path)
     report = try_report(place)
     value = {

@@ -59,6 +59,7 @@ def after_training(spec: "RunSpec", runs: "Sequence[FinishedRun]") -> str:
     words += [f"--seed {seed}" for seed in seeds if seeds != [0]]
     words += [f"-s {_quoted(setting)}" for setting in spec.settings]
     words += [f"--device {spec.device}"] if spec.device != "auto" else []
+    words += [f"--precision {spec.precision}"] if spec.precision != "auto" else []
     return " ".join(words) + _table(workspace, table.name)
 
 

@@ -52,6 +52,10 @@ Settings = Annotated[
 Device = Annotated[
     str, choice("auto", "cpu", "cuda", "mps", text="Where to compute; auto is the fastest.")
 ]
+Precision = Annotated[
+    str,
+    choice("auto", "float32", "bf16", "fp16", text="Of large products; auto is the fastest."),
+]
 Variant = Annotated[
     str | None,
     typer.Argument(

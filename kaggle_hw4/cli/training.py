@@ -10,6 +10,7 @@ from kaggle_hw4.cli.options import (
     Device,
     GroupsOfRuns,
     NamedVariant,
+    Precision,
     Root,
     RunsOfVariants,
     Seeds,
@@ -97,6 +98,7 @@ def train_command(
     split: SplitName = None,
     settings: Settings = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +114,7 @@ def train_command(
 
     root = str(Workspace.at(workspace).root)
     name = one_variant(variant, named, "hw4 train boss --folds all")
-    spec = RunSpec(root, name, tuple(settings or ()), split, device=device)
+    spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
     with live() as monitor:
         runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
     _show_runs(runs, as_json, after_training(spec, runs))
@@ -139,6 +141,7 @@ def predict_command(
         ),
     ] = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -153,7 +156,7 @@ def predict_command(
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
     with bars() as bar:
-        predicted = predict(place, folders, settings or [], device, bar, _say_unfinished)
+        predicted = predict(place, folders, settings or [], device, precision, bar, _say_unfinished)
     _show_runs(predicted, as_json, "hw4 ensemble runs/*")
 
 

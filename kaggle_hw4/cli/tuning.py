@@ -10,6 +10,7 @@ from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
+    Precision,
     Root,
     Seeds,
     Settings,
@@ -88,6 +89,7 @@ def tune_command(
     dry_run: DryRun = False,
     settings: Settings = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -119,6 +121,7 @@ def tune_command(
         fold=fold,
         seeds=tuple(dict.fromkeys(seed or [0])),
         device=device,
+        precision=precision,
     )
     if dry_run:
         _estimate(plan, as_json, same_command("--dry-run"))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kaggle_hw4.data.segments import AUGMENTATION, MASKS
+from kaggle_hw4.padding import Mask, mean_of, zero_padding
 from kaggle_hw4.recipe import AugmentConfig
 
 ORDERS = 6  # cosines over the bands that a smooth spectrum is a sum of
@@ -43,7 +44,7 @@ class Augmenter:
         self.mask_random = np.random.default_rng([seed, MASKS, step])
 
     def __call__(
-        self, x: Tensor, mask: Tensor, own: Channel | None = None, other: Channel | None = None
+        self, x: Tensor, mask: Mask, own: Channel | None = None, other: Channel | None = None
     ) -> Tensor:
         """Augment features `x` (B, T, n_mels) with their mask (B, T); padding stays zero.
 
@@ -70,9 +71,9 @@ class Augmenter:
         if a.band_limit:
             x = self._sometimes(a.band_limit, x, self._band_limited(x, mask))
         x = spec_augment(x, mask, a, self.mask_random)
-        return x.masked_fill(~mask.unsqueeze(-1), 0)
+        return zero_padding(x, mask)
 
-    def _noisy(self, x: Tensor, mask: Tensor) -> Tensor:
+    def _noisy(self, x: Tensor, mask: Mask) -> Tensor:
         """`x` in noise of a random smooth spectrum and a slow modulation, at a random SNR."""
         a, (B, T, n_mels) = self.augment, x.shape
         snr = a.noise_snr + NOISE_SPAN * self._uniform(x, B, 1, 1)
@@ -84,7 +85,7 @@ class Augmenter:
         jitter = 0.5 * torch.randn_like(x)  # fluctuation of a band's energy in one frame
         return torch.logaddexp(x, level - NAT * snr + colour + modulation + jitter)
 
-    def _band_limited(self, x: Tensor, mask: Tensor) -> Tensor:
+    def _band_limited(self, x: Tensor, mask: Mask) -> Tensor:
         """`x` with bands at both ends replaced by their means, as of a narrow-band recording."""
         B, _, n_mels = x.shape
         band = torch.arange(n_mels)
@@ -113,14 +114,14 @@ def channel_swap(x: Tensor, own: Channel, other: Channel, level: Tensor) -> Tens
     return torch.logaddexp(shifted, (other.quiet + level)[:, None])
 
 
-def reverberate(x: Tensor, mask: Tensor, seconds: Tensor, level: Tensor) -> Tensor:
+def reverberate(x: Tensor, mask: Mask, seconds: Tensor, level: Tensor) -> Tensor:
     """`x` with an exponential tail after every frame: it starts at `level` dB (B, 1) and falls by
     60 dB in `seconds` (B, 1).
     """
     frame = torch.arange(1, TAIL + 1, device=x.device)
     tail = torch.exp(NAT * (level - 60 * 0.01 * frame / seconds))  # (B, TAIL)
     kernel = F.pad(tail, (1, 0), value=1.0).flip(1)
-    energy = x.exp().masked_fill(~mask.unsqueeze(-1), 0)
+    energy = zero_padding(x.exp(), mask)
     # One group per utterance: each has its own tail.
     rows = F.pad(energy.transpose(1, 2), (TAIL, 0)).transpose(0, 1)  # (n_mels, B, TAIL + T)
     smeared = F.conv1d(rows, kernel[:, None], groups=len(x)).transpose(0, 1).transpose(1, 2)
@@ -142,20 +143,18 @@ def interpolate(knots: Tensor, T: int) -> Tensor:
     return F.interpolate(knots[:, None], T, mode="linear", align_corners=True)[:, 0]
 
 
-def loudness(x: Tensor, mask: Tensor) -> Tensor:
+def loudness(x: Tensor, mask: Mask) -> Tensor:
     """The mean energy (B,) of the unpadded frames over time and bands, in nat."""
-    energy = x.exp().masked_fill(~mask.unsqueeze(-1), 0).mean(2).sum(1) / mask.sum(1)
-    return energy.clamp_min(FLOOR).log()
+    return mean_of(x.exp().mean(2, keepdim=True), mask)[:, 0].clamp_min(FLOOR).log()
 
 
-def band_mean(x: Tensor, mask: Tensor) -> Tensor:
+def band_mean(x: Tensor, mask: Mask) -> Tensor:
     """Each band's mean (B, 1, n_mels) over the unpadded frames."""
-    x = x.masked_fill(~mask.unsqueeze(-1), 0)
-    return x.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+    return mean_of(x, mask)[:, None]
 
 
 def spec_augment(
-    x: Tensor, mask: Tensor, config: AugmentConfig, random: np.random.Generator
+    x: Tensor, mask: Mask, config: AugmentConfig, random: np.random.Generator
 ) -> Tensor:
     """SpecAugment (Park et al. 2019) on features (B, T, n_mels), drawn for each utterance.
 
@@ -170,7 +169,7 @@ def spec_augment(
     bands = draw_masks(random, (B, config.freq_masks), n_mels, config.freq_mask_width)
     times = draw_masks(random, (B, config.time_masks), T, int(config.time_mask_width * T))
     masked = times.to(x.device)[:, :, None] | bands.to(x.device)[:, None, :]
-    return torch.where(masked & mask.unsqueeze(-1), band_mean(x, mask), x)
+    return zero_padding(torch.where(masked, band_mean(x, mask), x), mask)
 
 
 def draw_masks(

@@ -16,6 +16,7 @@ from kaggle_hw4.data.segments import (
     draw_starts,
     segment_length,
 )
+from kaggle_hw4.padding import Mask, zero_padding
 from kaggle_hw4.recipe import Recipe
 
 
@@ -26,7 +27,7 @@ class Batch:
     """
 
     features: Tensor
-    mask: Tensor
+    mask: Mask
     labels: Tensor
     partner_labels: Tensor
     share: Tensor
@@ -67,7 +68,8 @@ class Batches:
         """Mixup (Zhang et al. 2018) of a share of the segments, each keeping half or more."""
         augment, size = self.recipe.augment, len(segments.rows)
         if augment.mixup_with == "any":
-            features, mask = batch.features.roll(1, 0), batch.mask.roll(1, 0)
+            features = batch.features.roll(1, 0)
+            mask = None if batch.mask is None else batch.mask.roll(1, 0)
             labels = batch.labels.roll(1, 0)
         else:
             rows = self._other_sessions(segments.rows, random)
@@ -77,8 +79,9 @@ class Batches:
         mixed = random.random(size) < augment.mixup
         drawn = np.where(mixed, random.uniform(0.5, 1, size), 1).astype(np.float32)
         share = torch.from_numpy(drawn).to(self.store.device)
-        weight = torch.where(mask & batch.mask, share[:, None], 1.0).unsqueeze(-1)
-        features = weight * batch.features + (1 - weight) * features
+        mixed_in = (1 - share)[:, None, None] * (features - batch.features)
+        # Where either is padding, the segment stays as it was.
+        features = batch.features + zero_padding(zero_padding(mixed_in, mask), batch.mask)
         return Batch(features, batch.mask, batch.labels, labels, share)
 
     def _channel(self, rows: IntArray) -> Channel:

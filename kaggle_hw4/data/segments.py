@@ -76,21 +76,23 @@ class FrameStore:
         self.device = device
         self.frames = corpus.frames.to(device) if fits(corpus.frames, device) else corpus.frames
 
-    def gather(self, segments: Segments) -> tuple[torch.Tensor, torch.Tensor]:
+    def gather(self, segments: Segments) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features (B, T, n_mels), float32, and their mask (B, T), on the device.
 
         T is the longest of the lengths; a shorter segment, or an utterance that ends before its
-        segment does, is followed by zeros that the mask excludes.
+        segment does, is followed by zeros that the mask excludes. Where none is, the mask is None.
         """
         rows, starts, lengths = segments.rows, segments.starts, segments.lengths
         home = self.frames.device
         first = torch.from_numpy(self.corpus.offsets[rows] + starts).to(home)
-        real = torch.from_numpy(np.minimum(lengths, self.corpus.lengths[rows] - starts)).to(home)
-        t = torch.arange(int(lengths.max()), device=home)
-        mask = t < real[:, None]
+        lengths = np.minimum(lengths, self.corpus.lengths[rows] - starts)
+        t = torch.arange(int(segments.lengths.max()), device=home)
+        if int(lengths.min()) == len(t):
+            return self.frames[first[:, None] + t].to(self.device).float(), None
+        real = torch.from_numpy(lengths).to(home)
         index = first[:, None] + torch.minimum(t, real[:, None] - 1)
         features = self.frames[index].to(self.device).float()
-        mask = mask.to(self.device)
+        mask = (t < real[:, None]).to(self.device)
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
 
     def labels(self, rows: IntArray) -> torch.Tensor:

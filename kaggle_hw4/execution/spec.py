@@ -22,6 +22,7 @@ class RunSpec:
     fold: int = 0
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
     runs: str | None = None
 
     def over(self, folds: Iterable[int], seeds: Iterable[int]) -> list[Self]:

@@ -69,10 +69,9 @@ def execute(prepared: Prepared, monitor: "Monitor") -> "Manifest":
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.training.loop import train_run
 
-    device = choose_device(prepared.spec.device)
-    return train_run(
-        prepared.run, prepared.recipe, prepared.corpus, prepared.folds, device, monitor
-    )
+    device, precision = choose_device(prepared.spec.device), prepared.spec.precision
+    run, recipe, corpus, folds = prepared.run, prepared.recipe, prepared.corpus, prepared.folds
+    return train_run(run, recipe, corpus, folds, device, monitor, precision)
 
 
 class Silent:
@@ -82,6 +81,9 @@ class Silent:
     def advance(self, step: int) -> None: ...
     def report(self, step: int, figures: dict[str, float]) -> None: ...
     def end(self, accuracy: float, seconds: float) -> None: ...
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")  # into the run's log
 
     def bar(self, name: str) -> "Progress":
         from kaggle_hw4.progress import no_bar

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from kaggle_hw4.artifact import verify
-from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.device import describe_device
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
@@ -55,22 +53,25 @@ def write_predictions(
         logits = Logits(tuple(corpus.ids[row] for row in rows), values)
         sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
         evaluations[name] = evaluate(values, corpus.labels[rows])
-    prediction = Prediction(
-        config=config, device=Device.model_validate(describe_device(store.device))
-    )
+    prediction = Prediction(config=config, device=device_of(store.device, model.precision))
     return Written(prediction, evaluations["oof"], evaluations.get("seen_session"), sha256)
+
+
+def device_of(device: torch.device, precision: str) -> Device:
+    """What a manifest says of where a model ran."""
+    return Device(device=device.type, precision=precision, threads=torch.get_num_threads())
 
 
 def predict_run(
     run: Run,
-    corpus: Corpus,
+    store: FrameStore,
     folds: Folds,
     config: PredictionConfig,
-    device: torch.device,
+    precision: str,
     bar: Bar = no_bar,
 ) -> Manifest:
     """Predict a finished run anew; its logits are replaced, its manifest says so."""
-    manifest, recipe = run.manifest(), run.recipe()
+    manifest, recipe, corpus = run.manifest(), run.recipe(), store.corpus
     for what, then, now in (
         ("recipe", manifest.recipe, recipe.hash),
         ("corpus", manifest.corpus, corpus.hash),
@@ -81,8 +82,8 @@ def predict_run(
     weights = run.folder / f"{config.weights}.safetensors"
     verify(weights, manifest.sha256[weights.name], run.remedy)
     model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
+    model.precision = precision
     read_weights(weights, model)
-    store = FrameStore(corpus, device)
-    written = write_predictions(run, model.to(device), store, folds, config, bar)
+    written = write_predictions(run, model.to(store.device), store, folds, config, bar)
     update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
     return run.write_manifest(manifest.model_copy(update=update))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
-from kaggle_hw4.device import autocast, enough_memory
+from kaggle_hw4.device import enough_memory
 from kaggle_hw4.inference.spreading import spread_within
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, Progress, no_bar
@@ -79,7 +79,7 @@ def embed_segments(
     for chosen in batches(cuts[:, 1]):
         starts, lengths = cuts[chosen].T
         features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
-        with enough_memory("a prediction", "predict on the CPU"), autocast(store.device):
+        with enough_memory("a prediction", "predict on the CPU"):
             embedded = model.embed(features, mask).float().cpu()
         if embeddings is None:
             embeddings = embedded.new_empty(len(where), embedded.shape[1])

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kaggle_hw4.models.dropout import Dropout
+from kaggle_hw4.padding import Mask
+
 
 class SelfAttention(nn.Module):
     """Scaled dot-product self-attention (Vaswani et al. 2017), batch first: (B, T, D) → (B, T, D).
@@ -15,7 +18,7 @@ class SelfAttention(nn.Module):
     def __init__(self, d_model: int, n_heads: int, dropout: float, rotary: bool) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.rotary = rotary
         self.qkv = nn.Linear(d_model, 3 * d_model)
         self.out = nn.Linear(d_model, d_model)
@@ -23,17 +26,28 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
         B, T, D = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.n_heads, D // self.n_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, D / heads)
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (B, heads, T, D / heads)
         if self.rotary:
             turn = rotary_angles(T, D // self.n_heads, x.device)
             q, k = rotate(q, turn), rotate(k, turn)
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, mask[:, None, None, :], dropout)
+        y = self._attend(q, k, v, None if mask is None else mask[:, None, None, :])
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, D))
         return out
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
+        if q.device.type != "cpu":
+            return F.scaled_dot_product_attention(q, k, v, mask, self.dropout.rate)
+        if not self.dropout.rate:  # float32: the fused backward is three times slower in bf16
+            with torch.autocast("cpu", enabled=False):
+                return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask)
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weighted: Tensor = self.dropout(scores.softmax(-1)).to(v.dtype) @ v
+        return weighted
 
 
 def rotary_angles(T: int, d_head: int, device: torch.device) -> Tensor:

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from kaggle_hw4.models.pooling import frame_weights, weighted_mean, weighted_moments
+from kaggle_hw4.models.dropout import share_draws
+from kaggle_hw4.models.pooling import moments_of
+from kaggle_hw4.padding import Mask, mean_of, zero_padding
+from kaggle_hw4.precision import autocast
 
 
 class Frontend(nn.Module):
@@ -19,18 +22,18 @@ class Frontend(nn.Module):
         super().__init__()
         self.normalisation = normalisation
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
         if self.normalisation == "mean":
-            x = x - weighted_mean(x, frame_weights(mask)).unsqueeze(1)
+            x = x - mean_of(x, mask).unsqueeze(1)
         elif self.normalisation == "mean_variance":
-            mean, deviation = weighted_moments(x, frame_weights(mask))
+            mean, deviation = moments_of(x, mask)
             x = (x - mean.unsqueeze(1)) / deviation.unsqueeze(1)
         # Padding is zero from here on, whatever it held: no layer may see it.
-        return x.masked_fill(~mask.unsqueeze(-1), 0)
+        return zero_padding(x, mask)
 
 
 class SpeakerNetwork(nn.Module):
-    """(B, T, n_mels) features and a boolean mask (B, T), true on real frames → logits (B, C).
+    """(B, T, n_mels) features and their mask (B, T) → logits (B, C).
 
     The logits are plain: a margin is the loss's business, so accuracy, averaging and ensembling
     never ask which head made them. Padding changes nothing, whatever it holds.
@@ -53,7 +56,7 @@ class SpeakerNetwork(nn.Module):
         self.embedding = embedding
         self.head = head
 
-    def embed(self, features: Tensor, mask: Tensor) -> Tensor:
+    def embed(self, features: Tensor, mask: Mask) -> Tensor:
         """Speaker embeddings (B, d_embedding), float32 under any autocast."""
         x, mask = self.encoder(self.frontend(features, mask), mask)
         with torch.autocast(x.device.type, enabled=False):
@@ -61,7 +64,7 @@ class SpeakerNetwork(nn.Module):
             embedded: Tensor = self.embedding(pooled)
             return embedded
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, features: Tensor, mask: Mask) -> Tensor:
         embedded = self.embed(features, mask)
         # bf16 near a cosine of 0.8 is 0.004 apart: times a scale of 30, a logit error of 0.12.
         with torch.autocast(embedded.device.type, enabled=False):
@@ -80,10 +83,13 @@ class SpeakerClassifier(nn.Module):
     def __init__(self, networks: Iterable[SpeakerNetwork]) -> None:
         super().__init__()
         self.networks: Sequence[SpeakerNetwork] = nn.ModuleList(networks)  # type: ignore[assignment]
+        self.draws = share_draws(self)
+        self.precision = "float32"  # of the large products: a row of precision.DTYPES
 
-    def embed(self, features: Tensor, mask: Tensor) -> Tensor:
+    def embed(self, features: Tensor, mask: Mask) -> Tensor:
         """The networks' embeddings, concatenated: (B, sum of their d_embedding), float32."""
-        return torch.cat([network.embed(features, mask) for network in self.networks], -1)
+        with autocast(features.device, self.precision):
+            return torch.cat([network.embed(features, mask) for network in self.networks], -1)
 
     def head(self, embedded: Tensor) -> Tensor:
         """Plain logits (B, C) of what `embed` returns."""
@@ -92,6 +98,7 @@ class SpeakerClassifier(nn.Module):
         logits = [n.head(part) for n, part in zip(self.networks, parts, strict=True)]
         return torch.stack(logits).mean(0)
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, features: Tensor, mask: Mask) -> Tensor:
         """Every network's own plain logits (networks, B, C): what each is trained on."""
-        return torch.stack([network(features, mask) for network in self.networks])
+        with autocast(features.device, self.precision):
+            return torch.stack([network(features, mask) for network in self.networks])

@@ -1,23 +1,27 @@
 """The Conformer layer (Gulati et al. 2020), with a convolution that padding cannot leak into."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from kaggle_hw4.models.attention import SelfAttention
+from kaggle_hw4.models.depthwise import DepthwiseConvolution
+from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.models.norm import MaskedBatchNorm
 from kaggle_hw4.networks import ConformerConfig
+from kaggle_hw4.padding import Mask, zero_padding
 
 
 class FeedForward(nn.Sequential):
-    """LayerNorm → Linear → SiLU → Linear, with dropout: (B, T, D) → (B, T, D)."""
+    """LayerNorm → Linear → SiLU → dropout → Linear: (B, T, D) → (B, T, D)."""
 
     def __init__(self, d_model: int, d_ffn: int, dropout: float) -> None:
         super().__init__(
             nn.LayerNorm(d_model),
             nn.Linear(d_model, d_ffn),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout, inplace=True),
             nn.Linear(d_ffn, d_model),
-            nn.Dropout(dropout),
         )
 
 
@@ -33,22 +37,17 @@ class Convolution(nn.Module):
         d_model, kernel_size = config.d_model, config.kernel_size
         self.norm = nn.LayerNorm(d_model)
         self.gate = nn.Sequential(nn.Linear(d_model, 2 * d_model), nn.GLU())
-        # As a 2-D convolution on the (B, T, D) layout, which is channels-last already, this is
-        # bit-identical to Conv1d and three times faster on a CPU.
-        self.depthwise = nn.Conv2d(
-            d_model, d_model, (1, kernel_size), padding=(0, kernel_size // 2), groups=d_model
-        )
+        self.depthwise = DepthwiseConvolution(d_model, kernel_size)
         self.batch_norm = MaskedBatchNorm(d_model) if config.norm == "batch" else None
         self.layer_norm = nn.LayerNorm(d_model) if config.norm == "layer" else None
-        self.out = nn.Sequential(nn.SiLU(), nn.Linear(d_model, d_model), nn.Dropout(config.dropout))
+        self.out = nn.Sequential(nn.SiLU(), nn.Linear(d_model, d_model))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.gate(self.norm(x)).masked_fill(~mask.unsqueeze(-1), 0)
-        x = self.depthwise(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        x = self.depthwise(zero_padding(self.gate(self.norm(x)), mask))
         if self.layer_norm is not None:
             x = self.layer_norm(x)
         if self.batch_norm is not None:
-            x = self.batch_norm(x.masked_fill(~mask.unsqueeze(-1), 0), mask)
+            x = self.batch_norm(zero_padding(x, mask), mask)
         out: Tensor = self.out(x)
         return out
 
@@ -68,15 +67,18 @@ class ConformerLayer(nn.Module):
         self.attention = SelfAttention(
             d_model, config.n_heads, dropout=0.0, rotary=config.positions == "rotary"
         )
-        self.dropout = nn.Dropout(dropout)
         self.convolution = Convolution(config)
         self.feed_forward_out = FeedForward(d_model, config.d_ffn, dropout)
         self.norm = nn.LayerNorm(d_model)
+        self.residuals: Sequence[Dropout] = nn.ModuleList(  # type: ignore[assignment]
+            Dropout(dropout) for _ in range(4)
+        )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = x + 0.5 * self.feed_forward_in(x)
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask))
-        x = x + self.convolution(x, mask)
-        x = x + 0.5 * self.feed_forward_out(x)
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        drop_in, drop_attention, drop_convolution, drop_out = self.residuals
+        x = drop_in.add(x, self.feed_forward_in(x), 0.5)
+        x = drop_attention.add(x, self.attention(self.attention_norm(x), mask))
+        x = drop_convolution.add(x, self.convolution(x, mask))
+        x = drop_out.add(x, self.feed_forward_out(x), 0.5)
         normed: Tensor = self.norm(x)
         return normed

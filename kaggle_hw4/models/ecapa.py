@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from kaggle_hw4.models.convolution import Convolution
+from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.models.norm import MaskedBatchNorm
-from kaggle_hw4.models.pooling import frame_weights, weighted_mean
 from kaggle_hw4.networks import EcapaConfig
+from kaggle_hw4.padding import Mask, mean_of, zero_padding
 
 
 class TimeConvolution(nn.Module):
@@ -14,7 +16,7 @@ class TimeConvolution(nn.Module):
     def __init__(self, d_model: int, kernel_size: int, dilation: int) -> None:
         super().__init__()
         # A 2-D convolution on the (B, T, D) layout, which is channels-last already.
-        self.convolution = nn.Conv2d(
+        self.convolution = Convolution(
             d_model,
             d_model,
             (1, kernel_size),
@@ -23,9 +25,9 @@ class TimeConvolution(nn.Module):
         )
         self.norm = MaskedBatchNorm(d_model)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
         x = self.convolution(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
-        out: Tensor = self.norm(x.relu().masked_fill(~mask.unsqueeze(-1), 0), mask)
+        out: Tensor = self.norm(zero_padding(x.relu(), mask), mask)
         return out
 
 
@@ -39,7 +41,7 @@ class Res2Convolution(nn.Module):
             TimeConvolution(width, config.kernel_size, dilation) for _ in range(config.groups - 1)
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
         first, *rest = x.chunk(len(self.convolutions) + 1, dim=-1)
         outputs, before = [first], torch.zeros_like(first)
         for group, convolution in zip(rest, self.convolutions, strict=True):
@@ -58,8 +60,8 @@ class ChannelGate(nn.Module):
             nn.Linear(d_model, hidden), nn.ReLU(), nn.Linear(hidden, d_model), nn.Sigmoid()
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        gated: Tensor = x * self.gate(weighted_mean(x, frame_weights(mask))).unsqueeze(1)
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        gated: Tensor = x * self.gate(mean_of(x, mask)).unsqueeze(1)
         return gated
 
 
@@ -72,9 +74,9 @@ class EcapaLayer(nn.Module):
         self.res2 = Res2Convolution(config, dilation=index + 2)
         self.after = TimeConvolution(config.d_model, 1, 1)
         self.gate = ChannelGate(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
         y = self.after(self.res2(self.before(x, mask), mask), mask)
-        out: Tensor = x + self.dropout(self.gate(y, mask))
+        out: Tensor = self.dropout.add(x, self.gate(y, mask))
         return out

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kaggle_hw4.models.attention import sinusoidal_positions
 from kaggle_hw4.models.stem import ConvolutionStem, LinearStem
 from kaggle_hw4.networks import NetworkConfig
+from kaggle_hw4.padding import Mask
 
 M = TypeVar("M", bound=NetworkConfig)
 
@@ -34,7 +35,7 @@ class Encoder(nn.Module):
         self.aggregation = config.aggregation
         self.norm = nn.LayerNorm(config.d_encoded) if config.aggregation else norm
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
         x, mask = self.stem(x, mask)
         if self.sinusoidal:
             x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device)

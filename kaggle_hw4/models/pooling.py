@@ -5,25 +5,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from kaggle_hw4.padding import Mask, mean_of
+
 EPSILON = 1e-5
 
 
-def frame_weights(mask: Tensor) -> Tensor:
-    """Weights (B, T, 1), even over the real frames of mask (B, T) and summing to 1."""
-    real = mask.float().unsqueeze(-1)
-    return real / real.sum(1, keepdim=True)
-
-
-def weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
-    """Mean (B, D) of x (B, T, D) under weights (B, T, 1) that sum to 1."""
-    # 0 · NaN is NaN: padding may hold anything, so it is replaced and not just weighted away.
-    return (weight * x.masked_fill(weight == 0, 0)).sum(1)
-
-
-def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, D) of x (B, T, D) under weights (B, T, 1)."""
-    mean = weighted_mean(x, weight)
-    variance = weighted_mean((x - mean.unsqueeze(1)).square(), weight)
+def moments_of(x: Tensor, mask: Mask, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, D), of and under the same."""
+    mean = mean_of(x, mask, weight)
+    variance = mean_of((x - mean.unsqueeze(1)).square(), mask, weight)
     return mean, (variance + EPSILON).sqrt()
 
 
@@ -31,8 +21,8 @@ class MeanPooling(nn.Module):
     def __init__(self, _d_model: int) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return weighted_mean(x, frame_weights(mask))
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        return mean_of(x, mask)
 
 
 class StatisticsPooling(nn.Module):
@@ -41,8 +31,8 @@ class StatisticsPooling(nn.Module):
     def __init__(self, _d_model: int) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return torch.cat(weighted_moments(x, frame_weights(mask)), dim=-1)
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        return torch.cat(moments_of(x, mask), dim=-1)
 
 
 class SelfAttentionPooling(nn.Module):
@@ -52,8 +42,8 @@ class SelfAttentionPooling(nn.Module):
         super().__init__()
         self.score = nn.Linear(d_model, 1)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return weighted_mean(x, masked_softmax(self.score(x), mask))
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        return mean_of(x, mask, masked_softmax(self.score(x), mask))
 
 
 class AttentiveStatisticsPooling(nn.Module):
@@ -63,14 +53,16 @@ class AttentiveStatisticsPooling(nn.Module):
         super().__init__()
         self.score = nn.Sequential(nn.Linear(d_model, d_hidden), nn.Tanh(), nn.Linear(d_hidden, 1))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        moments = weighted_moments(x, masked_softmax(self.score(x), mask))
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        moments = moments_of(x, mask, masked_softmax(self.score(x), mask))
         return torch.cat(moments, dim=-1)
 
 
-def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor, mask: Mask) -> Tensor:
     """Weights (B, T, 1) over the real frames; every utterance has at least one."""
-    return scores.masked_fill(~mask.unsqueeze(-1), -torch.inf).softmax(1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask.unsqueeze(-1), -torch.inf)
+    return scores.softmax(1)
 
 
 POOLINGS: dict[str, Callable[[int], nn.Module]] = {

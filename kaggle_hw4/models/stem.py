@@ -2,13 +2,15 @@
 
 from torch import Tensor, nn
 
+from kaggle_hw4.models.convolution import Convolution
 from kaggle_hw4.models.norm import MaskedBatchNorm
+from kaggle_hw4.padding import Mask, zero_padding
 
 
 class LinearStem(nn.Linear):
     """A frame's bands to its d_model, frame by frame."""
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:  # type: ignore[override]
         return super().forward(x), mask
 
 
@@ -26,18 +28,18 @@ class ConvolutionStem(nn.Module):
         self.subsampling = subsampling
         self.convolutions = nn.ModuleList(
             [
-                nn.Conv2d(1, channels, 3, (subsampling, 2), padding=1, bias=False),
-                nn.Conv2d(channels, channels, 3, (1, 2), padding=1, bias=False),
+                Convolution(1, channels, 3, (subsampling, 2), padding=1, bias=False),
+                Convolution(channels, channels, 3, (1, 2), padding=1, bias=False),
             ]
         )
         self.norms = nn.ModuleList(MaskedBatchNorm(channels) for _ in self.convolutions)
         bands = -(-n_mels // 4)
         self.out = nn.Linear(channels * bands, d_model)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        mask = mask[:, :: self.subsampling]
+    def forward(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
+        mask = None if mask is None else mask[:, :: self.subsampling]
         x = x.unsqueeze(-1)  # (B, T, bands, channels)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-            x = norm(x.masked_fill(~mask[:, :, None, None], 0), mask).relu()
+            x = norm(zero_padding(x, mask), mask).relu()
         return self.out(x.flatten(2)), mask

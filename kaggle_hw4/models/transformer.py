@@ -1,9 +1,13 @@
 """The Transformer layer, with LayerNorm before or after its parts."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from kaggle_hw4.models.attention import SelfAttention
+from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.networks import TransformerConfig
+from kaggle_hw4.padding import Mask
 
 
 class TransformerLayer(nn.Module):
@@ -22,19 +26,22 @@ class TransformerLayer(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(config.d_model, config.d_ffn),
             nn.ReLU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.d_ffn, config.d_model),
         )
         self.feed_forward_norm = nn.LayerNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.residuals: Sequence[Dropout] = nn.ModuleList(  # type: ignore[assignment]
+            Dropout(config.dropout) for _ in range(2)
+        )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        drop_attention, drop_feed_forward = self.residuals
         if self.pre_norm:
-            x = x + self.dropout(self.attention(self.attention_norm(x), mask))
-            x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+            x = drop_attention.add(x, self.attention(self.attention_norm(x), mask))
+            x = drop_feed_forward.add(x, self.feed_forward(self.feed_forward_norm(x)))
         else:
-            x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
-            x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+            x = self.attention_norm(drop_attention.add(x, self.attention(x, mask)))
+            x = self.feed_forward_norm(drop_feed_forward.add(x, self.feed_forward(x)))
         return x
 
 

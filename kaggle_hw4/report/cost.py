@@ -1,11 +1,11 @@
-"""What every run has cost: time, steps and disk."""
+"""What every run has cost: time, steps, memory and disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kaggle_hw4.errors import Hw4Error
 from kaggle_hw4.report.groups import Group, logged
-from kaggle_hw4.runs import Run
+from kaggle_hw4.runs import Device, Run
 from kaggle_hw4.stages.train import FinishedRun
 
 
@@ -15,9 +15,8 @@ class RunCost:
 
     run: str
     owner: str  # the study that it is of; else empty
-    device: str
-    precision: str
-    threads: int
+    device: Device
+    memory: int  # bytes at the most
     parameters: int
     steps: int
     seconds: float
@@ -74,9 +73,8 @@ def _cost(each: FinishedRun, owner: str) -> RunCost:
     return RunCost(
         run=run.name,
         owner=owner,
-        device=manifest.training.device,
-        precision=manifest.training.precision,
-        threads=manifest.training.threads,
+        device=manifest.training,
+        memory=manifest.memory,
         parameters=manifest.parameters,
         steps=manifest.steps,
         seconds=manifest.seconds,

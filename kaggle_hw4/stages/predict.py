@@ -15,6 +15,7 @@ def predict(
     paths: Iterable[Path],
     settings: Sequence[str] = (),
     device: str = "auto",
+    precision: str = "auto",
     bar: Bar = no_bar,
     left_out: Callable[[str], object] = lambda _: None,
 ) -> list[FinishedRun]:
@@ -23,15 +24,20 @@ def predict(
     `left_out(name)` is called for each run that is not finished.
     """
     from kaggle_hw4.data.folds import find_folds
+    from kaggle_hw4.data.segments import FrameStore
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.inference.logits import predict_run
+    from kaggle_hw4.precision import choose_precision
     from kaggle_hw4.recipe import read_recipe
     from kaggle_hw4.runs import find_runs, finished
 
     for setting in settings:
         if not setting.startswith("predict."):
             raise UsageError(f"{setting}: after the training only predict.* can change")
+    where = choose_device(device)
+    chosen = choose_precision(precision, where)
     corpus = corpus_of(workspace)
+    store = FrameStore(corpus, where)  # the frames are put on a card once for all runs
     runs, predicted = find_runs(paths), []
     for run in runs:
         if not run.done:
@@ -39,6 +45,6 @@ def predict(
     for run in finished(runs):
         folds = find_folds(workspace.folds, corpus, run.manifest().folds.name)
         config = read_recipe(run.folder / "recipe.toml", settings).predict
-        manifest = predict_run(run, corpus, folds, config, choose_device(device), bar)
+        manifest = predict_run(run, store, folds, config, chosen, bar)
         predicted.append(FinishedRun(run, manifest))
     return predicted

@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,9 @@ from kaggle_hw4.artifact import write_bytes
 from kaggle_hw4.device import enough_memory, is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.precision import make_scaler
+from kaggle_hw4.runs import Device
+from kaggle_hw4.training.optimizer import MovingAverage
 
 
 @dataclass
@@ -20,32 +22,43 @@ class State:
     """A training between two steps. Random draws are functions of the step: none is kept."""
 
     model: SpeakerClassifier
-    ema: SpeakerClassifier
+    average: MovingAverage[SpeakerClassifier]
     optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
     since_report: torch.Tensor  # sums over steps of the loss and of the batch's accuracy
     step: int = 0  # steps done
     best: float = -1.0  # highest validation accuracy so far
     best_weights: bytes = b""  # those that reached it, as safetensors
     seconds: float = 0.0  # spent training so far
     steps_since_report: int = 0
+    memory: int = 0  # bytes at the most so far
+    precision: str = "auto"  # as it was asked for
+    devices: tuple[Device, ...] = ()  # that it has been trained on, the present one last
 
     @classmethod
     def start(
         cls, model: SpeakerClassifier, optimizer: torch.optim.AdamW, device: torch.device
     ) -> "State":
-        ema = deepcopy(model).eval().requires_grad_(False)
-        return cls(model, ema, optimizer, torch.zeros(2, device=device))
+        """The state before the first step of `model`, in the precision that the model has."""
+        scaler, sums = make_scaler(device, model.precision), torch.zeros(2, device=device)
+        return cls(model, MovingAverage(model), optimizer, scaler, sums)
+
+    @property
+    def ema(self) -> SpeakerClassifier:
+        return self.average.model
 
 
-FORMAT = 3
+FORMAT = 4
 MODULES = ("model", "ema", "optimizer")
-PLAIN = ("step", "best", "seconds", "steps_since_report")
+PLAIN = ("step", "best", "seconds", "steps_since_report", "memory", "precision")
 
 
 def save_checkpoint(path: Path, state: State) -> None:
     values: dict[str, object] = {"format": FORMAT}
     values |= {name: getattr(state, name).state_dict() for name in MODULES}
     values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
+    values["scaler"] = state.scaler.state_dict()  # empty but in fp16
+    values["devices"] = [each.model_dump() for each in state.devices]
     # Here, and not in a file of their own: a kill between two files would leave two states.
     values["best_weights"] = torch.from_numpy(np.frombuffer(state.best_weights, np.uint8).copy())
     buffer = io.BytesIO()  # torch's own writer calls a full disk a RuntimeError
@@ -68,8 +81,12 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
             raise ValueError(f"another version of hw4 wrote it, format {values.get('format')}")
         for name in MODULES:
             getattr(state, name).load_state_dict(values[name])
+        if values["scaler"]:
+            state.scaler = make_scaler(device, "fp16")
+            state.scaler.load_state_dict(values["scaler"])
         for name in PLAIN:
             setattr(state, name, values[name])
+        state.devices = tuple(Device.model_validate(each) for each in values["devices"])
         state.since_report = values["since_report"].to(device)
         state.best_weights = values["best_weights"].numpy().tobytes()
     except Exception as error:  # spoiled bytes make the unpickler raise nearly anything

@@ -11,21 +11,22 @@ from kaggle_hw4.data.batches import Batch, Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
-from kaggle_hw4.device import autocast, describe_device, enough_memory, memory_limit
+from kaggle_hw4.device import enough_memory, memory_limit, peak_memory
 from kaggle_hw4.errors import RecipeError, UsageError
-from kaggle_hw4.inference.logits import write_predictions
+from kaggle_hw4.inference.logits import device_of, write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights, weights_bytes
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters, parameters_of
+from kaggle_hw4.precision import can_compute, choose_precision, make_scaler
 from kaggle_hw4.progress import Bar, Monitor, no_bar
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.runs import Device, FoldTable, Manifest, Run
+from kaggle_hw4.runs import FoldTable, Manifest, Run
 from kaggle_hw4.signals import graceful_shutdown
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.loss import batch_loss
-from kaggle_hw4.training.optimizer import learning_rate, make_optimizer, update_ema
+from kaggle_hw4.training.optimizer import learning_rate, make_optimizer
 
 REPORT_EVERY = 25  # steps
 STATES = 5  # copies of the weights in memory: themselves, gradient, AdamW's two, EMA
@@ -34,32 +35,47 @@ CHECKPOINT_EVERY = 60.0  # seconds
 
 
 def train_run(
-    run: Run, recipe: Recipe, corpus: Corpus, folds: Folds, device: torch.device, monitor: Monitor
+    run: Run,
+    recipe: Recipe,
+    corpus: Corpus,
+    folds: Folds,
+    device: torch.device,
+    monitor: Monitor,
+    precision: str = "auto",
 ) -> Manifest:
     """Train `run`, or what is left of it, and return its manifest.
 
-    Raises Stopped or Interrupted, with a checkpoint on the disk, when a signal asks for it.
+    A run that was begun in a `precision` keeps it, where "auto" is asked for now. Raises Stopped
+    or Interrupted, with a checkpoint on the disk, when a signal asks for it.
     """
     if run.done:
         return run.manifest()
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(run.lock, timeout=0):
-            return _train_locked(run, recipe, corpus, folds, device, monitor)
+            return _train_locked(run, recipe, corpus, folds, device, monitor, precision)
     except Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
 
 
 def _train_locked(
-    run: Run, recipe: Recipe, corpus: Corpus, folds: Folds, device: torch.device, monitor: Monitor
+    run: Run,
+    recipe: Recipe,
+    corpus: Corpus,
+    folds: Folds,
+    device: torch.device,
+    monitor: Monitor,
+    precision: str,
 ) -> Manifest:
     # The data, and a fresh state or the checkpoint's.
     store = FrameStore(corpus, device)
     batches = Batches(store, folds.training(run.fold), folds.session, recipe, run.seed)
-    state = start(run, recipe, corpus, device)
+    state = start(run, recipe, corpus, device, precision)
     run.write_recipe(recipe)
     steps, every = recipe.schedule.steps, recipe.schedule.validate_every
     monitor.begin(run.name, state.step, steps)
+    if state.step and len(state.devices) > 1:
+        monitor.note(f"trains on {state.devices[-1]}; before, on {state.devices[-2]}")
     clock = saved = time.monotonic()
     first = state.step + 1
 
@@ -67,7 +83,7 @@ def _train_locked(
         while state.step < steps:
             # A step; all that is random in it is a function of (seed, step).
             with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
-                seed_step(run.seed, state.step)
+                seed_step(state, run.seed)
                 batch = batches.at(state.step)
                 train_step(state, batch, recipe)
             monitor.advance(state.step)
@@ -88,6 +104,7 @@ def _train_locked(
             # A checkpoint, and the end where a signal asked for it.
             if request.signal or validated or time.monotonic() - saved > CHECKPOINT_EVERY:
                 state.seconds, clock = _lap(state.seconds, clock)
+                state.memory = max(state.memory, peak_memory(device))
                 save_checkpoint(run.checkpoint, state)
                 saved = time.monotonic()
             if request.signal and not last:
@@ -99,7 +116,9 @@ def _train_locked(
     return manifest
 
 
-def start(run: Run, recipe: Recipe, corpus: Corpus, device: torch.device) -> State:
+def start(
+    run: Run, recipe: Recipe, corpus: Corpus, device: torch.device, precision: str = "auto"
+) -> State:
     """A fresh state, or the one that the run's checkpoint holds."""
     # A machine short of memory slows down to a halt, and kills what it likes, before it says no.
     needed = STATES * 4 * parameters_of(recipe, len(corpus.speakers), corpus.n_mels)
@@ -113,13 +132,29 @@ def start(run: Run, recipe: Recipe, corpus: Corpus, device: torch.device) -> Sta
         state = State.start(model, make_optimizer(model, recipe.optimizer), device)
     if run.checkpoint.is_file():
         load_checkpoint(run.checkpoint, state, device)
+    compute_in(state, precision, device)
     run.cut_log(state.step)
     return state
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch's own generators, which draw the dropout and the fine structure of noise."""
-    seeds = np.random.SeedSequence([seed, DROPOUT, step])
+def compute_in(state: State, precision: str, device: torch.device) -> None:
+    """Settle the precision: the one asked for now, else what the run was begun with."""
+    if precision == "auto":
+        precision = state.precision if can_compute(state.precision, device) else "auto"
+    state.precision = precision
+    chosen = choose_precision(precision, device)
+    state.model.precision = state.ema.precision = chosen
+    if state.scaler.is_enabled() != (chosen == "fp16"):
+        state.scaler = make_scaler(device, chosen)
+    here = device_of(device, chosen)
+    if state.devices[-1:] != (here,):
+        state.devices += (here,)
+
+
+def seed_step(state: State, seed: int) -> None:
+    """Seed what draws the dropout, and torch's generators: the fine structure of noise."""
+    state.model.draws.seed, state.model.draws.step = seed, state.step
+    seeds = np.random.SeedSequence([seed, DROPOUT, state.step])
     torch.manual_seed(int(seeds.generate_state(1)[0]))
 
 
@@ -127,13 +162,13 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
     """Forward, backward, AdamW and the EMA of the weights on one batch."""
     # Forward: every network's own logits and loss.
     state.model.train()
-    with autocast(batch.features.device):
-        logits = state.model(batch.features, batch.mask)  # (networks, B, C)
+    logits = state.model(batch.features, batch.mask)  # (networks, B, C)
     losses = torch.stack([batch_loss(own, batch, recipe, state.step) for own in logits])
 
     # Backward; each network's gradient is clipped by itself.
     state.optimizer.zero_grad(set_to_none=True)
-    losses.sum().backward()  # type: ignore[no-untyped-call]
+    state.scaler.scale(losses.sum()).backward()  # type: ignore[no-untyped-call]
+    state.scaler.unscale_(state.optimizer)
     if recipe.optimizer.clip_norm:
         for network in state.model.networks:
             torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
@@ -141,8 +176,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
     # The weights, and their moving average.
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(state.step, recipe.optimizer, recipe.schedule)
-    state.optimizer.step()
-    update_ema(state.ema, state.model, recipe.optimizer.ema_decay, state.step)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.average.update(recipe.optimizer.ema_decay, state.step)
 
     # Figures are summed on the device: nothing waits for it until a report is due.
     state.step += 1
@@ -183,7 +219,9 @@ def finish(
         steps=state.step,
         seconds=round(state.seconds, 1),
         best_while_training=state.best,
-        training=Device.model_validate(describe_device(store.device)),
+        memory=state.memory,
+        training=state.devices[-1],
+        earlier=state.devices[:-1],
         prediction=written.prediction,
         validation=written.validation,
         seen_session=written.seen_session,

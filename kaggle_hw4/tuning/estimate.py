@@ -14,6 +14,7 @@ from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.device import choose_device
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.precision import choose_precision
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.loop import train_step
@@ -87,6 +88,7 @@ def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float
     """Seconds of a training step and of a validation of `recipe`."""
     torch.manual_seed(0)
     model = build_model(recipe, len(plan.corpus.speakers), plan.corpus.n_mels).to(store.device)
+    model.precision = choose_precision(plan.precision, store.device)
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
     training, validation = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
     batches = Batches(store, training, plan.folds.session, recipe, seed=0)

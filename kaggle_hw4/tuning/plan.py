@@ -32,6 +32,7 @@ class Effort(TypedDict, total=False):
     finalists: int
     jobs: int
     device: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Plan:
     finalists: int = 3  # the best trials that are retrained
     jobs: int = 1  # runs at a time
     device: str = "auto"
+    precision: str = "auto"
 
     @property
     def folder(self) -> Path:
@@ -94,6 +96,7 @@ class Plan:
             fold=fold,
             seed=seed,
             device=self.device,
+            precision=self.precision,
             runs=str(runs),
         )
 

@@ -27,7 +27,7 @@ TINY = (
 )  # fmt: skip
 LARGEST = 300_000  # bytes
 SETTINGS = [word for setting in TINY for word in ("-s", setting)]
-SPACE = '[optimizer.learning_rate]\ntype = "float"\nlow = 2e-4\nhigh = 5e-2\nlog = true\n'
+SPACE = '[optimizer.learning_rate]\ntype = "float"\nlow = 2e-4\nhigh = 1e-3\nlog = true\n'
 LISTING = "file,private,public\noutput_Old_V1.csv,0.5,0.75\noutput_Old_V2.csv,,0.625\n"
 
 CHAIN = (
@@ -45,7 +45,7 @@ CHAIN = (
 def hw4(workspace: Path, *words: str) -> None:
     command = [sys.executable, "-m", "kaggle_hw4", *words]
     paths = {"HW4_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
-    environment = os.environ | paths | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | paths | {"OMP_NUM_THREADS": "1", "HW4_PRECISION": "float32"}
     done = subprocess.run(
         command, cwd=workspace, env=environment, capture_output=True, text=True, check=False
     )

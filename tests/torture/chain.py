@@ -42,7 +42,7 @@ CHAIN = (
     SYNTH, PACK, REPACK, SPLIT, TRAIN, TUNE, PREDICT, CLEAN, ENSEMBLE, SUBMIT_FIRST, IMPORT, RECORD,
 )  # fmt: skip
 
-TIMES = {"at", "after", "seal", "seconds", "made_by", "commit", "how", "new", "sources"}
+TIMES = {"at", "after", "seal", "seconds", "memory", "made_by", "commit", "how", "new", "sources"}
 # What is deleted last of all, and by the next command where that fails.
 LEFTOVERS = ("packed.old", "packed.new", "studies/boss/trials")
 UNCOMPARED = ("checkpoint.pt", "worker.log", "journal.log", ".lock")

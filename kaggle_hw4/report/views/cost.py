@@ -1,4 +1,4 @@
-"""Time and disk of every run."""
+"""Time, memory and disk of every run."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,13 @@ from kaggle_hw4.report.cost import CostReport
 from kaggle_hw4.report.document import Block, Figure, Text, fixed, make_table
 from kaggle_hw4.report.plots import Series, scatter
 
-MEMORY = "Manifests do not record how much memory a run took."
-
 
 def show_cost(report: CostReport) -> Iterator[Block]:
     hours = sum(group.seconds for group in report.groups) / 3600
     size = sum(group.bytes for group in report.groups) / 1e6
     yield Text(
         f"{len(report.runs)} finished runs took {hours:.2f} hours of training and {size:,.1f} MB "
-        f"of disk. {MEMORY}"
+        "of disk."
     )
     for run in report.unfinished:
         total = f" of {run.steps:,}" if run.steps else ""
@@ -59,18 +57,20 @@ def _runs(report: CostReport) -> Block:
         (
             run.run,
             run.owner,
-            f"{run.device}, {run.precision}, {run.threads} threads",
+            str(run.device),
             f"{run.parameters:,}",
             run.steps,
             fixed(run.seconds, 1),
             fixed(run.rate, 2),
+            fixed(run.memory / 1e9, 2),
             fixed(run.bytes / 1e6, 1),
             fixed(run.accuracy),
         )
         for run in report.runs
     ]
     columns = (
-        "run", "study", "where", "parameters", "steps", "seconds", "steps a second", "MB",
+        "run", "study", "where", "parameters", "steps", "seconds", "steps a second",
+        "GB of memory at most", "MB of disk",
         "accuracy",
     )  # fmt: skip
     return make_table("cost-runs", "Every finished run", columns, rows)

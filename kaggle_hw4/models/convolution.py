@@ -1,0 +1,20 @@
+"""Convolutions over time and bands."""
+
+import torch
+from torch import Tensor, nn
+
+NARROW = 32  # channels
+
+
+class Convolution(nn.Conv2d):
+    """nn.Conv2d, which stays float32 on a CPU where it has few channels.
+
+    Few products gain nothing from bf16, and oneDNN's narrow convolutions in bf16 never return on
+    some processors with AMX.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or min(self.weight.shape[:2]) >= NARROW:
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())

@@ -1,0 +1,80 @@
+"""Depthwise convolution over time, with a backward that a CPU is fast at."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DepthwiseConvolution(nn.Conv2d):
+    """Each channel convolved by itself over time: (B, T, D) → (B, T, D); zeros around the ends.
+
+    As a 2-D convolution on the (B, T, D) layout, which is channels-last already, it is
+    bit-identical to Conv1d and three times faster on a CPU.
+    """
+
+    def __init__(self, d_model: int, kernel_size: int) -> None:
+        super().__init__(
+            d_model, d_model, (1, kernel_size), padding=(0, kernel_size // 2), groups=d_model
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu":
+            with torch.autocast("cpu", enabled=False):  # its products are too small for bf16
+                y: Tensor = DepthwiseOnCPU.apply(x.float(), self.weight, self.bias)  # type: ignore[no-untyped-call]
+                return y
+        return over_time(super().forward(as_image(x)))
+
+
+class DepthwiseOnCPU(torch.autograd.Function):
+    """oneDNN's forward, and a backward in a quarter of oneDNN's time.
+
+    The gradient of the input is the forward with the kernel turned round. That of the kernel is a
+    matrix product for each channel, output frames by input frames summed over the batch, of which
+    the diagonals at the kernel's distances count.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return convolve(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_x = convolve(gradient, weight.flip(-1), None)
+        of_weight = correlate(gradient, x, weight.shape[-1]).view_as(weight)
+        return of_x, of_weight, gradient.sum((0, 1))
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    kernel_size = weight.shape[-1]
+    return over_time(
+        F.conv2d(as_image(x), weight, bias, padding=(0, kernel_size // 2), groups=len(weight))
+    )
+
+
+def correlate(y: Tensor, x: Tensor, kernel_size: int) -> Tensor:
+    """Sums (D, kernel_size) over batch and time of y[t] · x[t + k - kernel_size // 2], for y and x
+    (B, T, D).
+    """
+    B, T, D = x.shape
+    wide = T + kernel_size - 1
+    x = F.pad(x, (0, 0, kernel_size // 2, kernel_size // 2))
+    channels_y = y.reshape(-1, D).t().contiguous().view(D, B, T)
+    channels_x = x.view(-1, D).t().contiguous().view(D, B, wide)
+    products = torch.bmm(channels_y.transpose(1, 2), channels_x)  # (D, T, wide)
+    diagonals = products.as_strided((D, T, kernel_size), (T * wide, wide + 1, 1))
+    return diagonals.sum(1)
+
+
+def as_image(x: Tensor) -> Tensor:
+    """(B, T, D) → (B, D, 1, T), the same memory."""
+    return x.transpose(1, 2).unsqueeze(2)
+
+
+def over_time(x: Tensor) -> Tensor:
+    """(B, D, 1, T) → (B, T, D), the same memory."""
+    return x.squeeze(2).transpose(1, 2)
