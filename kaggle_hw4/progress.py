@@ -3,9 +3,9 @@
 `pace.set_verbosity` makes it less or more: quiet shows nothing, verbose a line for every report.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kaggle_hw4.pace import Pace, Speed, in_words, is_quiet, is_verbose, rate_of, write_line
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
+T = TypeVar("T")
 Progress = Callable[[int, int | None], None]  # (done, total); a total of None: unknown
 Bar = Callable[[str], Progress]  # the progress of the stage of that name
 
@@ -39,6 +40,14 @@ class Monitor(Protocol):
 def no_bar(_name: str) -> Progress:
     """Show nothing."""
     return lambda *_: None
+
+
+def counted(items: Sequence[T], progress: Progress) -> Iterator[T]:
+    """The items, each of which counts as done when the next one is asked for."""
+    for done, item in enumerate(items):
+        progress(done, len(items))
+        yield item
+    progress(len(items), len(items))
 
 
 class Lines:

@@ -122,7 +122,8 @@ class Project:
         from kaggle_hw4.stages.ensemble import Request, ensemble
 
         request = Request(label=label, split=split, method=method)
-        return ensemble(self.workspace, folders(runs), request)
+        with bars() as bar:
+            return ensemble(self.workspace, folders(runs), request, bar)
 
     def compare(
         self, first: "FinishedRun | str | Path", second: "FinishedRun | str | Path"
@@ -130,7 +131,9 @@ class Project:
         """Two runs, or two folders of runs, each blended uniformly, on the rows of both."""
         from kaggle_hw4.stages.compare import compare
 
-        return compare(self.workspace, *folders([first, second]))
+        one, other = folders([first, second])
+        with bars() as bar:
+            return compare(self.workspace, one, other, bar)
 
     def score(self, version: str | None = None, *, truth: str | Path) -> "SubmitResult":
         """Check a submission (the latest one, if none is named) and score it on a truth file."""

@@ -1,6 +1,7 @@
 """hw4 compare: two groups, or every two of several, by path or by variant."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,23 @@ def test_predict_and_ensemble_take_a_variant(
     assert json.loads(capsys.readouterr().out)["version"] == "Strong_V1"
     assert run("ensemble", "medium") == 2
     assert "medium is no folder of runs" in capsys.readouterr().err
+
+
+def test_compare_and_ensemble_show_their_progress_and_leave_stdout_alone(
+    trained: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(0, 40)  # every look at the clock is 40 s later than the one before
+    monkeypatch.setattr("kaggle_hw4.pace.time.monotonic", lambda: next(clock))
+    for command, *stages in (
+        ("compare", "members: 0 of 1", "calibration: 1 of 3", "differences: 1 of 3"),
+        ("ensemble", "members: 1 of 3", "calibration: 0 of 1", "test set: 0 of 1"),
+    ):
+        capsys.readouterr()
+        assert run(command, trained.runs, "--json") == 0
+        shown = capsys.readouterr()
+        json.loads(shown.out)
+        for stage in stages:
+            assert stage in shown.err, command
 
 
 def test_p_values_are_corrected_for_their_number() -> None:

@@ -16,6 +16,7 @@ from kaggle_hw4.cli.options import (
 )
 from kaggle_hw4.cli.output import page, percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def ensemble_command(
     request = Request(label, split, method, counts, dry_run)
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 ensemble runs/*")
-    result = ensemble(place, folders, request)
+    with bars() as bar:
+        result = ensemble(place, folders, request, bar)
     version = result.created.version
     for name, reason in result.left_out.items():
         say(f"left out: {name} {reason}")

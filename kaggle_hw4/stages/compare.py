@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.metrics import Accuracy, PairedDifference
+from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.stages.ensemble import check_corpus, labels_of
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
@@ -82,22 +83,28 @@ def _recipes(path: Path) -> list[Path]:
     return inside or [path]
 
 
-def compare(workspace: Workspace, first: Path, second: Path) -> Comparison:
+def compare(workspace: Workspace, first: Path, second: Path, bar: Bar = no_bar) -> Comparison:
     """Compare two runs, or the uniform blends of two folders of runs.
 
-    Raises DataError where they come from different corpora or fold tables, or share no utterance.
+    `bar(name)` makes the progress of a stage. Raises DataError where they come from different
+    corpora or fold tables, or share no utterance.
     """
-    compared, correct, stack, by = _predict(workspace, [first, second])
+    compared, correct, stack, by = _predict(workspace, [first, second], bar)
     difference = stack.paired(correct[0], correct[1])
     return Comparison(compared[0], compared[1], by, difference)
 
 
-def compare_groups(workspace: Workspace, paths: Sequence[Path]) -> GroupComparison:
+def compare_groups(
+    workspace: Workspace, paths: Sequence[Path], bar: Bar = no_bar
+) -> GroupComparison:
     """Compare every two of several folders of runs, each blended uniformly; raises as `compare`."""
-    compared, correct, stack, by = _predict(workspace, paths)
+    compared, correct, stack, by = _predict(workspace, paths, bar)
     order = sorted(range(len(paths)), key=lambda i: -compared[i].accuracy.accuracy)
     pairs = list(combinations(range(len(paths)), 2))
-    differences = [stack.paired(correct[order[i]], correct[order[j]]) for i, j in pairs]
+    differences = [
+        stack.paired(correct[order[i]], correct[order[j]])
+        for i, j in counted(pairs, bar("differences"))
+    ]
     adjusted = holm([difference.p for difference in differences])
     return GroupComparison(
         groups=tuple(compared[i] for i in order),
@@ -119,7 +126,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _predict(
-    workspace: Workspace, paths: Sequence[Path]
+    workspace: Workspace, paths: Sequence[Path], bar: Bar
 ) -> "tuple[list[ComparedRuns], list[Bools], Stack, str]":
     """Each side, whether it is right on each utterance that all share, and these utterances."""
     from kaggle_hw4.ensemble.blend import stack_members
@@ -132,10 +139,10 @@ def _predict(
     check_one_corpus({run: run.manifest() for side in runs for run in side})
     corpus = corpus_of(workspace)
     check_corpus(corpus, [run for side in runs for run in side])
-    sides = [find_members(side) for side in runs]
+    sides = [find_members(side, bar) for side in runs]
 
     # Their predictions of the utterances that all members share.
-    stack = stack_members([member for side in sides for member in side], labels_of(corpus))
+    stack = stack_members([member for side in sides for member in side], labels_of(corpus), bar)
     compared, correct, start = [], [], 0
     for path, side in zip(paths, sides, strict=True):
         part = stack.logp[start : start + len(side)]
