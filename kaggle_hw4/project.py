@@ -131,9 +131,9 @@ class Project:
         """Two runs, or two folders of runs, each blended uniformly, on the rows of both."""
         from kaggle_hw4.stages.compare import compare
 
-        one, other = folders([first, second])
+        first_folder, second_folder = folders([first, second])
         with bars() as bar:
-            return compare(self.workspace, one, other, bar)
+            return compare(self.workspace, first_folder, second_folder, bar)
 
     def score(self, version: str | None = None, *, truth: str | Path) -> "SubmitResult":
         """Check a submission (the latest one, if none is named) and score it on a truth file."""
