@@ -110,16 +110,21 @@ def ended(accuracy: float, seconds: float) -> str:
 
 
 class Bars:
-    """Bars on a terminal or in a notebook; that of a training has its figures."""
+    """Bars on a terminal or in a notebook; that of a training has its figures.
 
-    def __init__(self, shown: "RichProgress") -> None:
+    `opening` is shown until the first of them: what is imported and read takes seconds.
+    """
+
+    def __init__(self, shown: "RichProgress", opening: str = "") -> None:
         self.shown = shown
+        self.opening = shown.add_task(opening, total=None, visible=bool(opening), figures="")
         self.name, self.loss, self.accuracy, self.validated = "", "", "", ""
 
     def bar(self, name: str) -> Progress:
         task = self.shown.add_task(name, total=None, visible=False, figures="")
 
         def progress(done: int, total: int | None) -> None:
+            self._opened()
             text = "" if total is None else f"{done:,}/{total:,}"
             visible = total is not None and done != total
             self.shown.update(task, completed=done, total=total, visible=visible, figures=text)
@@ -150,6 +155,10 @@ class Bars:
         self.shown.update(self.task, visible=False)
         if is_verbose():
             self._print(ended(accuracy, seconds))
+
+    def _opened(self) -> None:
+        if self.opening in self.shown.task_ids:
+            self.shown.remove_task(self.opening)
 
     def _print(self, text: str) -> None:
         self.shown.console.print(f"{self.name}: {text}", markup=False, highlight=False)
@@ -195,8 +204,8 @@ def waiting() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def live() -> Iterator[Lines | Bars]:
-    """Yield the monitor of a training."""
+def live(opening: str = "") -> Iterator[Lines | Bars]:
+    """Yield the monitor of a training; `opening` is on the terminal until there is more to show."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -212,13 +221,13 @@ def live() -> Iterator[Lines | Bars]:
         console=console,
         transient=True,
     ) as shown:
-        yield Bars(shown)
+        yield Bars(shown, opening)
 
 
 @contextmanager
-def bars() -> Iterator[Bar]:
+def bars(opening: str = "") -> Iterator[Bar]:
     """Yield `bar(name)`, which makes the `progress(done, total)` of a long stage."""
-    with live() as monitor:
+    with live(opening) as monitor:
         yield monitor.bar
 
 

@@ -161,11 +161,16 @@ def test_a_block_that_finishes_all_the_same_does_not_lose_the_signal(
 def test_a_signal_before_an_inner_block_stops_that_block_too() -> None:
     """Ctrl-C while torch is being imported: the training that follows is not to run for hours."""
     signal.signal(signal.SIGINT, unwind)
-    with pytest.raises(Interrupted, match="after step 1"), graceful_shutdown():
-        os.kill(os.getpid(), signal.SIGINT)
-        with graceful_shutdown() as inner:
-            assert inner.signal == signal.SIGINT
-            raise inner.error("stopped after step 1")
+
+    def run_all() -> None:
+        with graceful_shutdown():
+            os.kill(os.getpid(), signal.SIGINT)
+            with graceful_shutdown() as inner:
+                assert inner.signal == signal.SIGINT
+                raise inner.error("stopped after step 1")
+
+    with pytest.raises(Interrupted, match="after step 1"):
+        run_all()
     assert signal.getsignal(signal.SIGINT) is end_at_once
 
 
@@ -173,9 +178,14 @@ def test_a_signal_that_an_inner_block_took_leaves_no_handler_that_raises() -> No
     """A second Ctrl-C while the message of the first is written: no traceback."""
     for number in SIGNALS:
         signal.signal(number, unwind)
-    with pytest.raises(Interrupted), graceful_shutdown(), graceful_shutdown() as inner:
-        os.kill(os.getpid(), signal.SIGINT)
-        raise inner.error("stopped")
+
+    def train() -> None:
+        with graceful_shutdown(), graceful_shutdown() as inner:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise inner.error("stopped")
+
+    with pytest.raises(Interrupted):
+        train()
     assert {signal.getsignal(number) for number in SIGNALS} == {end_at_once}
 
 

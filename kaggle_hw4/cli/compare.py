@@ -43,12 +43,12 @@ def compare_command(
     paths = find_groups(place, names)
     then = f"hw4 ensemble {' '.join(map(shown, paths))}"
     if len(paths) == 2:
-        with bars() as bar:
+        with bars("compare") as bar:
             comparison = compare(place, paths[0], paths[1], bar)
         _say_folds([comparison.first, comparison.second])
         show(comparison_json(comparison), as_json, lambda: render_comparison(comparison), then)
         return
-    with bars() as bar:
+    with bars("compare") as bar:
         several = compare_groups(place, paths, bar)
     _say_folds(several.groups)
     show(_groups_json(several), as_json, lambda: render_groups(several), then)

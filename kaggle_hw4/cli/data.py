@@ -1,5 +1,6 @@
 """hw4 data: download a dataset or synthesise one, pack it, inspect it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, plain, show, table
 from kaggle_hw4.competition import DEFAULT, Edition
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.progress import bars
+from kaggle_hw4.progress import Bar, bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def synth_command(
 
     Example: hw4 data synth corpus --speakers 40
     """
-    from kaggle_hw4.synth.corpus import write_corpus
+    with bars("synth") as bar:
+        from kaggle_hw4.synth.corpus import write_corpus
 
-    with bars() as bar:
         counts = write_corpus(
             folder, speakers=speakers, frames=frames, seed=seed, progress=bar("synth")
         )
@@ -93,12 +94,12 @@ def pack_command(
 
     Example: hw4 data pack Dataset
     """
-    from kaggle_hw4.data.corpus import DTYPES, pack
-
-    if dtype not in DTYPES:
-        raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
     place = Workspace.at(workspace)
-    with bars() as bar:
+    with bars("pack") as bar:
+        from kaggle_hw4.data.corpus import DTYPES, pack
+
+        if dtype not in DTYPES:
+            raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
         corpus = pack(dataset, place.corpus, dtype=dtype, replace=replace, progress=bar("pack"))
     value = {
         "folder": str(corpus.folder),
@@ -127,21 +128,26 @@ def inspect_command(
 
     Example: hw4 data inspect --shift
     """
-    from kaggle_hw4.data.corpus import open_corpus
-    from kaggle_hw4.data.inspection import inspect_corpus
+    with bars("inspect") as bar:
+        from kaggle_hw4.data.corpus import open_corpus
 
-    corpus = open_corpus(Workspace.at(workspace).corpus)
-    if not shift:
-        inspection = inspect_corpus(corpus)
-        show(
-            inspection, as_json, lambda: _inspection_table(inspection, corpus.edition), "hw4 split"
-        )
-        return
+        corpus = open_corpus(Workspace.at(workspace).corpus)
+        value, render = _measure_shift(corpus, bar) if shift else _inspect(corpus)
+    show(value, as_json, render, "hw4 split")
+
+
+def _measure_shift(corpus: "Corpus", bar: Bar) -> tuple["Shift", Callable[[], Any]]:
     from kaggle_hw4.data.shift import measure_shift
 
-    with bars() as bar:
-        measured = measure_shift(corpus, bar)
-    show(measured, as_json, lambda: _shift_text(measured), "hw4 split")
+    shift = measure_shift(corpus, bar)
+    return shift, lambda: _shift_text(shift)
+
+
+def _inspect(corpus: "Corpus") -> tuple["Inspection", Callable[[], Any]]:
+    from kaggle_hw4.data.inspection import inspect_corpus
+
+    inspection = inspect_corpus(corpus)
+    return inspection, lambda: _inspection_table(inspection, corpus.edition)
 
 
 def _corpus_line(place: Workspace, corpus: "Corpus") -> str:

@@ -68,7 +68,7 @@ def ensemble_command(
     request = Request(label, split, method, counts, dry_run)
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 ensemble runs/*")
-    with bars() as bar:
+    with bars("ensemble") as bar:
         result = ensemble(place, folders, request, bar)
     version = result.created.version
     for name, reason in result.left_out.items():

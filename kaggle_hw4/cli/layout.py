@@ -34,8 +34,12 @@ def _escape(match: re.Match[str]) -> str:
     return {9: "\\t", 13: "\\r"}.get(code) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
-def wrap(text: str, width: int | None) -> list[str]:
-    """Lines of at most `width` columns, broken between words only, indented alike.
+WORD = re.compile(r" *(?:-s )?[^ ]+")  # a setting stays with its -s
+
+
+def wrap(text: str, width: int | None, hang: int = 0) -> list[str]:
+    """Lines of at most `width` columns, broken between words only, indented alike; after the first
+    by `hang` spaces more.
 
     A word that is longer than a line keeps a line of its own.
     """
@@ -43,9 +47,9 @@ def wrap(text: str, width: int | None) -> list[str]:
 
     if width is None or cell_len(text) <= width:
         return [text]
-    indent = text[: len(text) - len(text.lstrip(" "))]
+    indent = text[: len(text) - len(text.lstrip(" "))] + hang * " "
     lines = [""]
-    for word in re.findall(r" *[^ ]+", text):
+    for word in WORD.findall(text):
         if lines[-1].strip() and cell_len(lines[-1] + word) > width:
             lines.append(indent + word.lstrip(" "))
         else:
@@ -53,17 +57,28 @@ def wrap(text: str, width: int | None) -> list[str]:
     return lines
 
 
+def wrap_command(text: str, width: int | None) -> list[str]:
+    """Lines that the shell reads as the one command that `text` ends in; one line where it has
+    quotes, which a line break must not divide.
+    """
+    if width is None or "'" in text:
+        return [text]
+    *lines, last = wrap(text, width - 2, hang=4)
+    return [*(f"{line} \\" for line in lines), last]
+
+
 @dataclass(frozen=True)
 class Prose:
-    """One line of text, wrapped between words."""
+    """One line of text, wrapped between words; `hang` indents what follows its first line."""
 
     text: str
     style: str = ""
+    hang: int = 0
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        for line in wrap(visible(self.text), options.max_width):
+        for line in wrap(visible(self.text), options.max_width, self.hang):
             yield Text(line, style=self.style, no_wrap=True, overflow="ignore")
 
 

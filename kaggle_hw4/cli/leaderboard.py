@@ -91,7 +91,7 @@ def sync_command(workspace: Root = None, as_json: AsJson = False) -> None:
     """
     from kaggle_hw4.stages.board import synchronise
 
-    with bars() as bar:
+    with bars("sync") as bar:
         synchronised = synchronise(Workspace.at(workspace), bar("files"))
     news = synchronised.news
     _say_files(synchronised.files)

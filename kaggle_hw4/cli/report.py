@@ -50,10 +50,10 @@ def report_command(
 
     Example: hw4 report
     """
-    from kaggle_hw4.report.write import write_report
-
     place = Workspace.at(workspace)
-    with bars() as bar:
+    with bars("report") as bar:
+        from kaggle_hw4.report.write import write_report
+
         written = write_report(place, subject, out, commands=COMMANDS, progress=bar("report"))
     then = "hw4 report" if subject else next_command(written)
     show(written, as_json, lambda: report_text(place, written), then)
@@ -75,10 +75,10 @@ def report_text(place: Workspace, written: "ReportFile") -> object:
 
 def try_report(place: Workspace) -> Path | None:
     """Write the report at the end of a pipeline; where that fails, say why and carry on."""
-    from kaggle_hw4.report.write import write_report
-
     try:
-        with bars() as bar:
+        with bars("report") as bar:
+            from kaggle_hw4.report.write import write_report
+
             return write_report(place, commands=COMMANDS, progress=bar("report")).path
     except (Hw4Error, OSError) as error:
         say(f"no report: {error}")

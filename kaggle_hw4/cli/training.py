@@ -59,7 +59,7 @@ def split_command(
     from kaggle_hw4.stages.split import split
 
     place = Workspace.at(workspace)
-    with bars() as bar:
+    with bars("split") as bar:
         summary = split(place, by, folds, seed, bar).summary()
     path = place.shown(summary.path)
     show(
@@ -113,7 +113,7 @@ def train_command(
     root = str(Workspace.at(workspace).root)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device)
-    with live() as monitor:
+    with live("train") as monitor:
         runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
     _show_runs(runs, as_json, after_training(spec, runs))
 
@@ -152,7 +152,7 @@ def predict_command(
 
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
-    with bars() as bar:
+    with bars("predict") as bar:
         predicted = predict(place, folders, settings or [], device, bar, _say_unfinished)
     _show_runs(predicted, as_json, "hw4 ensemble runs/*")
 
