@@ -55,6 +55,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.name, self.total, self.figures = "", 0, ""
+        self.begun: list[str] = []  # the names of the runs
 
     def bar(self, name: str) -> Progress:
         """A line every half minute, and at the end of a stage that took longer."""
@@ -71,6 +72,7 @@ class Lines:
 
     def begin(self, name: str, done: int, total: int) -> None:
         self.name, self.total, self.figures = name, total, ""
+        self.begun.append(name)
         self.speed, self.pace = Speed(done), Pace()
         start = f"resumes after step {done:,}" if done else "starts"
         self.pace.say(name, f"{start}, {total:,} steps in all")
@@ -117,6 +119,7 @@ class Bars:
 
     def __init__(self, shown: "RichProgress", opening: str = "") -> None:
         self.shown = shown
+        self.begun: list[str] = []  # the names of the runs
         self.opening = shown.add_task(opening, total=None, visible=bool(opening), figures="")
         self.name, self.loss, self.accuracy, self.validated = "", "", "", ""
 
@@ -135,6 +138,7 @@ class Bars:
         for task in self.shown.task_ids:
             self.shown.remove_task(task)
         self.name, self.total, self.speed = name, total, Speed(done)
+        self.begun.append(name)
         self.loss = self.accuracy = self.validated = ""
         self.task = self.shown.add_task(name, total=total, completed=done, figures="")
         self._show(done)

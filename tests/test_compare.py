@@ -10,6 +10,7 @@ from kaggle_hw4.stages.compare import compare_groups, find_groups, holm
 from kaggle_hw4.workspace import Workspace
 from tests.test_cli import DIFFERENCE, SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
+from tests.test_layout import printed, without_style
 
 
 @pytest.fixture
@@ -84,6 +85,29 @@ def test_compare_and_ensemble_show_their_progress_and_leave_stdout_alone(
         json.loads(shown.out)
         for stage in stages:
             assert stage in shown.err, command
+
+
+def test_members_and_runs_are_a_row_each_on_80_columns(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blend = without_style(printed(monkeypatch, 80, "ensemble", "strong"))
+    assert "Strong_V1: 2 folds by session" in blend
+    [member] = [line for line in blend.splitlines() if "-seed0" in line]
+    assert member.rstrip().endswith(" best")
+    runs = without_style(printed(monkeypatch, 80, "predict", "strong"))
+    assert len([line for line in runs.splitlines() if line.rstrip().endswith(" s")]) == 2
+
+
+def test_runs_diff_takes_a_variant_that_has_been_trained_by_one_recipe(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boss = sorted(trained.runs.glob("boss-*"))
+    capsys.readouterr()
+    assert run("runs", "diff", "strong", boss[0]) == 0
+    assert "networks.pooling" in capsys.readouterr().out
+    assert run("runs", "diff", "strong", "boss") == 2
+    expected = f"boss has been trained by 2 recipes; name one: {boss[0]}, {boss[1]}"
+    assert expected in capsys.readouterr().err
 
 
 def test_p_values_are_corrected_for_their_number() -> None:

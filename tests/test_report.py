@@ -130,7 +130,7 @@ def test_an_empty_workspace_says_what_to_run(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["--workspace", str(tmp_path), "report"])
-    assert capsys.readouterr().err.startswith("next: hw4 data pack Dataset")
+    assert capsys.readouterr().err.startswith("next: hw4 data download")
     page = (tmp_path / "report.html").read_text()
     assert page.count('class="missing"') == len(SECTIONS)
     for command in ("data pack Dataset", "train boss", "ensemble runs/*", "tune boss"):

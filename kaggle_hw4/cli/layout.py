@@ -82,6 +82,12 @@ class Prose:
             yield Text(line, style=self.style, no_wrap=True, overflow="ignore")
 
 
+def _broken(header: str, width: int) -> list[str]:
+    """A header in lines, broken after a hyphen, too."""
+    lines = wrap(header.replace("-", "- "), width)
+    return [line.replace("- ", "-") for line in lines]
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table; a column whose name ends in `>` is aligned to the right."""
@@ -94,7 +100,8 @@ class Grid:
         if self.title:
             yield Prose(self.title, "table.title")
         full = self.without_empty_columns()
-        for grid in (self._grid(), full._grid(), full._grid(tight=True)):
+        tight = (full._grid(tight=True), full._grid(tight=True, edge=False))
+        for grid in (self._grid(), full._grid(), *tight):
             wide = options.update(max_width=WIDE, no_wrap=True, overflow="ignore")
             width = console.measure(grid, options=wide).maximum
             if width <= options.max_width:
@@ -110,7 +117,7 @@ class Grid:
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return Grid(tuple(self.columns[i] for i in kept), rows)
 
-    def _grid(self, tight: bool = False) -> "Table":
+    def _grid(self, tight: bool = False, edge: bool = True) -> "Table":
         """All on one line a row; `tight`: with headers of several lines and less space."""
         from rich.box import SIMPLE_HEAD
         from rich.cells import cell_len
@@ -118,12 +125,12 @@ class Grid:
         from rich.text import Text
 
         padding = (0, 1, 0, 0) if tight else (0, 1)
-        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=padding)
+        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=padding, show_edge=edge)
         for i, column in enumerate(self.columns):
             justify: Literal["left", "right"] = "right" if column.endswith(">") else "left"
             name = column.rstrip(">")
             longest = max((cell_len(row[i]) for row in self.rows), default=0)
-            header = "\n".join(wrap(name, longest)) if tight else name
+            header = "\n".join(_broken(name, longest)) if tight else name
             grid.add_column(Text(header), justify=justify, no_wrap=True)
         for row in self.rows:
             grid.add_row(*map(Text, row))

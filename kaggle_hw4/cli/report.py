@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kaggle_hw4.cli.hints import next_step
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import page, say, show
 from kaggle_hw4.errors import Hw4Error
@@ -20,11 +21,7 @@ COMMANDS = {
     "hw4 train": "hw4 train boss --folds all",
     "hw4 tune": "hw4 tune boss --trials 50",
 }
-NEXT = {
-    "data": "hw4 data pack Dataset",
-    "models": COMMANDS["hw4 train"],
-    "ensemble": "hw4 ensemble runs/*",
-}
+MADE = {"data", "models", "ensemble"}  # sections that the next step makes
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,14 +52,13 @@ def report_command(
         from kaggle_hw4.report.write import write_report
 
         written = write_report(place, subject, out, commands=COMMANDS, progress=bar("report"))
-    then = "hw4 report" if subject else next_command(written)
+    then = "hw4 report" if subject else next_command(place, written)
     show(written, as_json, lambda: report_text(place, written), then)
 
 
-def next_command(written: "ReportFile") -> str:
+def next_command(place: Workspace, written: "ReportFile") -> str:
     """What makes the first section that has nothing to show, in the order of the work."""
-    missing = (command for section, command in NEXT.items() if section in written.absent)
-    return next(missing, "hw4 leaderboard show")
+    return next_step(place) if MADE & {*written.absent} else "hw4 leaderboard show"
 
 
 def report_text(place: Workspace, written: "ReportFile") -> object:

@@ -101,10 +101,8 @@ def compare_groups(
     compared, correct, stack, by = _predict(workspace, paths, bar)
     order = sorted(range(len(paths)), key=lambda i: -compared[i].accuracy.accuracy)
     pairs = list(combinations(range(len(paths)), 2))
-    differences = [
-        stack.paired(correct[order[i]], correct[order[j]])
-        for i, j in counted(pairs, bar("differences"))
-    ]
+    hits = [correct[i] for i in order]
+    differences = [stack.paired(hits[i], hits[j]) for i, j in counted(pairs, bar("differences"))]
     adjusted = holm([difference.p for difference in differences])
     return GroupComparison(
         groups=tuple(compared[i] for i in order),
