@@ -142,6 +142,7 @@ def _difference(difference: "RunsDifference") -> Any:
 
 @app.command("export")
 def export_command(
+    context: typer.Context,
     runs: Annotated[
         list[Path] | None,
         typer.Argument(help="Runs, or folders of runs; else all there are.", show_default=False),
@@ -149,6 +150,9 @@ def export_command(
     form: Annotated[
         str, choice("csv", "tensorboard", text="One table, or event files.", flag="--format")
     ] = "csv",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="For TensorBoard, while there is a training.")
+    ] = False,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -161,17 +165,24 @@ def export_command(
     """Write what runs logged as CSV or for TensorBoard.
 
     Loss, accuracy, learning rate and validation by step, of finished runs and of those that train
-    just now: repeat it to see more. TensorBoard's files need pip install 'kaggle_hw4[tensorboard]'
+    just now. With --follow, TensorBoard's files grow with the training, in another terminal.
+    TensorBoard's files need pip install 'kaggle_hw4[tensorboard]'
 
-    Example: hw4 runs export --format tensorboard
+    Example: hw4 runs export --follow
     """
+    from kaggle_hw4.cli.following import follow_runs, logs_hint
     from kaggle_hw4.stages.export import export
 
     place = Workspace.at(workspace)
-    exported = export(place, runs or place.run_folders or [place.runs], form, to)
+    paths = runs or place.run_folders or [place.runs]
+    if follow and form == "csv":
+        if str(context.get_parameter_source("form")) != "ParameterSource.DEFAULT":
+            raise UsageError("a CSV is written once", "leave --follow out", "format")
+        form = "tensorboard"
+    exported = follow_runs(place, paths, to) if follow else export(place, paths, form, to)
     path = shown(exported.path)
     text = f"{path}: {exported.lines:,} lines of {exported.runs:,} runs"
-    show(exported, as_json, lambda: text, f"tensorboard --logdir {path}" * (form != "csv"))
+    show(exported, as_json, lambda: text, logs_hint(path) * (form != "csv"))
 
 
 @app.command("clean")
