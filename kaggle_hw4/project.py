@@ -150,13 +150,22 @@ class Project:
         entries = Ledger(self.workspace.submissions).entries()
         return table(entries, edition_of_workspace(self.workspace))
 
-    def report(self, subject: str | None = None, out: str | Path | None = None) -> "ReportFile":
-        """Write the report of the project, or of a run, a version or a study, as one HTML page."""
+    def report(
+        self,
+        subject: str | None = None,
+        out: str | Path | None = None,
+        storage: str | None = None,
+    ) -> "ReportFile":
+        """Write the report of the project, or of a run, a version or a study, as one HTML page.
+
+        `storage` is the URL of the server that studies are on.
+        """
         from kaggle_hw4.report.write import write_report
 
         with bars() as bar:
             file = None if out is None else Path(out)
-            return write_report(self.workspace, subject, file, progress=bar("report"))
+            progress = bar("report")
+            return write_report(self.workspace, subject, file, progress=progress, storage=storage)
 
 
 def folders(runs: "Iterable[FinishedRun | str | Path]") -> list[Path]:

@@ -31,10 +31,17 @@ def add_to(app: typer.Typer) -> None:
 def report_command(
     subject: Annotated[
         str | None,
-        typer.Argument(help="A run, a version of a submission or a study; else the workspace."),
+        typer.Argument(
+            metavar="SUBJECT",
+            help="A run, a version of a submission or a study; else the workspace.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The file; else report.html in the workspace.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="postgresql://… where studies are on a server."),
     ] = None,
     workspace: Root = None,
     as_json: AsJson = False,
@@ -51,7 +58,10 @@ def report_command(
     with bars("report") as bar:
         from kaggle_hw4.report.write import write_report
 
-        written = write_report(place, subject, out, commands=COMMANDS, progress=bar("report"))
+        progress = bar("report")
+        written = write_report(
+            place, subject, out, commands=COMMANDS, progress=progress, storage=storage
+        )
     then = "hw4 report" if subject else next_command(place, written)
     show(written, as_json, lambda: report_text(place, written), then)
 
