@@ -105,7 +105,7 @@ def test_from_another_folder_the_runs_are_named_by_their_path(
     shown = capsys.readouterr().err
     assert shown == f"hw4: nothing is called runs/*; the runs are in {workspace / 'runs'}\n"
     assert run("runs", "--unfinished") == 0
-    assert capsys.readouterr() == ("no unfinished runs of any kind\n", "")
+    assert capsys.readouterr() == ("no unfinished runs\n", "")
 
 
 def test_a_training_that_has_nothing_to_do_says_so(

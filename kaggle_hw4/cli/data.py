@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.inspection import Inspection
     from kaggle_hw4.data.shift import Shift
 
+NAMES = {"touching_the_floor": "share with silence"}  # of figures, where the key says less
 app = typer.Typer(
     help="Download a dataset or synthesise one, pack it, inspect it.", no_args_is_help=True
 )
@@ -167,12 +168,12 @@ def _shift_text(shift: "Shift") -> Any:
     lines = [
         f"Unseen sessions: {unseen.share:.0%} of the test set "
         f"(95 % interval: {unseen.low:.0%} to {unseen.high:.0%}).",
-        "Distance of a test utterance's channel to the nearest training utterance's, over that to "
-        f"the twentieth nearest's: {near.test_set:.3f} (median)",
+        "Channel distance of a test utterance to its nearest training utterance, relative to its "
+        f"twentieth nearest: {near.test_set:.3f} (median)",
         f"  expected in sessions of the training set: {near.seen:.3f}",
         f"  expected in unseen sessions: {near.unseen:.3f}",
         f"A linear probe scores {probe.utterance:.3f} by utterance and {probe.session:.3f} by "
-        f"session ({probe.n:,} utterances): a random split overstates it by "
+        f"session ({probe.n:,} utterances): a random split overstates its accuracy by "
         f"{100 * probe.bias:.1f} points.",
     ]
     return page(*lines)
@@ -184,7 +185,11 @@ def _inspection_table(inspection: "Inspection", edition: "Edition | None") -> An
 
     sections = {k: figures for k, figures in plain(inspection).items() if isinstance(figures, dict)}
     rows = [
-        (section.replace("_", " ") if i == 0 else "", key.replace("_", " "), cell(number))
+        (
+            section.replace("_", " ") if i == 0 else "",
+            NAMES.get(key, key.replace("_", " ")),
+            cell(number),
+        )
         for section, figures in sections.items()
         for i, (key, number) in enumerate(figures.items())
     ]

@@ -11,6 +11,7 @@ from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.pace import in_words
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def list_command(
     groups = list_runs(place, variant, unfinished, sort)
     asked = variant is None and not unfinished
     then = next_step(place) if groups or asked else ""
-    none = "no runs" if asked else f"no{' unfinished' * unfinished} runs of {variant or 'any kind'}"
+    none = f"no{' unfinished' * unfinished} runs" + (f" of {variant}" if variant else "")
     show(groups, as_json, lambda: _list(groups) if groups else none, then)
 
 
@@ -179,7 +180,11 @@ def export_command(
         if str(context.get_parameter_source("form")) != "ParameterSource.DEFAULT":
             raise UsageError("a CSV is written once", "leave --follow out", "format")
         form = "tensorboard"
-    exported = follow_runs(place, paths, to) if follow else export(place, paths, form, to)
+    if follow:
+        exported = follow_runs(place, paths, to)
+    else:
+        with bars("export"):
+            exported = export(place, paths, form, to)
     path = shown(exported.path)
     text = f"{path}: {exported.lines:,} lines of {exported.runs:,} runs"
     show(exported, as_json, lambda: text, logs_hint(path) * (form != "csv"))
