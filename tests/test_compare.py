@@ -58,6 +58,16 @@ def test_a_variant_means_all_its_recipes(
     assert "hw4 compare strong boss" in capsys.readouterr().err
 
 
+def test_a_recipe_without_a_finished_run_is_named_or_left_out_of_its_variant(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boss = sorted(trained.runs.glob("boss-*"))
+    (boss[0] / "fold0-seed0" / "run.json").unlink()
+    assert len(find_groups(trained, ["strong", "boss"])) == 2
+    assert run("compare", "strong", boss[0]) == 4
+    assert f"{boss[0]}: there is no finished run (1 unfinished)" in capsys.readouterr().err
+
+
 def test_predict_and_ensemble_take_a_variant(
     trained: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

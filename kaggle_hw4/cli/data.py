@@ -173,7 +173,7 @@ def _shift_text(shift: "Shift") -> Any:
         f"  expected in sessions of the training set: {near.seen:.3f}",
         f"  expected in unseen sessions: {near.unseen:.3f}",
         f"A linear probe scores {probe.utterance:.3f} by utterance and {probe.session:.3f} by "
-        f"session ({probe.n:,} utterances): a random split overstates its accuracy by "
+        f"session ({probe.n:,} utterances): a random split overstates it by "
         f"{100 * probe.bias:.1f} points.",
     ]
     return page(*lines)

@@ -116,11 +116,11 @@ def _blend(values: dict[str, Any]) -> Any:
     rows, validation = _member_rows(values), values["cv"][0]
     if len(values["members"]) > 1:
         rows += _candidate_rows(values)
+    columns = ["#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", ""]
     counts, folds = {len(member["folds"]) for member in values["members"]}, "folds"
     if len(counts) == 1:
         folds = f"{counts.pop()} folds"
-        rows = [(*row[:2], "", *row[3:]) for row in rows]
-    columns = ("#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", "")
+        columns, rows = [*columns[:2], *columns[3:]], [(*row[:2], *row[3:]) for row in rows]
     title = f"{values['version']}: {folds} by {validation['kind']}, {validation['n']:,} utterances"
     return table(columns, rows, title)
 

@@ -21,8 +21,8 @@ def follow_runs(place: Workspace, paths: Sequence[Path], to: Path | None) -> "Ex
     from kaggle_hw4.stages.export import event_folder
     from kaggle_hw4.stages.follow import follow
 
-    say(f"to see it, in another terminal: {logs_hint(shown(event_folder(place, to)))}")
-    say("ends when nothing has been trained for a minute, or at Ctrl-C")
+    say("ends when nothing has been trained for a minute, or at Ctrl-C; in another terminal:")
+    say(f"  {logs_hint(shown(event_folder(place, to)))}")
     exported, pace = None, Pace()
     try:
         with waiting() as status:

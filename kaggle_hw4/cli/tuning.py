@@ -128,9 +128,11 @@ def tune_command(
 
 def _estimate(plan: "Plan", as_json: bool, command: str) -> None:
     from kaggle_hw4.cli.study import render_cost
-    from kaggle_hw4.tuning.estimate import estimate
 
-    cost = estimate(plan)
+    with bars("estimate") as bar:
+        from kaggle_hw4.tuning.estimate import estimate
+
+        cost = estimate(plan, bar)
     lines = render_cost(cost, plan.trials, plan.jobs).splitlines()
     show(cost, as_json, lambda: page(*lines), command)
 
