@@ -26,7 +26,7 @@ demo: setup ## From nothing to a scored submission on synthetic speakers, in min
 	@$(HW4) run pipelines/demo.toml --workspace demo
 	@$(HW4) leaderboard show --workspace demo
 	@echo "Open demo/report.html in a browser."
-	@echo "The real thing, on the competition's own folder, with a token of your Kaggle account:"
+	@echo "The real thing, with the token of a Kaggle account:"
 	@echo "  $(HW4) data download && $(HW4) run pipelines/kaggle.toml"
 
 test: setup ## Run the tests (about three minutes)

@@ -102,6 +102,7 @@ def test_members_and_runs_are_a_row_each_on_80_columns(
 ) -> None:
     blend = without_style(printed(monkeypatch, 80, "ensemble", "strong"))
     assert "Strong_V1: 2 folds by session" in blend
+    assert "Boss_V1: 1 fold by session" in printed(monkeypatch, 80, "ensemble", "boss")
     [member] = [line for line in blend.splitlines() if "-seed0" in line]
     assert member.rstrip().endswith(" best")
     runs = without_style(printed(monkeypatch, 80, "predict", "strong"))

@@ -119,7 +119,7 @@ def _blend(values: dict[str, Any]) -> Any:
     columns = ["#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", ""]
     counts, folds = {len(member["folds"]) for member in values["members"]}, "folds"
     if len(counts) == 1:
-        folds = f"{counts.pop()} folds"
+        folds = f"{(count := counts.pop())} fold{'s' * (count != 1)}"
         columns, rows = [*columns[:2], *columns[3:]], [(*row[:2], *row[3:]) for row in rows]
     title = f"{values['version']}: {folds} by {validation['kind']}, {validation['n']:,} utterances"
     return table(columns, rows, title)
