@@ -23,9 +23,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## From nothing to a scored submission on synthetic speakers, in minutes
-	@HW4_WORKSPACE=demo $(HW4) run pipelines/demo.toml
-	@HW4_WORKSPACE=demo $(HW4) leaderboard show
-	@echo "next: the real thing, on the competition's own folder:"
+	@$(HW4) run pipelines/demo.toml --workspace demo
+	@$(HW4) leaderboard show --workspace demo
+	@echo "Open demo/report.html in a browser."
+	@echo "The real thing, with the token of a Kaggle account:"
 	@echo "  $(HW4) data download && $(HW4) run pipelines/kaggle.toml"
 
 test: setup ## Run the tests (about three minutes)

@@ -137,7 +137,8 @@ def run_pipeline(
             say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
 
     # The submission.
-    result = ensemble.ensemble(workspace, runs, ensemble.Request(pipeline.ensemble.label))
+    request = ensemble.Request(pipeline.ensemble.label)
+    result = ensemble.ensemble(workspace, runs, request, monitor.bar)
     version = result.created.version
     say("ensemble", f"{version}: {result.created.cv[0].accuracy:.4f} out of fold")
 

@@ -3,9 +3,9 @@
 `pace.set_verbosity` makes it less or more: quiet shows nothing, verbose a line for every report.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kaggle_hw4.pace import Pace, Speed, in_words, is_quiet, is_verbose, rate_of, write_line
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
+T = TypeVar("T")
 Progress = Callable[[int, int | None], None]  # (done, total); a total of None: unknown
 Bar = Callable[[str], Progress]  # the progress of the stage of that name
 
@@ -44,11 +45,20 @@ def no_bar(_name: str) -> Progress:
     return lambda *_: None
 
 
+def counted(items: Sequence[T], progress: Progress) -> Iterator[T]:
+    """The items, each of which counts as done when the next one is asked for."""
+    for done, item in enumerate(items):
+        progress(done, len(items))
+        yield item
+    progress(len(items), len(items))
+
+
 class Lines:
     """Plain lines: the start, the steps at a pace that a log can take, validations, the end."""
 
     def __init__(self) -> None:
         self.name, self.total, self.figures = "", 0, ""
+        self.begun: list[str] = []  # the names of the runs
 
     def bar(self, name: str) -> Progress:
         """A line every half minute, and at the end of a stage that took longer."""
@@ -65,6 +75,7 @@ class Lines:
 
     def begin(self, name: str, done: int, total: int) -> None:
         self.name, self.total, self.figures = name, total, ""
+        self.begun.append(name)
         self.speed, self.pace = Speed(done), Pace()
         start = f"resumes after step {done:,}" if done else "starts"
         self.pace.say(name, f"{start}, {total:,} steps in all")
@@ -107,16 +118,22 @@ def ended(accuracy: float, seconds: float) -> str:
 
 
 class Bars:
-    """Bars on a terminal or in a notebook; that of a training has its figures."""
+    """Bars on a terminal or in a notebook; that of a training has its figures.
 
-    def __init__(self, shown: "RichProgress") -> None:
+    `opening` is shown until the first of them: what is imported and read takes seconds.
+    """
+
+    def __init__(self, shown: "RichProgress", opening: str = "") -> None:
         self.shown = shown
+        self.begun: list[str] = []  # the names of the runs
+        self.opening = shown.add_task(opening, total=None, visible=bool(opening), figures="")
         self.name, self.loss, self.accuracy, self.validated = "", "", "", ""
 
     def bar(self, name: str) -> Progress:
         task = self.shown.add_task(name, total=None, visible=False, figures="")
 
         def progress(done: int, total: int | None) -> None:
+            self._opened()
             text = "" if total is None else f"{done:,}/{total:,}"
             visible = total is not None and done != total
             self.shown.update(task, completed=done, total=total, visible=visible, figures=text)
@@ -127,6 +144,7 @@ class Bars:
         for task in self.shown.task_ids:
             self.shown.remove_task(task)
         self.name, self.total, self.speed = name, total, Speed(done)
+        self.begun.append(name)
         self.loss = self.accuracy = self.validated = ""
         self.task = self.shown.add_task(name, total=total, completed=done, figures="")
         self._show(done)
@@ -150,6 +168,10 @@ class Bars:
 
     def note(self, text: str) -> None:
         self._print(text)
+
+    def _opened(self) -> None:
+        if self.opening in self.shown.task_ids:
+            self.shown.remove_task(self.opening)
 
     def _print(self, text: str) -> None:
         self.shown.console.print(f"{self.name}: {text}", markup=False, highlight=False)
@@ -195,8 +217,8 @@ def waiting() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def live() -> Iterator[Lines | Bars]:
-    """Yield the monitor of a training."""
+def live(opening: str = "") -> Iterator[Lines | Bars]:
+    """Yield the monitor of a training; `opening` is on the terminal until there is more to show."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -212,13 +234,13 @@ def live() -> Iterator[Lines | Bars]:
         console=console,
         transient=True,
     ) as shown:
-        yield Bars(shown)
+        yield Bars(shown, opening)
 
 
 @contextmanager
-def bars() -> Iterator[Bar]:
+def bars(opening: str = "") -> Iterator[Bar]:
     """Yield `bar(name)`, which makes the `progress(done, total)` of a long stage."""
-    with live() as monitor:
+    with live(opening) as monitor:
         yield monitor.bar
 
 

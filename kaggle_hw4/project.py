@@ -123,7 +123,8 @@ class Project:
         from kaggle_hw4.stages.ensemble import Request, ensemble
 
         request = Request(label=label, split=split, method=method)
-        return ensemble(self.workspace, folders(runs), request)
+        with bars() as bar:
+            return ensemble(self.workspace, folders(runs), request, bar)
 
     def compare(
         self, first: "FinishedRun | str | Path", second: "FinishedRun | str | Path"
@@ -131,7 +132,9 @@ class Project:
         """Two runs, or two folders of runs, each blended uniformly, on the rows of both."""
         from kaggle_hw4.stages.compare import compare
 
-        return compare(self.workspace, *folders([first, second]))
+        first_folder, second_folder = folders([first, second])
+        with bars() as bar:
+            return compare(self.workspace, first_folder, second_folder, bar)
 
     def score(self, version: str | None = None, *, truth: str | Path) -> "SubmitResult":
         """Check a submission (the latest one, if none is named) and score it on a truth file."""
@@ -148,13 +151,22 @@ class Project:
         entries = Ledger(self.workspace.submissions).entries()
         return table(entries, edition_of_workspace(self.workspace))
 
-    def report(self, subject: str | None = None, out: str | Path | None = None) -> "ReportFile":
-        """Write the report of the project, or of a run, a version or a study, as one HTML page."""
+    def report(
+        self,
+        subject: str | None = None,
+        out: str | Path | None = None,
+        storage: str | None = None,
+    ) -> "ReportFile":
+        """Write the report of the project, or of a run, a version or a study, as one HTML page.
+
+        `storage` is the URL of the server that studies are on.
+        """
         from kaggle_hw4.report.write import write_report
 
         with bars() as bar:
             file = None if out is None else Path(out)
-            return write_report(self.workspace, subject, file, progress=bar("report"))
+            progress = bar("report")
+            return write_report(self.workspace, subject, file, progress=progress, storage=storage)
 
 
 def folders(runs: "Iterable[FinishedRun | str | Path]") -> list[Path]:

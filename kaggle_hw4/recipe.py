@@ -49,22 +49,25 @@ class LossConfig(Section):
         description="Steps over which the margin grows from 0; half of all at most."
     )
     scale: Annotated[float, Field(gt=0)] = Field(
-        description="Logits are so many times the cosines."
+        description="What cosines are multiplied by to be logits."
     )
     label_smoothing: Rate = Field(
-        description="Share of the target that all speakers have alike (Szegedy et al. 2016)."
+        description="Share of the target that is spread evenly over all speakers "
+        "(Szegedy et al. 2016)."
     )
 
 
 class SegmentsConfig(Section):
     frames: Positive = Field(description="Longest training segment, in frames of 10 ms.")
     min_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Length of the least long one, as a fraction of it."
+        description="Smallest length, as a fraction of `frames`."
     )
     lengths: Literal["uniform", "growing"] = Field(
-        description="The length of a step is drawn in between, or grows with the steps."
+        description="Each step's length is drawn between the two, or grows with the steps."
     )
-    batch_size: Annotated[int, Field(ge=2, le=MAX_BATCH)] = Field(description="Segments in a step.")
+    batch_size: Annotated[int, Field(ge=2, le=MAX_BATCH)] = Field(
+        description="Segments of a training step."
+    )
 
 
 class AugmentConfig(Section):
@@ -124,7 +127,7 @@ class OptimizerConfig(Section):
         description="AdamW's, decoupled from the gradient (Loshchilov and Hutter 2019)."
     )
     clip_norm: Annotated[float, Field(ge=0)] = Field(
-        description="Longest gradient of a network; 0 leaves it alone."
+        description="Largest norm of a network's gradient; 0: it is not clipped."
     )
     ema_decay: Rate = Field(
         description="Decay of the moving average (EMA) of the weights; 0: the weights themselves."

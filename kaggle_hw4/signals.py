@@ -46,9 +46,14 @@ def graceful_shutdown() -> Iterator[StopRequest]:
     """Note SIGINT, SIGTERM and SIGHUP within the block, which is to raise the request's error.
 
     A second Ctrl-C acts as it would outside of the block. Where the block finishes all the same,
-    the request's error is raised after it: whatever comes next was asked to stop, too.
+    the request's error is raised after it: whatever comes next was asked to stop, too. So is a
+    block within one that has noted a signal already.
     """
     request = StopRequest(_second(signal.getsignal(signal.SIGINT)))
+    request.signal = _noted()
+    if request.signal is not None:
+        yield request
+        raise request.error("stopped")
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -60,7 +65,8 @@ def graceful_shutdown() -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            stopping = request.signal is not None and handler is unwind
+            ending = request.signal is not None or isinstance(sys.exception(), Shutdown)
+            stopping = ending and handler is unwind
             signal.signal(number, end_at_once if stopping else handler)
     if request.signal is not None:
         raise request.error("stopped")
@@ -105,6 +111,14 @@ def _leave_closed_terminal() -> None:
 
 def _kind(number: int | None) -> type[Shutdown]:
     return Interrupted if number == signal.SIGINT else Stopped
+
+
+def _noted() -> int | None:
+    """The signal that a block around this one has noted."""
+    handlers = (signal.getsignal(number) for number in SIGNALS)
+    outer = (getattr(handler, "__self__", None) for handler in handlers)
+    numbers = (request.signal for request in outer if isinstance(request, StopRequest))
+    return next((number for number in numbers if number is not None), None)
 
 
 def _second(handler: Handler) -> Handler:

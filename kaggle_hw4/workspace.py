@@ -50,6 +50,10 @@ class Workspace:
         import glob
 
         path = Path(name)
+        if "*" in name and not path.exists():  # the shell has found nothing
+            trained = any(self.runs.glob("*/*/recipe.toml"))
+            then = f"the runs are in {shown(self.runs)}" if trained else "`hw4 train` makes runs"
+            raise UsageError(f"nothing is called {name}", then)
         if path.exists() or os.sep in name:
             return [path]
         return sorted(self.runs.glob(f"{glob.escape(name)}-{'[0-9a-f]' * 8}")) or [path]

@@ -76,8 +76,10 @@ def score_on_kaggle(root: Path) -> None:
         ledger.append(Scored(version=version, board="kaggle", public=public, private=0.75))
 
 
-def study(root: Path, corpus: Corpus, folds: Folds) -> None:
-    """Five trials, of which one is pruned."""
+def study(
+    root: Path, corpus: Corpus, folds: Folds, name: str = "boss", url: str | None = None
+) -> None:
+    """Five trials, of which one is pruned; on the server at `url`, where there is one."""
     fingerprint = Fingerprint(
         variant="boss",
         recipe=tiny("boss").sections(),
@@ -88,8 +90,8 @@ def study(root: Path, corpus: Corpus, folds: Folds) -> None:
         fold=0,
         seed=0,
     )
-    with open_storage(root / "studies" / "boss", None) as storage:
-        search = open_study(storage, "boss", fingerprint)
+    with open_storage(root / "studies" / name, url) as storage:
+        search = open_study(storage, name, fingerprint)
         while trial := ask(search, 5, seed=0):
             rate = trial.suggest_float("optimizer.learning_rate", 1e-4, 1e-1, log=True)
             trial.suggest_categorical("networks.pooling", ["mean", "statistics"])

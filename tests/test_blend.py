@@ -1,5 +1,6 @@
 """Blending: calibrated members, uniform unless fitted weights are better, matched by id."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +133,16 @@ def test_bad_members_cost_less_than_three_thousandths() -> None:
     bad = [member("x", 0.0, scale=9), member("y", -1.0), member("z", 0.3, scale=4)]
     without, beside = blend(good, TRUTH), blend(good + bad, TRUTH)
     assert beside.chosen.accuracy >= without.chosen.accuracy - 0.003
+
+
+def test_calibration_weights_and_the_test_set_show_how_far_they_are() -> None:
+    counts = defaultdict[str, list[tuple[int, int | None]]](list)
+    blend(COPIES, TRUTH, bar=lambda name: lambda *count: counts[name].append(count))
+    assert counts == {
+        "calibration": [(done, 4) for done in range(5)],
+        "weights": [(done, 4) for done in range(5)],  # two folds, two methods
+        "test set": [(done, 4) for done in range(5)],
+    }
 
 
 def test_a_single_member_needs_no_blend() -> None:

@@ -1,6 +1,7 @@
 """hw4 compare: two groups, or every two of several, by path or by variant."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from kaggle_hw4.stages.compare import compare_groups, find_groups, holm
 from kaggle_hw4.workspace import Workspace
 from tests.test_cli import DIFFERENCE, SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
+from tests.test_layout import printed, without_style
 
 
 @pytest.fixture
@@ -56,6 +58,16 @@ def test_a_variant_means_all_its_recipes(
     assert "hw4 compare strong boss" in capsys.readouterr().err
 
 
+def test_a_recipe_without_a_finished_run_is_named_or_left_out_of_its_variant(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boss = sorted(trained.runs.glob("boss-*"))
+    (boss[0] / "fold0-seed0" / "run.json").unlink()
+    assert len(find_groups(trained, ["strong", "boss"])) == 2
+    assert run("compare", "strong", boss[0]) == 4
+    assert f"{boss[0]}: there is no finished run (1 unfinished)" in capsys.readouterr().err
+
+
 def test_predict_and_ensemble_take_a_variant(
     trained: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +78,47 @@ def test_predict_and_ensemble_take_a_variant(
     assert json.loads(capsys.readouterr().out)["version"] == "Strong_V1"
     assert run("ensemble", "medium") == 2
     assert "medium is no folder of runs" in capsys.readouterr().err
+
+
+def test_compare_and_ensemble_show_their_progress_and_leave_stdout_alone(
+    trained: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(0, 40)  # every look at the clock is 40 s later than the one before
+    monkeypatch.setattr("kaggle_hw4.pace.time.monotonic", lambda: next(clock))
+    for command, *stages in (
+        ("compare", "members: 0 of 1", "calibration: 1 of 3", "differences: 1 of 3"),
+        ("ensemble", "members: 1 of 3", "calibration: 0 of 1", "test set: 0 of 1"),
+    ):
+        capsys.readouterr()
+        assert run(command, trained.runs, "--json") == 0
+        shown = capsys.readouterr()
+        json.loads(shown.out)
+        for stage in stages:
+            assert stage in shown.err, command
+
+
+def test_members_and_runs_are_a_row_each_on_80_columns(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blend = without_style(printed(monkeypatch, 80, "ensemble", "strong"))
+    assert "Strong_V1: 2 folds by session" in blend
+    assert "Boss_V1: 1 fold by session" in printed(monkeypatch, 80, "ensemble", "boss")
+    [member] = [line for line in blend.splitlines() if "-seed0" in line]
+    assert member.rstrip().endswith(" best")
+    runs = without_style(printed(monkeypatch, 80, "predict", "strong"))
+    assert len([line for line in runs.splitlines() if line.rstrip().endswith(" s")]) == 2
+
+
+def test_runs_diff_takes_a_variant_that_has_been_trained_by_one_recipe(
+    trained: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boss = sorted(trained.runs.glob("boss-*"))
+    capsys.readouterr()
+    assert run("runs", "diff", "strong", boss[0]) == 0
+    assert "networks.pooling" in capsys.readouterr().out
+    assert run("runs", "diff", "strong", "boss") == 2
+    expected = f"boss has been trained by 2 recipes; name one: {boss[0]}, {boss[1]}"
+    assert expected in capsys.readouterr().err
 
 
 def test_p_values_are_corrected_for_their_number() -> None:

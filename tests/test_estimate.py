@@ -18,6 +18,18 @@ from kaggle_hw4.workspace import Workspace
 from tests.conftest import tiny
 
 
+def test_an_estimate_shows_which_recipe_is_measured(
+    corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "measure", lambda *_: (1.0, 1.0))
+    monkeypatch.setattr(estimate, "startup_seconds", lambda: 1.0)
+    recipe, target = tiny("simple"), OBJECTIVES["session"]
+    plan = Plan(Workspace(tmp_path), "simple", recipe, Space("s"), target, corpus, folds, "s")
+    counts: list[tuple[int, int | None]] = []
+    estimate.estimate(plan, lambda _: lambda *count: counts.append(count))
+    assert counts == [(done, 1 + estimate.DRAWS) for done in range(2 + estimate.DRAWS)]
+
+
 def test_a_step_costs_what_it_takes(
     corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

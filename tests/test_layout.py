@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kaggle_hw4.cli.layout import visible, wrap
+from kaggle_hw4.cli.layout import visible, wrap, wrap_command
 from kaggle_hw4.cli.output import as_text as as_styled_text
 from kaggle_hw4.cli.output import page, table
 from kaggle_hw4.cli.study import render_cost, render_summary
@@ -126,6 +126,28 @@ def test_prose_wraps_between_words_and_a_long_word_stays_whole() -> None:
     text = "  the first 0.78825 ± 0.0092 of output_Strong_V1.csv"
     assert wrap(text, 20) == ["  the first 0.78825", "  ± 0.0092 of", "  output_Strong_V1.csv"]
     assert wrap(text, None) == [text]
+
+
+def test_a_command_that_is_wrapped_can_still_be_copied() -> None:
+    command = "next: hw4 train boss --folds 1 -s networks.count=1 -s schedule.steps=60"
+    lines = wrap_command(command, 40)
+    assert lines == [
+        "next: hw4 train boss --folds 1 \\",
+        "    -s networks.count=1 \\",
+        "    -s schedule.steps=60",
+    ]
+    assert max(map(len, lines)) <= 40
+    assert "\n".join(lines).replace("\\\n", "").split() == command.split()
+    assert wrap_command(command, None) == [command]
+    assert wrap_command(quoted := "next: hw4 data pack 'my own data set'", 20) == [quoted]
+
+
+def test_what_follows_a_heading_stays_beside_it() -> None:
+    assert wrap("bad      disk  3 GB; make room on it", 24, hang=15) == [
+        "bad      disk  3 GB;",
+        "               make room",
+        "               on it",
+    ]
 
 
 FOREIGN = "[/red]:smile:[bold]\x1b[31m\u202e\x9b2J\n\r\t\udcff"

@@ -100,6 +100,16 @@ def test_a_bar_shows_the_first_step_at_once_in_80_columns() -> None:
     assert fit(["25/1,500", "val 0.5", "loss 2"], 16) == "25/1,500 val 0.5"
 
 
+def test_what_takes_seconds_to_begin_is_shown_until_it_has_begun() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    shown = Progress(TextColumn("{task.description}"), console=console)
+    monitor = Bars(shown, "compare")
+    progress = monitor.bar("members")
+    assert [task.description for task in shown.tasks if task.visible] == ["compare"]
+    progress(0, 3)
+    assert [task.description for task in shown.tasks if task.visible] == ["members"]
+
+
 class Named(Lines):
     """Remembers the names of the stages and the steps."""
 

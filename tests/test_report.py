@@ -51,6 +51,10 @@ def test_every_section_is_there_with_figures_tables_and_words(page: str) -> None
         assert re.search(r"<p>[^<]{40,}", text), f"{name} has a sentence"
 
 
+def test_the_time_of_all_runs_is_in_the_unit_that_fits(page: str) -> None:
+    assert re.search(r"4 finished runs took \d+ s of training", sections(page)["cost"])
+
+
 def test_every_figure_has_a_title_a_description_and_ids_of_its_own(page: str) -> None:
     for svg in re.findall(r"<svg[^>]*>", page):
         title, text = re.search(r'aria-labelledby="(\S+) (\S+)"', svg).groups()
@@ -130,7 +134,7 @@ def test_an_empty_workspace_says_what_to_run(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["--workspace", str(tmp_path), "report"])
-    assert capsys.readouterr().err.startswith("next: hw4 data pack Dataset")
+    assert capsys.readouterr().err.startswith("next: hw4 data download")
     page = (tmp_path / "report.html").read_text()
     assert page.count('class="missing"') == len(SECTIONS)
     for command in ("data pack Dataset", "train boss", "ensemble runs/*", "tune boss"):

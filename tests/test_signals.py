@@ -16,7 +16,7 @@ from kaggle_hw4.data import official
 from kaggle_hw4.data.official import read_features, read_official
 from kaggle_hw4.errors import DataError, Hw4Error, Interrupted, Shutdown, Stopped
 from kaggle_hw4.models.build import build_model
-from kaggle_hw4.signals import end_at_once, graceful_shutdown, unwind
+from kaggle_hw4.signals import SIGNALS, end_at_once, graceful_shutdown, unwind
 from kaggle_hw4.training import checkpoint
 from kaggle_hw4.training.checkpoint import State, load_checkpoint
 from kaggle_hw4.training.optimizer import make_optimizer
@@ -156,6 +156,37 @@ def test_a_block_that_finishes_all_the_same_does_not_lose_the_signal(
         ):
             os.kill(os.getpid(), number)
         assert signal.getsignal(number) is after
+
+
+def test_a_signal_before_an_inner_block_stops_that_block_too() -> None:
+    """Ctrl-C while torch is being imported: the training that follows is not to run for hours."""
+    signal.signal(signal.SIGINT, unwind)
+
+    def run_all() -> None:
+        with graceful_shutdown():
+            os.kill(os.getpid(), signal.SIGINT)
+            with graceful_shutdown() as inner:
+                assert inner.signal == signal.SIGINT
+                raise inner.error("stopped after step 1")
+
+    with pytest.raises(Interrupted, match="after step 1"):
+        run_all()
+    assert signal.getsignal(signal.SIGINT) is end_at_once
+
+
+def test_a_signal_that_an_inner_block_took_leaves_no_handler_that_raises() -> None:
+    """A second Ctrl-C while the message of the first is written: no traceback."""
+    for number in SIGNALS:
+        signal.signal(number, unwind)
+
+    def train() -> None:
+        with graceful_shutdown(), graceful_shutdown() as inner:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise inner.error("stopped")
+
+    with pytest.raises(Interrupted):
+        train()
+    assert {signal.getsignal(number) for number in SIGNALS} == {end_at_once}
 
 
 def interrupting(*_: object, **__: object) -> None:

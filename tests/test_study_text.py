@@ -92,6 +92,13 @@ def test_the_selection_bias_of_a_winner_is_reported() -> None:
     ) in text
 
 
+def test_a_lead_on_one_other_fold_is_in_the_singular() -> None:
+    once = FINALS.model_copy(
+        update={"candidates": (WINNER.model_copy(update={"pairs": 1}), BASELINE)}
+    )
+    assert "on 1 other; the difference" in text_of(once)
+
+
 def test_a_winner_on_the_fold_of_the_search_alone_is_reported_with_a_warning() -> None:
     update = {"final_lead": None, "standard_error": None, "pairs": 0}
     alone = FINALS.model_copy(update={"candidates": (WINNER.model_copy(update=update), BASELINE)})

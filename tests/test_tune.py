@@ -19,6 +19,7 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.tuning.journal import JOURNAL
+from kaggle_hw4.tuning.server import noted_address
 from tests.conftest import TINY
 
 SPACE = """
@@ -246,3 +247,13 @@ def test_a_signal_ends_the_workers_and_says_how_to_resume(
     assert not Path(f"/proc/{worker}").exists()
     lines = (workspace / "studies" / "boss" / JOURNAL).read_text().splitlines()
     assert json.loads(lines[-1])["state"] == 4, "it waits to be resumed: a stop is not a failure"
+
+
+@pytest.mark.slow
+def test_a_study_on_a_server_leaves_its_address_in_the_workspace(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    assert run(*TUNE, "--trials", "1", "--finalists", "1", "--storage", url) == 0
+    assert noted_address(workspace / "studies" / "boss") == url
+    assert f"next: hw4 tune show boss --storage {url}" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.ensemble import ensemble_json
+from kaggle_hw4.cli.layout import Prose
 from kaggle_hw4.cli.options import AsJson, Device, Precision, Root
 from kaggle_hw4.cli.output import page, percent, say, show
 from kaggle_hw4.cli.report import try_report
@@ -39,9 +40,9 @@ def run_command(
     def say_stage(stage: str, result: str) -> None:
         say(f"{stage:>9}  {result}")
 
-    with bars() as bar:
+    with bars("data") as bar:
         folds = prepare_data(place, plan, say_stage, bar)
-    with live() as monitor:
+    with live("train") as monitor:
         result = run_pipeline(place, plan, folds, device, precision, monitor, say_stage)
     path = place.shown(result.path)
     report = try_report(place)
@@ -62,9 +63,10 @@ def _finished(result: "PipelineResult", path: str) -> Any:
     cv = result.ensemble.created.cv[0]
     interval = f"{cv.low:.3f}–{cv.high:.3f} of {cv.n:,} utterances"
     k = result.folds
-    return page(
+    lines = (
         f"submission  {path}",
         f"validation  {percent(cv.accuracy)} out of fold by {cv.kind} ({interval}), "
         f"by models trained on {k - 1} of {k} folds; all of them predict the test",
         f"test        {submitted(result.score)}",
     )
+    return page(*(Prose(line, hang=12) for line in lines))

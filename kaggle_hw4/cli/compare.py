@@ -9,6 +9,7 @@ from kaggle_hw4.cli.ensemble import accuracy_cells, comparison_json, render_comp
 from kaggle_hw4.cli.options import AsJson, GroupsOfRuns, Root, RunsOfVariants
 from kaggle_hw4.cli.output import page, plain, points, say, show, table
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -42,11 +43,13 @@ def compare_command(
     paths = find_groups(place, names)
     then = f"hw4 ensemble {' '.join(map(shown, paths))}"
     if len(paths) == 2:
-        comparison = compare(place, *paths)
+        with bars("compare") as bar:
+            comparison = compare(place, paths[0], paths[1], bar)
         _say_folds([comparison.first, comparison.second])
         show(comparison_json(comparison), as_json, lambda: render_comparison(comparison), then)
         return
-    several = compare_groups(place, paths)
+    with bars("compare") as bar:
+        several = compare_groups(place, paths, bar)
     _say_folds(several.groups)
     show(_groups_json(several), as_json, lambda: render_groups(several), then)
 

@@ -1,5 +1,6 @@
 """hw4 data: download a dataset or synthesise one, pack it, inspect it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, plain, show, table
 from kaggle_hw4.competition import DEFAULT, Edition
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.progress import bars
+from kaggle_hw4.progress import Bar, bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.inspection import Inspection
     from kaggle_hw4.data.shift import Shift
 
+NAMES = {"touching_the_floor": "share with silence"}  # of figures, where the key says less
 app = typer.Typer(
     help="Download a dataset or synthesise one, pack it, inspect it.", no_args_is_help=True
 )
@@ -40,9 +42,9 @@ def synth_command(
 
     Example: hw4 data synth corpus --speakers 40
     """
-    from kaggle_hw4.synth.corpus import write_corpus
+    with bars("synth") as bar:
+        from kaggle_hw4.synth.corpus import write_corpus
 
-    with bars() as bar:
         counts = write_corpus(
             folder, speakers=speakers, frames=frames, seed=seed, progress=bar("synth")
         )
@@ -93,12 +95,12 @@ def pack_command(
 
     Example: hw4 data pack Dataset
     """
-    from kaggle_hw4.data.corpus import DTYPES, pack
-
-    if dtype not in DTYPES:
-        raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
     place = Workspace.at(workspace)
-    with bars() as bar:
+    with bars("pack") as bar:
+        from kaggle_hw4.data.corpus import DTYPES, pack
+
+        if dtype not in DTYPES:
+            raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
         corpus = pack(dataset, place.corpus, dtype=dtype, replace=replace, progress=bar("pack"))
     value = {
         "folder": str(corpus.folder),
@@ -127,21 +129,26 @@ def inspect_command(
 
     Example: hw4 data inspect --shift
     """
-    from kaggle_hw4.data.corpus import open_corpus
-    from kaggle_hw4.data.inspection import inspect_corpus
+    with bars("inspect") as bar:
+        from kaggle_hw4.data.corpus import open_corpus
 
-    corpus = open_corpus(Workspace.at(workspace).corpus)
-    if not shift:
-        inspection = inspect_corpus(corpus)
-        show(
-            inspection, as_json, lambda: _inspection_table(inspection, corpus.edition), "hw4 split"
-        )
-        return
+        corpus = open_corpus(Workspace.at(workspace).corpus)
+        value, render = _measure_shift(corpus, bar) if shift else _inspect(corpus)
+    show(value, as_json, render, "hw4 split")
+
+
+def _measure_shift(corpus: "Corpus", bar: Bar) -> tuple["Shift", Callable[[], Any]]:
     from kaggle_hw4.data.shift import measure_shift
 
-    with bars() as bar:
-        measured = measure_shift(corpus, bar)
-    show(measured, as_json, lambda: _shift_text(measured), "hw4 split")
+    shift = measure_shift(corpus, bar)
+    return shift, lambda: _shift_text(shift)
+
+
+def _inspect(corpus: "Corpus") -> tuple["Inspection", Callable[[], Any]]:
+    from kaggle_hw4.data.inspection import inspect_corpus
+
+    inspection = inspect_corpus(corpus)
+    return inspection, lambda: _inspection_table(inspection, corpus.edition)
 
 
 def _corpus_line(place: Workspace, corpus: "Corpus") -> str:
@@ -161,8 +168,8 @@ def _shift_text(shift: "Shift") -> Any:
     lines = [
         f"Unseen sessions: {unseen.share:.0%} of the test set "
         f"(95 % interval: {unseen.low:.0%} to {unseen.high:.0%}).",
-        "Distance of a test utterance's channel to the nearest training utterance's, over that to "
-        f"the twentieth nearest's: {near.test_set:.3f} (median)",
+        "Channel distance of a test utterance to its nearest training utterance, relative to its "
+        f"twentieth nearest: {near.test_set:.3f} (median)",
         f"  expected in sessions of the training set: {near.seen:.3f}",
         f"  expected in unseen sessions: {near.unseen:.3f}",
         f"A linear probe scores {probe.utterance:.3f} by utterance and {probe.session:.3f} by "
@@ -178,7 +185,11 @@ def _inspection_table(inspection: "Inspection", edition: "Edition | None") -> An
 
     sections = {k: figures for k, figures in plain(inspection).items() if isinstance(figures, dict)}
     rows = [
-        (section.replace("_", " ") if i == 0 else "", key.replace("_", " "), cell(number))
+        (
+            section.replace("_", " ") if i == 0 else "",
+            NAMES.get(key, key.replace("_", " ")),
+            cell(number),
+        )
         for section, figures in sections.items()
         for i, (key, number) in enumerate(figures.items())
     ]

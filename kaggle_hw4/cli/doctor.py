@@ -4,8 +4,11 @@ from typing import Annotated
 
 import typer
 
+from kaggle_hw4.cli.layout import Prose
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import page, say, show
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 
@@ -27,13 +30,16 @@ def doctor_command(
 
     Example: hw4 doctor
     """
-    from kaggle_hw4.doctor import examine
-    from kaggle_hw4.errors import DataError
+    with bars("doctor"):
+        from kaggle_hw4.doctor import examine
 
-    checks = examine(Workspace.at(workspace), pipeline)
+        checks = examine(Workspace.at(workspace), pipeline)
     lines = (
-        f"{check.state:<8} {check.topic:<8} {check.finding}"
-        + (f"; {check.remedy}" if check.remedy else "")
+        Prose(
+            f"{check.state:<8} {check.topic:<8} {check.finding}"
+            + (f"; {check.remedy}" if check.remedy else ""),
+            hang=18,
+        )
         for check in checks
     )
     show(checks, as_json, lambda: page(*lines))

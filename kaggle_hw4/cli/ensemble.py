@@ -16,6 +16,7 @@ from kaggle_hw4.cli.options import (
 )
 from kaggle_hw4.cli.output import page, percent, plain, points, say, show, table
 from kaggle_hw4.cli.submissions import forecast_line
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def ensemble_command(
     request = Request(label, split, method, counts, dry_run)
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 ensemble runs/*")
-    result = ensemble(place, folders, request)
+    with bars("ensemble") as bar:
+        result = ensemble(place, folders, request, bar)
     version = result.created.version
     for name, reason in result.left_out.items():
         say(f"left out: {name} {reason}")
@@ -98,17 +100,29 @@ def comparison_json(comparison: "Comparison") -> dict[str, Any]:
 def render_ensemble(result: "EnsembleResult") -> Any:
     """Members and candidates, differences, disagreement, other validations, the forecast."""
     values = ensemble_json(result)
-    validation, *others = values["cv"]
-    rows = _member_rows(values)
-    if len(values["members"]) > 1:
-        rows += _candidate_rows(values)
-    columns = ("#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", "")
-    title = f"{values['version']}: folds by {validation['kind']}, {validation['n']:,} utterances"
-    parts = [table(columns, rows, title)]
+    _, *others = values["cv"]
+    parts = [_blend(values)]
     if len(values["members"]) > 1:
         parts += [_differences(values), _disagreement(values)]
-    parts += [f"validation by {other['kind']}: {percent(other['accuracy'])}" for other in others]
+    parts += [
+        f"in seen sessions, as a random split would say: {percent(other['accuracy'])}"
+        for other in others
+    ]
     return page(*parts, forecast_line(result.forecast, result.edition is not None))
+
+
+def _blend(values: dict[str, Any]) -> Any:
+    """A row for each member and each candidate; folds are said once where all have as many."""
+    rows, validation = _member_rows(values), values["cv"][0]
+    if len(values["members"]) > 1:
+        rows += _candidate_rows(values)
+    columns = ["#", "member", "folds>", "T>", "weight>", "out of fold>", "s.e.>", "95 %", ""]
+    counts, folds = {len(member["folds"]) for member in values["members"]}, "folds"
+    if len(counts) == 1:
+        folds = f"{(count := counts.pop())} fold{'s' * (count != 1)}"
+        columns, rows = [*columns[:2], *columns[3:]], [(*row[:2], *row[3:]) for row in rows]
+    title = f"{values['version']}: {folds} by {validation['kind']}, {validation['n']:,} utterances"
+    return table(columns, rows, title)
 
 
 def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -122,7 +136,7 @@ def _member_rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{member['temperature']:.2f}",
             f"{weight:.2f}",
             *accuracy_cells(member["oof"]),
-            "best single" if member["oof"]["accuracy"] == best else "",
+            "best" if member["oof"]["accuracy"] == best else "",
         )
         for number, (member, weight) in enumerate(
             zip(members, values["weights"], strict=True), start=1

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.execution.spec import RunSpec
     from kaggle_hw4.stages.train import FinishedRun
 
+NO_DATASET = "hw4 data download"
 LONGEST = 300  # characters of a command that is shown again
 _typed: list[str] = []
 
@@ -37,6 +38,23 @@ def same_command(without: str = "", plus: str = "") -> str:
     return f"the same {f'without {without}' if without else f'with {plus}'}"
 
 
+def all_runs(workspace: Workspace) -> str:
+    """What the shell makes all folders of runs of."""
+    return f"{shown(workspace.runs)}/*"
+
+
+def next_step(workspace: Workspace) -> str:
+    """What makes the first thing that is missing, in the order of the work."""
+    if not workspace.corpus.is_dir():
+        dataset = workspace.root / "Dataset"
+        return f"hw4 data pack {_quoted(shown(dataset))}" if dataset.is_dir() else NO_DATASET
+    if not any(workspace.folds.glob("*.csv")):
+        return "hw4 split --folds 5"
+    if not any(workspace.runs.glob("*/*/run.json")):
+        return "hw4 train boss --folds all"
+    return f"hw4 ensemble {all_runs(workspace)}"
+
+
 def after_split(workspace: Workspace, name: str) -> str:
     return f"hw4 train boss --folds all{_table(workspace, name)}"
 
@@ -53,7 +71,7 @@ def after_training(spec: "RunSpec", runs: "Sequence[FinishedRun]") -> str:
         if not all((group / f"fold{fold}-seed{seed}" / "run.json").is_file() for seed in seeds)
     ]
     if not missing:
-        return f"hw4 ensemble {shown(workspace.runs)}/*{_table(workspace, table.name)}"
+        return f"hw4 ensemble {all_runs(workspace)}{_table(workspace, table.name)}"
     words = ["hw4 train", _quoted(spec.variant)]
     words += ["--folds", "all" if len(missing) == table.count else ",".join(map(str, missing))]
     words += [f"--seed {seed}" for seed in seeds if seeds != [0]]

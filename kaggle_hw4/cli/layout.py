@@ -34,8 +34,12 @@ def _escape(match: re.Match[str]) -> str:
     return {9: "\\t", 13: "\\r"}.get(code) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
-def wrap(text: str, width: int | None) -> list[str]:
-    """Lines of at most `width` columns, broken between words only, indented alike.
+WORD = re.compile(r" *(?:-s )?[^ ]+")  # a setting stays with its -s
+
+
+def wrap(text: str, width: int | None, hang: int = 0) -> list[str]:
+    """Lines of at most `width` columns, broken between words only, indented alike; after the first
+    by `hang` spaces more.
 
     A word that is longer than a line keeps a line of its own.
     """
@@ -43,9 +47,9 @@ def wrap(text: str, width: int | None) -> list[str]:
 
     if width is None or cell_len(text) <= width:
         return [text]
-    indent = text[: len(text) - len(text.lstrip(" "))]
+    indent = text[: len(text) - len(text.lstrip(" "))] + hang * " "
     lines = [""]
-    for word in re.findall(r" *[^ ]+", text):
+    for word in WORD.findall(text):
         if lines[-1].strip() and cell_len(lines[-1] + word) > width:
             lines.append(indent + word.lstrip(" "))
         else:
@@ -53,18 +57,35 @@ def wrap(text: str, width: int | None) -> list[str]:
     return lines
 
 
+def wrap_command(text: str, width: int | None) -> list[str]:
+    """Lines that the shell reads as the one command that `text` ends in; one line where it has
+    quotes, which a line break must not divide.
+    """
+    if width is None or "'" in text:
+        return [text]
+    *lines, last = wrap(text, width - 2, hang=4)
+    return [*(f"{line} \\" for line in lines), last]
+
+
 @dataclass(frozen=True)
 class Prose:
-    """One line of text, wrapped between words."""
+    """One line of text, wrapped between words; `hang` indents what follows its first line."""
 
     text: str
     style: str = ""
+    hang: int = 0
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        for line in wrap(visible(self.text), options.max_width):
+        for line in wrap(visible(self.text), options.max_width, self.hang):
             yield Text(line, style=self.style, no_wrap=True, overflow="ignore")
+
+
+def _broken(header: str, width: int) -> list[str]:
+    """A header in lines, broken after a hyphen, too."""
+    lines = wrap(header.replace("-", "- "), width)
+    return [line.replace("- ", "-") for line in lines]
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,8 @@ class Grid:
         if self.title:
             yield Prose(self.title, "table.title")
         full = self.without_empty_columns()
-        for grid in (self._grid(), full._grid(), full._grid(tight=True)):
+        tight = (full._grid(tight=True), full._grid(tight=True, edge=False))
+        for grid in (self._grid(), full._grid(), *tight):
             wide = options.update(max_width=WIDE, no_wrap=True, overflow="ignore")
             width = console.measure(grid, options=wide).maximum
             if width <= options.max_width:
@@ -95,7 +117,7 @@ class Grid:
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return Grid(tuple(self.columns[i] for i in kept), rows)
 
-    def _grid(self, tight: bool = False) -> "Table":
+    def _grid(self, tight: bool = False, edge: bool = True) -> "Table":
         """All on one line a row; `tight`: with headers of several lines and less space."""
         from rich.box import SIMPLE_HEAD
         from rich.cells import cell_len
@@ -103,12 +125,12 @@ class Grid:
         from rich.text import Text
 
         padding = (0, 1, 0, 0) if tight else (0, 1)
-        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=padding)
+        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=padding, show_edge=edge)
         for i, column in enumerate(self.columns):
             justify: Literal["left", "right"] = "right" if column.endswith(">") else "left"
             name = column.rstrip(">")
             longest = max((cell_len(row[i]) for row in self.rows), default=0)
-            header = "\n".join(wrap(name, longest)) if tight else name
+            header = "\n".join(_broken(name, longest)) if tight else name
             grid.add_column(Text(header), justify=justify, no_wrap=True)
         for row in self.rows:
             grid.add_row(*map(Text, row))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaggle_hw4.cli.board import render_board, render_finals
+from kaggle_hw4.cli.hints import next_step
 from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, say, show, table
 from kaggle_hw4.cli.submissions import BOARD_NAMES
@@ -66,7 +67,7 @@ def import_command(
 
     The client's CSV listing, the table copied from the Submissions page, or a plain list. Lines
     that are no submission are named, and the exit code is 4; all others are imported. A line whose
-    file is called as one made here that was never sent is kept as another submission.
+    file has the name of one that was made here and never sent is kept as another submission.
 
     Example: hw4 leaderboard import examples/past_scores.csv --workspace tour
     """
@@ -91,7 +92,7 @@ def sync_command(workspace: Root = None, as_json: AsJson = False) -> None:
     """
     from kaggle_hw4.stages.board import synchronise
 
-    with bars() as bar:
+    with bars("sync") as bar:
         synchronised = synchronise(Workspace.at(workspace), bar("files"))
     news = synchronised.news
     _say_files(synchronised.files)
@@ -171,17 +172,18 @@ def show_command(workspace: Root = None, as_json: AsJson = False) -> None:
     """
     from kaggle_hw4.stages.board import read_board
 
-    board = read_board(Workspace.at(workspace))
+    place = Workspace.at(workspace)
+    board = read_board(place)
     for problem in board.problems:
         say(f"warning: {problem}; the rest is shown")
-    show(board, as_json, lambda: render_board(board), _after(board))
+    show(board, as_json, lambda: render_board(board), _after(place, board))
 
 
-def _after(board: "Board") -> str:
+def _after(place: Workspace, board: "Board") -> str:
     """The next command: with nothing submitted to make a submission, with two to choose."""
     if board.neighbours:
         return "hw4 leaderboard choose"
-    return "" if board.submissions else "hw4 ensemble runs/*"
+    return "" if board.submissions else next_step(place)
 
 
 @leaderboard.command("choose")

@@ -89,9 +89,7 @@ def one_variant(positional: str | None, named: str | None, example: str) -> str:
 
 GroupsOfRuns = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="RUNS...", help="Runs, folders of runs, or variants.", show_default=False
-    ),
+    typer.Argument(metavar="RUNS", help="Runs, folders of runs, or variants.", show_default=False),
 ]
 RunsOfVariants = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kaggle_hw4.cli.hints import in_same_workspace
-from kaggle_hw4.cli.layout import INVISIBLE, Prose, table, visible, wrap
+from kaggle_hw4.cli.layout import INVISIBLE, Prose, table, visible, wrap, wrap_command
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.pace import is_quiet
 
@@ -48,7 +48,7 @@ def show(value: Any, as_json: bool, render: Callable[[], Any], then: str = "") -
     # A file has no width of its own; what goes there is as wide as it needs.
     _write(as_text(render(), screen_width(sys.stdout)))
     if then and not is_quiet():
-        say(f"next: {in_same_workspace(then)}")
+        _say(wrap_command(visible(f"next: {in_same_workspace(then)}"), screen_width(sys.stderr)))
 
 
 def as_text(renderable: Any, width: int | None) -> str:
@@ -85,8 +85,12 @@ def screen_width(stream: Any) -> int | None:
 
 def say(text: str) -> None:
     """One line on stderr; where nothing can be written, nothing is said."""
+    _say(wrap(visible(text), screen_width(sys.stderr)))
+
+
+def _say(lines: Sequence[str]) -> None:
     with suppress(OSError, ValueError):
-        sys.stderr.write("\n".join(wrap(visible(text), screen_width(sys.stderr))) + "\n")
+        sys.stderr.write("\n".join(lines) + "\n")
 
 
 def complain(text: str, problems: Sequence[str] = ()) -> None:

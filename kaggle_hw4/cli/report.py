@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kaggle_hw4.cli.hints import next_step
 from kaggle_hw4.cli.options import AsJson, Root
 from kaggle_hw4.cli.output import page, say, show
 from kaggle_hw4.errors import Hw4Error
@@ -20,11 +21,7 @@ COMMANDS = {
     "hw4 train": "hw4 train boss --folds all",
     "hw4 tune": "hw4 tune boss --trials 50",
 }
-NEXT = {
-    "data": "hw4 data pack Dataset",
-    "models": COMMANDS["hw4 train"],
-    "ensemble": "hw4 ensemble runs/*",
-}
+MADE = {"data", "models", "ensemble"}  # sections that the next step makes
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,10 +31,17 @@ def add_to(app: typer.Typer) -> None:
 def report_command(
     subject: Annotated[
         str | None,
-        typer.Argument(help="A run, a version of a submission or a study; else the workspace."),
+        typer.Argument(
+            metavar="SUBJECT",
+            help="A run, a version of a submission or a study; else the workspace.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The file; else report.html in the workspace.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="postgresql://… where studies are on a server."),
     ] = None,
     workspace: Root = None,
     as_json: AsJson = False,
@@ -50,19 +54,21 @@ def report_command(
 
     Example: hw4 report
     """
-    from kaggle_hw4.report.write import write_report
-
     place = Workspace.at(workspace)
-    with bars() as bar:
-        written = write_report(place, subject, out, commands=COMMANDS, progress=bar("report"))
-    then = "hw4 report" if subject else next_command(written)
+    with bars("report") as bar:
+        from kaggle_hw4.report.write import write_report
+
+        progress = bar("report")
+        written = write_report(
+            place, subject, out, commands=COMMANDS, progress=progress, storage=storage
+        )
+    then = "hw4 report" if subject else next_command(place, written)
     show(written, as_json, lambda: report_text(place, written), then)
 
 
-def next_command(written: "ReportFile") -> str:
+def next_command(place: Workspace, written: "ReportFile") -> str:
     """What makes the first section that has nothing to show, in the order of the work."""
-    missing = (command for section, command in NEXT.items() if section in written.absent)
-    return next(missing, "hw4 leaderboard show")
+    return next_step(place) if MADE & {*written.absent} else "hw4 leaderboard show"
 
 
 def report_text(place: Workspace, written: "ReportFile") -> object:
@@ -75,10 +81,10 @@ def report_text(place: Workspace, written: "ReportFile") -> object:
 
 def try_report(place: Workspace) -> Path | None:
     """Write the report at the end of a pipeline; where that fails, say why and carry on."""
-    from kaggle_hw4.report.write import write_report
-
     try:
-        with bars() as bar:
+        with bars("report") as bar:
+            from kaggle_hw4.report.write import write_report
+
             return write_report(place, commands=COMMANDS, progress=bar("report")).path
     except (Hw4Error, OSError) as error:
         say(f"no report: {error}")

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.hints import same_command
+from kaggle_hw4.cli.hints import next_step, same_command
 from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import page, percent, show, table
+from kaggle_hw4.errors import UsageError
 from kaggle_hw4.pace import in_words
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from kaggle_hw4.stages.list_runs import RunGroup, RunsDifference
 
 app = typer.Typer()
+OneRecipe = Annotated[
+    str, typer.Argument(metavar="RUNS", help="A folder of runs of one recipe, or its variant.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -46,19 +51,16 @@ def list_command(
         return
     from kaggle_hw4.stages.list_runs import list_runs
 
-    groups = list_runs(Workspace.at(workspace), variant, unfinished, sort)
-    then = (
-        "hw4 ensemble runs/*"
-        if any(group.finished for group in groups)
-        else "hw4 train boss --folds all"
-    )
-    show(groups, as_json, lambda: _list(groups), then)
+    place = Workspace.at(workspace)
+    groups = list_runs(place, variant, unfinished, sort)
+    asked = variant is None and not unfinished
+    then = next_step(place) if groups or asked else ""
+    none = f"no{' unfinished' * unfinished} runs" + (f" of {variant}" if variant else "")
+    show(groups, as_json, lambda: _list(groups) if groups else none, then)
 
 
 def _list(groups: "list[RunGroup]") -> Any:
     """A row for each recipe; below the table what it differs in, and what is not finished."""
-    if not groups:
-        return "no runs"
     validation = ("session>", "utterance>", "seen-session>")
     columns = ("runs", "folds", "seeds", *validation, "time>", "MB>", "whose")
     lines = [line for group in groups for line in _notes(group)]
@@ -94,8 +96,8 @@ def _notes(group: "RunGroup") -> Iterator[str]:
 
 @app.command("diff")
 def diff_command(
-    first: Annotated[Path, typer.Argument(help="A folder of runs of one recipe.")],
-    second: Annotated[Path, typer.Argument(help="Another.")],
+    first: OneRecipe,
+    second: OneRecipe,
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,9 +109,19 @@ def diff_command(
     """
     from kaggle_hw4.stages.list_runs import diff_runs
 
-    difference = diff_runs(Workspace.at(workspace), first, second)
+    place = Workspace.at(workspace)
+    difference = diff_runs(place, _one_recipe(place, first), _one_recipe(place, second))
     then = f"hw4 compare {shown(difference.first.folder)} {shown(difference.second.folder)}"
     show(difference, as_json, lambda: _difference(difference), then)
+
+
+def _one_recipe(place: Workspace, name: str) -> Path:
+    """The folder of runs that is named, by its path or as the only one of a variant."""
+    folders = place.groups_of_runs(name)
+    if len(folders) > 1:
+        what = f"{name} has been trained by {len(folders)} recipes"
+        raise UsageError(what, f"name one: {', '.join(map(shown, folders))}")
+    return folders[0]
 
 
 def _difference(difference: "RunsDifference") -> Any:
@@ -131,6 +143,7 @@ def _difference(difference: "RunsDifference") -> Any:
 
 @app.command("export")
 def export_command(
+    context: typer.Context,
     runs: Annotated[
         list[Path] | None,
         typer.Argument(help="Runs, or folders of runs; else all there are.", show_default=False),
@@ -138,6 +151,9 @@ def export_command(
     form: Annotated[
         str, choice("csv", "tensorboard", text="One table, or event files.", flag="--format")
     ] = "csv",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="For TensorBoard, while there is a training.")
+    ] = False,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -150,17 +166,28 @@ def export_command(
     """Write what runs logged as CSV or for TensorBoard.
 
     Loss, accuracy, learning rate and validation by step, of finished runs and of those that train
-    just now: repeat it to see more. TensorBoard's files need pip install 'kaggle_hw4[tensorboard]'
+    just now. With --follow, TensorBoard's files grow with the training, in another terminal.
+    TensorBoard's files need pip install 'kaggle_hw4[tensorboard]'
 
-    Example: hw4 runs export --format tensorboard
+    Example: hw4 runs export --follow
     """
+    from kaggle_hw4.cli.following import follow_runs, logs_hint
     from kaggle_hw4.stages.export import export
 
     place = Workspace.at(workspace)
-    exported = export(place, runs or place.run_folders or [place.runs], form, to)
+    paths = runs or place.run_folders or [place.runs]
+    if follow and form == "csv":
+        if str(context.get_parameter_source("form")) != "ParameterSource.DEFAULT":
+            raise UsageError("a CSV is written once", "leave --follow out", "format")
+        form = "tensorboard"
+    if follow:
+        exported = follow_runs(place, paths, to)
+    else:
+        with bars("export"):
+            exported = export(place, paths, form, to)
     path = shown(exported.path)
     text = f"{path}: {exported.lines:,} lines of {exported.runs:,} runs"
-    show(exported, as_json, lambda: text, f"tensorboard --logdir {path}" * (form != "csv"))
+    show(exported, as_json, lambda: text, logs_hint(path) * (form != "csv"))
 
 
 @app.command("clean")
@@ -173,9 +200,9 @@ def clean_command(
     workspace: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Free the room of finished runs' checkpoints.
+    """Free the disk space of finished runs' checkpoints.
 
-    Says what it would free first; --yes deletes. A checkpoint of an unfinished run stays.
+    Without --yes it only says how much that is. The checkpoint of an unfinished run stays.
 
     Example: hw4 runs clean --yes
     """
@@ -189,4 +216,5 @@ def clean_command(
 
 def _freed(freed: "Freed") -> str:
     verb = "freed" if freed.deleted else "could be freed"
-    return f"{len(freed.checkpoints)} checkpoints, {freed.bytes / 1e6:.1f} MB {verb}"
+    count = len(freed.checkpoints)
+    return f"{count} checkpoint{'s' * (count != 1)}, {freed.bytes / 1e6:.1f} MB {verb}"

@@ -1,6 +1,7 @@
 """A study and its cost as text."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kaggle_hw4.cli.output import page, table
@@ -95,7 +96,8 @@ def _winner(finals: "Finals") -> list[str]:
     winner = finals.winner
     if winner.baseline:
         return ["no finalist beats the baseline: no variant is written"]
-    return [f"winner: trial {winner.trial}, {finals.variant}", _lead(winner)]
+    path = "" if finals.variant is None else f", {shown(Path(finals.variant))}"
+    return [f"winner: trial {winner.trial}{path}", _lead(winner)]
 
 
 def _runs(summary: "StudySummary") -> Iterator[str]:
@@ -108,8 +110,9 @@ def _lead(winner: "Standing") -> str:
     if winner.final_lead is None:
         return "only the fold and seed of the search: its lead may be selection bias alone"
     error = "" if winner.standard_error is None else f" ± {winner.standard_error:.4f}"
+    others = f"{winner.pairs} other{'s' * (winner.pairs != 1)}"
     return (
         f"lead over the baseline: {winner.search_lead:+.4f} on the fold and seed of the search, "
-        f"{winner.final_lead:+.4f}{error} on {winner.pairs} others; the difference, "
+        f"{winner.final_lead:+.4f}{error} on {others}; the difference, "
         f"{winner.search_lead - winner.final_lead:+.4f}, is selection bias"
     )

@@ -1,6 +1,8 @@
 """hw4 submit."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,7 @@ import typer
 from kaggle_hw4.cli.options import AsJson, Root, choice
 from kaggle_hw4.cli.output import percent, say, show, visible
 from kaggle_hw4.competition import NO_EDITION
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.errors import BoardError, UsageError
 from kaggle_hw4.progress import waiting
 from kaggle_hw4.workspace import Workspace
 
@@ -39,7 +41,9 @@ def forecast_line(forecast: "Forecast | None", is_edition: bool = True) -> str:
 
 
 def submit_command(
-    version: Annotated[str | None, typer.Argument(help="Else the latest one.")] = None,
+    version: Annotated[
+        str | None, typer.Argument(metavar="VERSION", help="Such as Boss_V1; else the latest one.")
+    ] = None,
     to: Annotated[
         str,
         choice(
@@ -70,12 +74,26 @@ def submit_command(
     if truth is not None and to != "local":
         raise UsageError("--truth is for --to local: Kaggle has a truth of its own")
     if to == "kaggle":
-        with waiting() as status:
+        with _or_by_hand(), waiting() as status:
             outcome = send(place, version, lambda known: _ask(known, yes), status, wait)
     else:
         outcome = submit(place, version, to, truth)
         _say_known(outcome)
     show(outcome, as_json, lambda: submitted(outcome), after(outcome))
+
+
+@contextmanager
+def _or_by_hand() -> Iterator[None]:
+    """Name the way without Kaggle's client where it is missing, or knows no user."""
+    from kaggle_hw4.kaggle.client import INSTALL, SIGN_IN
+
+    try:
+        yield
+    except BoardError as error:
+        if error.then not in (INSTALL, SIGN_IN):
+            raise
+        by_hand = "or upload the file yourself: `hw4 submit --to web` says where"
+        raise BoardError(error.what, f"{error.then}; {by_hand}") from error
 
 
 def _say_known(outcome: "SubmitResult") -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaggle_hw4.cli.hints import after_split, after_training
+from kaggle_hw4.cli.hints import after_split, after_training, all_runs
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
@@ -60,7 +60,7 @@ def split_command(
     from kaggle_hw4.stages.split import split
 
     place = Workspace.at(workspace)
-    with bars() as bar:
+    with bars("split") as bar:
         summary = split(place, by, folds, seed, bar).summary()
     path = place.shown(summary.path)
     show(
@@ -88,8 +88,8 @@ def train_command(
     variant: Variant = None,
     named: NamedVariant = None,
     fold: Annotated[
-        list[int] | None,
-        typer.Option(min=0, metavar="FOLD", help="One fold, else 0; may be repeated."),
+        list[str] | None,
+        typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated."),
     ] = None,
     folds: Annotated[
         str | None, typer.Option(metavar="FOLDS", help="Several: all, or a list such as 0,1.")
@@ -115,20 +115,28 @@ def train_command(
     root = str(Workspace.at(workspace).root)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
-    with live() as monitor:
+    with live("train") as monitor:
         runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
+    _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
     _show_runs(runs, as_json, after_training(spec, runs))
 
 
-def _folds(single: list[int], many: str | None) -> list[int] | None:
+def _say_known(names: list[str]) -> None:
+    """Runs that were finished before: nothing was done for them."""
+    if names:
+        say(f"trained before, left as they are: {', '.join(names)}")
+
+
+def _folds(single: list[str], many: str | None) -> list[int] | None:
     """The folds asked for; None is all of them, fold 0 what one gets for saying nothing."""
-    if many == "all":
+    words = [word for part in (*single, many or "") for word in part.split(",") if word]
+    if "all" in words:
         return None
-    try:
-        listed = [int(part) for part in (many or "").split(",") if part]
-    except ValueError as error:
-        raise UsageError(f"{many}: give 'all' or numbers such as 0,1", parameter="folds") from error
-    return sorted({*single, *listed}) or [0]
+    for word in words:
+        if not word.isdecimal():
+            what = f"{word}: give 'all' or numbers such as 0,1"
+            raise UsageError(what, parameter="fold" if word in single else "folds")
+    return sorted({int(word) for word in words}) or [0]
 
 
 def predict_command(
@@ -155,9 +163,9 @@ def predict_command(
 
     place = Workspace.at(workspace)
     folders = folders_of_runs(place, runs, variants, "hw4 predict runs/*")
-    with bars() as bar:
+    with bars("predict") as bar:
         predicted = predict(place, folders, settings or [], device, precision, bar, _say_unfinished)
-    _show_runs(predicted, as_json, "hw4 ensemble runs/*")
+    _show_runs(predicted, as_json, f"hw4 ensemble {all_runs(place)}")
 
 
 def _say_unfinished(name: str) -> None:

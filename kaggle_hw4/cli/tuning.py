@@ -131,9 +131,11 @@ def tune_command(
 
 def _estimate(plan: "Plan", as_json: bool, command: str) -> None:
     from kaggle_hw4.cli.study import render_cost
-    from kaggle_hw4.tuning.estimate import estimate
 
-    cost = estimate(plan)
+    with bars("estimate") as bar:
+        from kaggle_hw4.tuning.estimate import estimate
+
+        cost = estimate(plan, bar)
     lines = render_cost(cost, plan.trials, plan.jobs).splitlines()
     show(cost, as_json, lambda: page(*lines), command)
 
@@ -145,7 +147,16 @@ def _tune(plan: "Plan", storage: str | None, heartbeat: int, as_json: bool) -> N
         summary = tune(plan, storage, heartbeat, monitor)
     winner = summary.finals.winner.trial if summary.finals and summary.finals.variant else None
     runs = None if winner is None else summary.runs.get(winner)
-    _show(summary, as_json, f"hw4 ensemble {shown(runs)}" if runs else f"hw4 tune show {plan.name}")
+    _show(summary, as_json, f"hw4 ensemble {shown(runs)}" if runs else show_again(plan, storage))
+
+
+def show_again(plan: "Plan", storage: str | None) -> str:
+    """The command that shows the study; a password in the address is left for the user to type."""
+    if storage is None:
+        return f"hw4 tune show {plan.name}"
+    from kaggle_hw4.tuning.server import noted_address
+
+    return f"hw4 tune show {plan.name} --storage {noted_address(plan.folder)}"
 
 
 @app.command("show")

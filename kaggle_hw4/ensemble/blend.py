@@ -31,6 +31,7 @@ from kaggle_hw4.metrics import (
     disagreement,
     paired,
 )
+from kaggle_hw4.progress import Bar, counted, no_bar
 
 METHODS = ("auto", "uniform", *FITS, *UNWEIGHTED)
 
@@ -74,15 +75,17 @@ def blend(
     labels: Mapping[str, int],
     method: str = "auto",
     counts: Sequence[int] | None = None,
+    bar: Bar = no_bar,
 ) -> Blend:
     """Calibrate and average `members`; `labels` gives the true label of every training id.
 
-    `counts` are the numbers of test utterances of every speaker, where they are known. UsageError:
-    no such method, or weights for one member alone. DataError: the members share no utterance.
+    `counts` are the numbers of test utterances of every speaker, where they are known.
+    `bar(name)` makes the progress of a stage. UsageError: no such method, or weights for one member
+    alone. DataError: the members share no utterance.
     """
     # Out of fold: which method is the best, and by how much.
-    stack = stack_members(members, labels)
-    correct = correct_out_of_fold(stack, method)
+    stack = stack_members(members, labels, bar)
+    correct = correct_out_of_fold(stack, method, bar)
     candidates = {name: stack.accuracy(hits) for name, hits in correct.items()}
     name = choose(candidates, correct, stack) if method == "auto" else method
     predictions = np.stack([logp.argmax(1) for logp in stack.logp])
@@ -91,7 +94,7 @@ def blend(
     others = {"best single": predictions[best] == stack.y, **correct}
     # The test set: weights are fitted again, on all utterances.
     weights = _weights(stack, name)
-    scores = _test_scores(members, stack.temperatures, name, weights)
+    scores = _test_scores(members, stack.temperatures, name, weights, bar)
     return Blend(
         members=tuple(members),
         temperatures=stack.temperatures,
@@ -106,16 +109,18 @@ def blend(
     )
 
 
-def accuracy_of(members: Sequence[Member], labels: Mapping[str, int], method: str) -> Accuracy:
+def accuracy_of(
+    members: Sequence[Member], labels: Mapping[str, int], method: str, bar: Bar = no_bar
+) -> Accuracy:
     """The accuracy out of fold of one method (not auto), as `blend` computes it.
 
     Reads no logits of the test set.
     """
-    stack = stack_members(members, labels)
-    return stack.accuracy(correct_out_of_fold(stack, method)[method])
+    stack = stack_members(members, labels, bar)
+    return stack.accuracy(correct_out_of_fold(stack, method, bar)[method])
 
 
-def stack_members(members: Sequence[Member], labels: Mapping[str, int]) -> Stack:
+def stack_members(members: Sequence[Member], labels: Mapping[str, int], bar: Bar = no_bar) -> Stack:
     """Read and calibrate one member after the other: besides the stack, only the logits of one are
     in memory. `labels` gives the true label of every training id.
     """
@@ -123,7 +128,8 @@ def stack_members(members: Sequence[Member], labels: Mapping[str, int]) -> Stack
     y = np.array([labels[members[0].ids[i]] for i in rows[0]])
     temperatures: list[float] = []
     stacked: Scores = np.empty((0,), np.float32)
-    for k, (member, chosen) in enumerate(zip(members, rows, strict=True)):
+    pairs = list(zip(members, rows, strict=True))
+    for k, (member, chosen) in enumerate(counted(pairs, bar("calibration"))):
         logits = member.oof()[chosen]
         temperatures.append(temperature(logits, y))
         if k == 0:
@@ -147,7 +153,7 @@ def common_rows(members: Sequence[Member]) -> list[Ints]:
     return [np.array([position[i] for i in order]) for position in positions]
 
 
-def correct_out_of_fold(stack: Stack, method: str) -> dict[str, Bools]:
+def correct_out_of_fold(stack: Stack, method: str, bar: Bar = no_bar) -> dict[str, Bools]:
     """Which utterances (n,) the blends that `method` asks for get right; uniform is always one."""
     if method not in METHODS:
         known = f"a blend is one of {', '.join(METHODS)}"
@@ -156,14 +162,14 @@ def correct_out_of_fold(stack: Stack, method: str) -> dict[str, Bools]:
     correct = {"uniform": uniform_scores.argmax(1) == stack.y}
     if method in UNWEIGHTED:
         correct[method] = UNWEIGHTED[method](stack.logp).argmax(1) == stack.y
-    correct |= cross_fit(stack, method)
+    correct |= cross_fit(stack, method, bar)
     if method not in ("auto", *correct):
         what = f"there is one member alone: {method} weights need several"
         raise UsageError(what, parameter="method")
     return correct
 
 
-def cross_fit(stack: Stack, method: str) -> dict[str, Bools]:
+def cross_fit(stack: Stack, method: str, bar: Bar = no_bar) -> dict[str, Bools]:
     """Which utterances (n,) a blend gets right whose weights were fitted without their fold.
 
     By method; {} where `method` asks for no fitted weights, or there is nothing to fit.
@@ -175,12 +181,12 @@ def cross_fit(stack: Stack, method: str) -> dict[str, Bools]:
         return {}
     short, target = shortlist(stack.logp, stack.y)
     correct = {name: np.zeros(len(stack.y), np.bool_) for name in methods}
-    for held_out in np.unique(part):
+    fits = [(held_out, name) for held_out in np.unique(part) for name in methods]
+    for held_out, name in counted(fits, bar("weights")):
         out = part == held_out
-        for name in methods:
-            weights = FITS[name](short[:, ~out], target[~out])
-            scores = mean_log_probability(stack.logp, weights, out)
-            correct[name][out] = scores.argmax(1) == stack.y[out]
+        weights = FITS[name](short[:, ~out], target[~out])
+        scores = mean_log_probability(stack.logp, weights, out)
+        correct[name][out] = scores.argmax(1) == stack.y[out]
     return correct
 
 
@@ -196,13 +202,18 @@ def _weights(stack: Stack, name: str) -> Floats:
 
 
 def _test_scores(
-    members: Sequence[Member], temperatures: Sequence[float], name: str, weights: Floats
+    members: Sequence[Member],
+    temperatures: Sequence[float],
+    name: str,
+    weights: Floats,
+    bar: Bar,
 ) -> Scores:
     """The blend's scores (N, C) of the test utterances; each member is a mean over its folds."""
+    pairs = list(zip(members, temperatures, strict=True))
     logp = np.stack(
         [
             np.mean([log_softmax(x / np.float32(t), axis=1) for x in member.test()], axis=0)
-            for member, t in zip(members, temperatures, strict=True)
+            for member, t in counted(pairs, bar("test set"))
         ]
     )
     unweighted = UNWEIGHTED.get(name)

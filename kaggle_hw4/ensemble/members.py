@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.runs import Manifest, Run
 
 Logits = npt.NDArray[np.float32]
@@ -68,11 +69,12 @@ def _on_seen_sessions(member: Member) -> Member:
     )
 
 
-def find_members(runs: Iterable[Run]) -> list[Member]:
+def find_members(runs: Iterable[Run], bar: Bar = no_bar) -> list[Member]:
     """Group finished runs into members, from the lowest rung of the ladder up.
 
-    Reads the ids of all logits, not the logits. DataError: the runs come from different corpora or
-    fold tables, predict different test sets, or a member has a fold twice.
+    Reads the ids of all logits, not the logits. `bar(name)` makes its progress. DataError: the runs
+    come from different corpora or fold tables, predict different test sets, or a member has a fold
+    twice.
     """
     manifests = {run: run.manifest() for run in runs}
     check_one_corpus(manifests)
@@ -80,7 +82,10 @@ def find_members(runs: Iterable[Run]) -> list[Member]:
     for run, manifest in manifests.items():
         groups[manifest.variant, run.folder.parent.name, manifest.seed].append(run)
     ordered = sorted(groups.items(), key=lambda item: (_rung(item[0][0]), item[0]))
-    return [_load(f"{key[1]}-seed{key[2]}", group, manifests) for key, group in ordered]
+    return [
+        _load(f"{folder}-seed{seed}", group, manifests)
+        for (_, folder, seed), group in counted(ordered, bar("members"))
+    ]
 
 
 def usable(members: Sequence[Member]) -> tuple[list[Member], dict[str, str]]:

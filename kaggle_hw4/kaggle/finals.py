@@ -13,6 +13,8 @@ from kaggle_hw4.kaggle.leaderboard import standard_error
 from kaggle_hw4.kaggle.ledger import Entry
 from kaggle_hw4.kaggle.noise import differing, ranked
 
+SCORES = "`hw4 leaderboard sync` fetches the scores, `hw4 leaderboard record` keeps one"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -44,7 +46,7 @@ def choose(folder: Path, entries: Sequence[Entry], edition: Edition | None) -> F
     """
     candidates = expectations(entries, edition)
     if not candidates:
-        raise UsageError("no submission has a public score", "hw4 leaderboard sync, or record")
+        raise UsageError("no submission has a public score", SCORES)
     if len(candidates) == 1:
         return FinalSelection(candidates, candidates, ("there is only one",))
     row = 1 / destination(edition).board_rows

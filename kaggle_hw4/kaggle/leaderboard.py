@@ -113,7 +113,7 @@ def resolve(ledger: Ledger | Transaction, name: str | None) -> Entry:
     if name is None:
         created = [entry for entry in entries.values() if entry.created]
         if not created:
-            raise UsageError(f"{ledger.folder}: no submission yet", "run hw4 ensemble to make one")
+            raise UsageError(f"{ledger.folder}: no submission yet", "`hw4 ensemble` makes one")
         return created[-1]
     for version in filter(None, (name, version_of(Path(name)))):
         if version in entries:

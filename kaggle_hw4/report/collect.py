@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 from kaggle_hw4.data.corpus import Corpus, open_corpus
@@ -18,8 +19,10 @@ from kaggle_hw4.report.groups import Group, RunList, comparable, ladder_order, r
 from kaggle_hw4.report.models import Mistakes, ModelRow, describe_model, find_mistakes
 from kaggle_hw4.report.predictions import GroupPredictions, read_predictions, rows_by_id
 from kaggle_hw4.report.probe import Attention, Plane, has_attention, map_embeddings, read_attention
-from kaggle_hw4.report.study import StudyReport, list_studies, read_study
+from kaggle_hw4.report.study import StudyReport, read_study
 from kaggle_hw4.report.subject import Subject
+from kaggle_hw4.tuning.server import noted_address
+from kaggle_hw4.tuning.storage import list_studies
 from kaggle_hw4.workspace import Workspace
 
 T = TypeVar("T")
@@ -209,13 +212,18 @@ class Collector:
         listed = list_studies(self.workspace.studies)
         names = [self.subject.study] if self.subject.study else listed[:STUDIES]
         studies, problems = [], []
-        for name in names:
+        for folder in (self.workspace.studies / name for name in names):
             try:
-                studies.append(read_study(self.workspace.studies / name))
+                studies.append(read_study(folder, self._url(folder)))
             except Hw4Error as error:
                 problems.append(str(error))
         absent = Absent("There is no study.", "hw4 tune")
         return StudiesReport(tuple(studies), tuple(problems)) if names else absent
+
+    def _url(self, folder: Path) -> str | None:
+        """Of the server that a study is on, where the report was given it."""
+        on_server = self.subject.study is not None or noted_address(folder) is not None
+        return self.subject.storage if on_server else None
 
     def _cost(self) -> Result:
         groups, unfinished = {"": self.runs.groups}, [*self.runs.unfinished]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from kaggle_hw4.tuning.journal import JOURNAL
 from kaggle_hw4.tuning.space import Params
 from kaggle_hw4.tuning.storage import read_storage
 from kaggle_hw4.tuning.study import ROLE, active_trials
@@ -35,14 +34,11 @@ class StudyReport:
         return self.summary.direction == "maximize"
 
 
-def list_studies(folder: Path) -> list[str]:
-    """The names of the studies in files below `folder`."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{JOURNAL}"))
-
-
-def read_study(folder: Path) -> StudyReport:
-    """The study in `folder`. DataError, or UsageError, where it is none of this version's."""
-    with read_storage(folder, None) as storage:
+def read_study(folder: Path, url: str | None) -> StudyReport:
+    """The study in `folder`, or on the server at `url`. DataError, UsageError or StorageError where
+    it cannot be read.
+    """
+    with read_storage(folder, url) as storage:
         study = load_study(storage, folder.name)
         trials = tuple(_trial(trial) for trial in active_trials(study))
         return StudyReport(summarise(study, folder), trials)

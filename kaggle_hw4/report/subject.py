@@ -6,6 +6,8 @@ from pathlib import Path
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.kaggle.ledger import Entry, Ledger
 from kaggle_hw4.tuning.journal import JOURNAL
+from kaggle_hw4.tuning.storage import list_studies, read_storage
+from kaggle_hw4.tuning.summary import load_study
 from kaggle_hw4.workspace import Workspace
 
 SECTIONS = ("board", "comparison", "models", "data", "ensemble", "study", "cost")
@@ -20,15 +22,23 @@ class Subject:
     runs: tuple[Path, ...]
     version: str | None = None
     study: str | None = None
+    storage: str | None = None  # the URL of the server that studies are on
     studies: tuple[Path, ...] = ()  # whose own runs count in the cost
     alone: bool = False  # runs that are compared with others of the workspace
 
 
-def find_subject(workspace: Workspace, name: str | None) -> Subject:
-    """The subject of that name; without a name, the workspace. UsageError where there is none."""
+def find_subject(workspace: Workspace, name: str | None, storage: str | None = None) -> Subject:
+    """The subject of that name; without a name, the workspace.
+
+    With `storage`, the URL of a server, the name is that of a study there. UsageError where there
+    is none, StorageError where the server cannot be reached.
+    """
     if name is None:
         title, studies = f"hw4 report: {workspace.root.name}", sorted(workspace.studies.glob("*/"))
-        return Subject(title, SECTIONS, (workspace.runs,), studies=tuple(studies))
+        runs = (workspace.runs,)
+        return Subject(title, SECTIONS, runs, storage=storage, studies=tuple(studies))
+    if storage is not None:
+        return _of_study(workspace, name, storage)
     folder = _run_folder(workspace, name)
     if folder is not None:
         title, sections = f"Runs {folder.name}", ("comparison", "models", "data", "cost")
@@ -38,9 +48,17 @@ def find_subject(workspace: Workspace, name: str | None) -> Subject:
     if version in entries:
         return _of_version(workspace, entries[version])
     study = Path(name).name
-    if (workspace.studies / study / JOURNAL).is_file():
-        return Subject(f"Study {study}", ("study",), (), study=study)
+    if study in list_studies(workspace.studies):
+        return _of_study(workspace, study, None)
     raise UsageError(f"there is no run, submission or study {name!r}", _known(workspace, entries))
+
+
+def _of_study(workspace: Workspace, name: str, storage: str | None) -> Subject:
+    folder = workspace.studies / name
+    if not (folder / JOURNAL).is_file() or storage is not None:  # the server knows
+        with read_storage(folder, storage) as opened:
+            load_study(opened, name)
+    return Subject(f"Study {name}", ("study",), (), study=name, storage=storage)
 
 
 def _run_folder(workspace: Workspace, name: str) -> Path | None:
@@ -60,6 +78,5 @@ def _of_version(workspace: Workspace, entry: Entry) -> Subject:
 
 def _known(workspace: Workspace, versions: dict[str, Entry]) -> str:
     runs = sorted(path.name for path in workspace.runs.glob("*/") if not path.name.startswith("."))
-    studies = sorted(path.parent.name for path in workspace.studies.glob(f"*/{JOURNAL}"))
-    names = [*runs, *versions, *studies]
+    names = [*runs, *versions, *list_studies(workspace.studies)]
     return f"there are {', '.join(names)}" if names else "`hw4 train` makes a run"

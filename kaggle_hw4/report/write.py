@@ -64,15 +64,17 @@ def write_report(
     time: datetime | None = None,
     commands: Mapping[str, str] = NO_COMMANDS,
     progress: Callable[[int, int], None] = lambda *_: None,
+    storage: str | None = None,
 ) -> ReportFile:
-    """Write the report of a workspace, or of the run, submission or study called `name`.
+    """Write the report of a workspace, or of the run, submission or study called `name`; studies
+    that are on the server at the URL `storage` included.
 
     `commands` are what to type in place of `hw4 train` and the like, where something is missing.
     The file is left alone where nothing but its time would change. `progress(done, total)` counts
     sections. Raises UsageError where there is no such name, or without matplotlib.
     """
     check_matplotlib()
-    subject = find_subject(workspace, name)
+    subject = find_subject(workspace, name, storage)
     collector, sections, absent = Collector(workspace, subject), [], []
     for done, each in enumerate(subject.sections, 1):
         result = collector.section(each)

@@ -6,15 +6,17 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.metrics import Accuracy, PairedDifference
+from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.stages.ensemble import check_corpus, labels_of
 from kaggle_hw4.stages.split import corpus_of
-from kaggle_hw4.workspace import Workspace
+from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.ensemble.blend import Stack
     from kaggle_hw4.metrics import Bools
+    from kaggle_hw4.runs import Run
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ class GroupComparison:
 def find_groups(workspace: Workspace, names: Sequence[str]) -> list[Path]:
     """The folders of runs that `names` mean: paths, or variants with all their recipes.
 
-    The folder of several recipes, given alone, is each of them. Raises UsageError for fewer than
-    two groups.
+    The folder of several recipes, given alone, is each of them. Of a variant's recipes, those
+    without a finished run are left out. Raises UsageError for fewer than two groups.
     """
-    groups = [path for name in names for path in workspace.groups_of_runs(name)]
+    groups = [path for name in names for path in _groups(workspace, name)]
     if len(names) == 1:
         groups = [recipe for path in groups for recipe in _recipes(path)]
     if len(groups) > 2:
@@ -71,6 +73,13 @@ def find_groups(workspace: Workspace, names: Sequence[str]) -> list[Path]:
         what = f"{' '.join(names)}: there is one group alone to compare"
         raise UsageError(what, "name two or more, or a folder of several, such as runs")
     return groups
+
+
+def _groups(workspace: Workspace, name: str) -> list[Path]:
+    """The folders of runs called `name`: of several, those with a finished run."""
+    groups = workspace.groups_of_runs(name)
+    done = [path for path in groups if any(path.glob("*/run.json"))]
+    return done if len(groups) > 1 and done else groups
 
 
 def _recipes(path: Path) -> list[Path]:
@@ -82,22 +91,26 @@ def _recipes(path: Path) -> list[Path]:
     return inside or [path]
 
 
-def compare(workspace: Workspace, first: Path, second: Path) -> Comparison:
+def compare(workspace: Workspace, first: Path, second: Path, bar: Bar = no_bar) -> Comparison:
     """Compare two runs, or the uniform blends of two folders of runs.
 
-    Raises DataError where they come from different corpora or fold tables, or share no utterance.
+    `bar(name)` makes the progress of a stage. Raises DataError where they come from different
+    corpora or fold tables, or share no utterance.
     """
-    compared, correct, stack, by = _predict(workspace, [first, second])
+    compared, correct, stack, by = _predict(workspace, [first, second], bar)
     difference = stack.paired(correct[0], correct[1])
     return Comparison(compared[0], compared[1], by, difference)
 
 
-def compare_groups(workspace: Workspace, paths: Sequence[Path]) -> GroupComparison:
+def compare_groups(
+    workspace: Workspace, paths: Sequence[Path], bar: Bar = no_bar
+) -> GroupComparison:
     """Compare every two of several folders of runs, each blended uniformly; raises as `compare`."""
-    compared, correct, stack, by = _predict(workspace, paths)
+    compared, correct, stack, by = _predict(workspace, paths, bar)
     order = sorted(range(len(paths)), key=lambda i: -compared[i].accuracy.accuracy)
     pairs = list(combinations(range(len(paths)), 2))
-    differences = [stack.paired(correct[order[i]], correct[order[j]]) for i, j in pairs]
+    hits = [correct[i] for i in order]
+    differences = [stack.paired(hits[i], hits[j]) for i, j in counted(pairs, bar("differences"))]
     adjusted = holm([difference.p for difference in differences])
     return GroupComparison(
         groups=tuple(compared[i] for i in order),
@@ -118,24 +131,32 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def _finished(path: Path) -> "list[Run]":
+    from kaggle_hw4.runs import find_runs, finished
+
+    try:
+        return finished(find_runs([path]))
+    except DataError as error:
+        raise DataError(f"{shown(path)}: {error.what}", error.then) from error
+
+
 def _predict(
-    workspace: Workspace, paths: Sequence[Path]
+    workspace: Workspace, paths: Sequence[Path], bar: Bar
 ) -> "tuple[list[ComparedRuns], list[Bools], Stack, str]":
     """Each side, whether it is right on each utterance that all share, and these utterances."""
     from kaggle_hw4.ensemble.blend import stack_members
     from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
     from kaggle_hw4.ensemble.members import check_one_corpus, find_members
-    from kaggle_hw4.runs import find_runs, finished
 
     # All sides, checked to belong to one corpus and one fold table.
-    runs = [finished(find_runs([path])) for path in paths]
+    runs = [_finished(path) for path in paths]
     check_one_corpus({run: run.manifest() for side in runs for run in side})
     corpus = corpus_of(workspace)
     check_corpus(corpus, [run for side in runs for run in side])
-    sides = [find_members(side) for side in runs]
+    sides = [find_members(side, bar) for side in runs]
 
     # Their predictions of the utterances that all members share.
-    stack = stack_members([member for side in sides for member in side], labels_of(corpus))
+    stack = stack_members([member for side in sides for member in side], labels_of(corpus), bar)
     compared, correct, start = [], [], 0
     for path, side in zip(paths, sides, strict=True):
         part = stack.logp[start : start + len(side)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kaggle_hw4.artifact import commit, read_file, sha256_file
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.locks import locked
+from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.stages.edition import edition_of_workspace
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.workspace import Workspace
@@ -64,21 +65,23 @@ DEFAULT = Request()
 
 
 def ensemble(
-    workspace: Workspace, paths: Iterable[Path], request: Request = DEFAULT
+    workspace: Workspace, paths: Iterable[Path], request: Request = DEFAULT, bar: Bar = no_bar
 ) -> EnsembleResult:
     """Blend the finished runs below `paths` into a new submission, unless it exists already.
 
     Where the folds are by session, the seen-session accuracy of the same blend is kept beside its
-    accuracy out of fold. Raises UsageError for a request that these runs cannot meet, and DataError
-    for runs that do not belong together.
+    accuracy out of fold. `bar(name)` makes the progress of a stage. Raises UsageError for a request
+    that these runs cannot meet, and DataError for runs that do not belong together.
     """
     workspace.submissions.mkdir(parents=True, exist_ok=True)
     # Two processes at once would both write the same submission.
     with locked(workspace.submissions / ".ensemble.lock"):
-        return _ensemble(workspace, paths, request)
+        return _ensemble(workspace, paths, request, bar)
 
 
-def _ensemble(workspace: Workspace, paths: Iterable[Path], request: Request) -> EnsembleResult:
+def _ensemble(
+    workspace: Workspace, paths: Iterable[Path], request: Request, bar: Bar
+) -> EnsembleResult:
     from kaggle_hw4.ensemble.members import find_members, usable
     from kaggle_hw4.kaggle.forecast import forecast
     from kaggle_hw4.kaggle.ledger import Ledger
@@ -87,7 +90,7 @@ def _ensemble(workspace: Workspace, paths: Iterable[Path], request: Request) -> 
     # Which runs, grouped into members.
     runs = find_runs(paths)
     done = finished(runs)
-    members, left_out = usable(find_members(_on_split(done, request.split)))
+    members, left_out = usable(find_members(_on_split(done, request.split), bar))
     left_out |= {run.name: "is not finished" for run in runs if not run.done}
 
     # Blend them, unless the ledger has a submission from exactly these logits.
@@ -96,7 +99,7 @@ def _ensemble(workspace: Workspace, paths: Iterable[Path], request: Request) -> 
     if existing is None:
         corpus = corpus_of(workspace)
         check_corpus(corpus, done)
-        created = _create(ledger, corpus, members, request, sources)
+        created = _create(ledger, corpus, members, request, sources, bar)
     else:
         created = existing
     edition = edition_of_workspace(workspace)
@@ -150,6 +153,7 @@ def _create(
     members: Sequence["Member"],
     request: Request,
     sources: Sources,
+    bar: Bar,
 ) -> "Created":
     """Blend the members, write the submission, and append both to the ledger.
 
@@ -160,8 +164,8 @@ def _create(
 
     labels = labels_of(corpus)
     counts = None if request.counts is None else read_counts(request.counts, corpus)
-    blended = blend(members, labels, request.method, counts)
-    seen_session = _seen_session_accuracy(members, labels, blended.method)
+    blended = blend(members, labels, request.method, counts, bar)
+    seen_session = _seen_session_accuracy(members, labels, blended.method, bar)
     if request.dry_run:
         return _event(f"{sources.label}_V?", "", blended, seen_session, sources)
     ids = [corpus.ids[row] for row in corpus.test]
@@ -173,14 +177,15 @@ def _create(
 
 
 def _seen_session_accuracy(
-    members: Sequence["Member"], labels: Mapping[str, int], method: str
+    members: Sequence["Member"], labels: Mapping[str, int], method: str, bar: Bar
 ) -> "Accuracy | None":
     """Of the same method on utterances of seen sessions; None where the folds have none."""
     from kaggle_hw4.ensemble.blend import accuracy_of
     from kaggle_hw4.ensemble.members import on_seen_sessions
 
     seen = on_seen_sessions(members)
-    return accuracy_of(seen, labels, "uniform" if method == "single" else method) if seen else None
+    asked = "uniform" if method == "single" else method
+    return accuracy_of(seen, labels, asked, bar) if seen else None
 
 
 def _event(

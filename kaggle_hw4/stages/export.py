@@ -46,12 +46,13 @@ def export(
     runs = {run: lines for run, lines in runs.items() if lines}
     if not runs:
         raise DataError("these runs have logged nothing yet", "`hw4 train` writes their metrics")
-    path = to or workspace.root / {"csv": "metrics.csv", "tensorboard": "tensorboard"}[form]
+    path = to or workspace.root / "metrics.csv" if form == "csv" else event_folder(workspace, to)
     if form == "csv":
         write_text(path, _csv(runs))
     else:
         for run, lines in runs.items():
-            _write_events(path / run.name, run, lines)
+            with EventFile(path / run.name, run) as file:
+                file.update(lines)
     return Exported(path, len(runs), sum(map(len, runs.values())))
 
 
@@ -66,21 +67,57 @@ def _csv(runs: "dict[Run, list[dict[str, float]]]") -> str:
     return text.getvalue()
 
 
-def _write_events(folder: Path, run: "Run", lines: list[dict[str, float]]) -> None:
-    """The lines as scalars; what is of the validation stands in a group of its own."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise UsageError("tensorboardX is not installed", INSTALL) from error
-    for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
-    start = (run.folder / "recipe.toml").stat().st_mtime
-    with SummaryWriter(str(folder)) as writer:
-        for line in lines:
-            for name in FIGURES[:-1]:
-                if name in line:
-                    time = start + line.get("seconds", 0.0)
-                    writer.add_scalar(_tag(name), line[name], int(line["step"]), time)
+def event_folder(workspace: Workspace, to: Path | None) -> Path:
+    """Where TensorBoard is to look."""
+    return to or workspace.root / "tensorboard"
+
+
+class EventFile:
+    """TensorBoard's file of one run, in place of any that was in `folder`."""
+
+    def __init__(self, folder: Path, run: "Run") -> None:
+        self.folder, self.lines = folder, list[dict[str, float]]()
+        self.start = (run.folder / "recipe.toml").stat().st_mtime
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            from tensorboardX.event_file_writer import EventsWriter
+        except ImportError as error:
+            raise UsageError("tensorboardX is not installed", INSTALL) from error
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.glob("events.out.tfevents.*"):
+            old.unlink()
+        # A SummaryWriter would write in a thread of its own, and later.
+        self.lines, self.writer = [], EventsWriter(str(self.folder / "events"))
+
+    def update(self, lines: list[dict[str, float]]) -> None:
+        """Append what `lines` has more than the file; a training that resumed may have dropped
+        lines: then the file is written anew.
+        """
+        if lines[: len(self.lines)] != self.lines:
+            self.writer.close()
+            self._open()
+        for line in lines[len(self.lines) :]:
+            self._append(line)
+        self.lines = lines
+        self.writer.flush()
+
+    def _append(self, line: dict[str, float]) -> None:
+        """A line as scalars; what is of the validation stands in a group of its own."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        time, names = self.start + line.get("seconds", 0.0), FIGURES[:-1]
+        values = [(_tag(name), line[name]) for name in names if name in line]
+        summary = Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in values])
+        self.writer.write_event(Event(wall_time=time, step=int(line["step"]), summary=summary))
+
+    def __enter__(self) -> "EventFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.writer.close()
 
 
 def _tag(name: str) -> str:

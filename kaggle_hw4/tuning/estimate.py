@@ -15,6 +15,7 @@ from kaggle_hw4.device import choose_device
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.precision import choose_precision
+from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.loop import train_step
@@ -46,7 +47,7 @@ class CostEstimate:
     total: float
 
 
-def estimate(plan: Plan) -> CostEstimate:
+def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     """Measure the baseline and some random points of the space, and extrapolate to the study.
 
     They are measured one at a time: several workers also slow each other down.
@@ -60,7 +61,7 @@ def estimate(plan: Plan) -> CostEstimate:
             *(plan.space.suggest(study.ask(), plan.baseline) for _ in range(DRAWS)),
         ]
     store = FrameStore(plan.corpus, choose_device(plan.device))
-    costs = np.array([measure(plan, store, recipe) for recipe in recipes])
+    costs = np.array([measure(plan, store, each) for each in counted(recipes, bar("recipes"))])
     startup, (step, validation) = startup_seconds(), costs.mean(0).tolist()
     # Extrapolate to a trial, then to all of them and to the finals.
     schedule = plan.baseline.schedule

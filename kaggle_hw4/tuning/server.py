@@ -11,6 +11,7 @@ import sqlalchemy
 from optuna.storages import RDBStorage, fail_stale_trials
 from sqlalchemy.exc import SQLAlchemyError
 
+from kaggle_hw4.artifact import read_file, write_text
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.tuning.retry import retry
 
@@ -22,6 +23,7 @@ STUDY_LOCK = "pg_advisory_xact_lock(4, 2022)"  # until the transaction ends
 FINALS_LOCK = "pg_try_advisory_lock(4, 2023)"  # until the connection is closed
 
 
+ADDRESS_FILE = "server.txt"  # in the folder of a study
 ADDRESS = re.compile(r"(postgres|postgresql|postgresql\+psycopg|sqlite)://")
 
 
@@ -41,6 +43,20 @@ def parse_address(url: str) -> sqlalchemy.URL:
     except (SQLAlchemyError, ValueError) as error:
         then = f"{how}; write %40, %2F and %3A for @, / and : in a password"
         raise UsageError("the address cannot be parsed", then, parameter="storage") from error
+
+
+def note_address(folder: Path, url: str) -> None:
+    """Keep in a study's folder on which server it is: without a password, or options with one."""
+    address = parse_address(url)
+    plain = address.set(drivername=address.get_backend_name(), query={})
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / ADDRESS_FILE, plain.render_as_string(hide_password=True) + "\n")
+
+
+def noted_address(folder: Path) -> str | None:
+    """The address of the server that the study of this folder is on; None: on none."""
+    path = folder / ADDRESS_FILE
+    return read_file(path).decode("utf-8", "replace").strip() if path.is_file() else None
 
 
 def has_tables(address: sqlalchemy.URL) -> bool:

@@ -121,7 +121,8 @@ class Space:
                 outside = value is None or not parameter.contains(value)
                 if outside or any(other != value for other in others):
                     raise RecipeError(
-                        f"{self.name}: the variant's {name} = {value} lies outside of the space"
+                        f"{self.name}: the variant's {name} = {value} lies outside of the space",
+                        "leave that setting out, or name a search space of your own",
                     )
                 params[name] = value
         return params

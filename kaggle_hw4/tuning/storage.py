@@ -21,10 +21,12 @@ from kaggle_hw4.signals import RESUME
 from kaggle_hw4.tuning.journal import JOURNAL, Journal, repair
 from kaggle_hw4.tuning.quiet import quiet_optuna
 from kaggle_hw4.tuning.server import (
+    ADDRESS_FILE,
     CONNECTION_ERRORS,
     HEARTBEAT,
     Server,
     has_tables,
+    noted_address,
     parse_address,
     reason,
 )
@@ -88,10 +90,13 @@ def open_storage(
 def read_storage(folder: Path, url: str | None) -> Iterator[Storage]:
     """The storage of the study in `folder`, or at `url`, for reading while others write.
 
-    Raises UsageError when there is no such study.
+    Raises UsageError when there is no such study, or it is on a server and there is no URL.
     """
     if url is None and not (folder / JOURNAL).is_file():
-        known = sorted(path.parent.name for path in folder.parent.glob(f"*/{JOURNAL}"))
+        if address := noted_address(folder):
+            what = f"the study {folder.name} is on {address}"
+            raise UsageError(what, "give that address", parameter="storage")
+        known = list_studies(folder.parent)
         raise UsageError(f"there is no study {folder.name!r}", known_studies(known))
     with quiet_optuna():
         if url is None:
@@ -99,6 +104,12 @@ def read_storage(folder: Path, url: str | None) -> Iterator[Storage]:
         else:
             with _connect(url, 1, HEARTBEAT, create=False) as server:
                 yield server
+
+
+def list_studies(folder: Path) -> list[str]:
+    """The names of the studies in `folder`: in a file, or on a server and begun from here."""
+    files = (path for name in (JOURNAL, ADDRESS_FILE) for path in folder.glob(f"*/{name}"))
+    return sorted({path.parent.name for path in files})
 
 
 def known_studies(names: Iterable[str]) -> str:

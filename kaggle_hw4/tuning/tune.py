@@ -10,6 +10,7 @@ from kaggle_hw4.tuning.coordinator import Coordinator, StudyMonitor
 from kaggle_hw4.tuning.finalists import find_candidates, retrain
 from kaggle_hw4.tuning.finals import name_winner, write_finals, write_winner
 from kaggle_hw4.tuning.plan import Plan
+from kaggle_hw4.tuning.server import note_address
 from kaggle_hw4.tuning.storage import open_storage, read_storage
 from kaggle_hw4.tuning.study import BASELINE, EARLIER_BEST, enqueue, open_study
 from kaggle_hw4.tuning.summary import StudySummary, load_study, summarise
@@ -22,6 +23,8 @@ def tune(plan: Plan, url: str | None, heartbeat: int, monitor: StudyMonitor) -> 
     `heartbeat` is the time in seconds between two heartbeats to the server.
     """
     with open_storage(plan.folder, url, plan.jobs, heartbeat) as storage:
+        if url is not None:
+            note_address(plan.folder, url)
         # Open the study; its first trials are the baseline and an earlier winner.
         with storage.lock():
             study = open_study(storage, plan.name, plan.fingerprint())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kaggle_hw4.pace import in_words
 from kaggle_hw4.report.canvas import Labels, make_figure
 from kaggle_hw4.report.cost import CostReport
 from kaggle_hw4.report.document import Block, Figure, Text, fixed, make_table
@@ -9,11 +10,10 @@ from kaggle_hw4.report.plots import Series, scatter
 
 
 def show_cost(report: CostReport) -> Iterator[Block]:
-    hours = sum(group.seconds for group in report.groups) / 3600
+    training = in_words(sum(group.seconds for group in report.groups))
     size = sum(group.bytes for group in report.groups) / 1e6
     yield Text(
-        f"{len(report.runs)} finished runs took {hours:.2f} hours of training and {size:,.1f} MB "
-        "of disk."
+        f"{len(report.runs)} finished runs took {training} of training and {size:,.1f} MB of disk."
     )
     for run in report.unfinished:
         total = f" of {run.steps:,}" if run.steps else ""
