@@ -1,0 +1,166 @@
+"""The package as it is: the only module here that calls its training and its prediction.
+
+`baseline` is the same for the package as it was at the commit that it is compared with. Both are
+imported by `worker`, and offer `Training`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from benchmarks.bench.frames import Utterances
+from kaggle_hw4.data.batches import Batches
+from kaggle_hw4.data.channel import ChannelStatistics
+from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.models.build import build_model, count_parameters
+from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.models.conformer import ConformerLayer
+from kaggle_hw4.networks import ConformerConfig
+from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.training.checkpoint import State
+from kaggle_hw4.training.loop import seed_step, train_step
+from kaggle_hw4.training.optimizer import make_optimizer
+from kaggle_hw4.workspace import shipped
+
+
+def recipe_of(variant: str, settings: Sequence[str]) -> Recipe:
+    return read_recipe(shipped(f"pipelines/variants/{variant}.toml"), settings)
+
+
+def corpus_of(utterances: Utterances) -> Corpus:
+    """A corpus in memory, whose channel statistics are zeros."""
+    n, bands = len(utterances.lengths), utterances.frames.shape[1]
+    zeros = np.zeros((n, bands), np.float32)
+    return Corpus(
+        folder=Path(),
+        hash="",
+        edition=None,
+        n_mels=bands,
+        speakers=tuple(f"id{i:05}" for i in range(utterances.speakers)),
+        ids=utterances.ids,
+        labels=utterances.labels,
+        offsets=utterances.offsets,
+        lengths=utterances.lengths,
+        channels=ChannelStatistics(zeros, zeros, zeros, np.zeros((n, 2 * bands), np.float32)),
+        frames=utterances.frames,
+    )
+
+
+class Training:
+    """A training of `variant`, to be timed some steps at a time."""
+
+    def __init__(
+        self,
+        variant: str,
+        settings: Sequence[str],
+        precision: str,
+        utterances: Utterances,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe, self.precision = recipe_of(variant, settings), precision
+        corpus = corpus_of(utterances)
+        self.store = FrameStore(corpus, torch.device(device))
+        sessions = np.arange(len(corpus.train)) % 10
+        self.batches = Batches(self.store, corpus.train, sessions, self.recipe, seed=0)
+        torch.manual_seed(0)
+        model = build_model(self.recipe, utterances.speakers).to(device)
+        optimizer = make_optimizer(model, self.recipe.optimizer)
+        self.state = State.start(model, optimizer, self.store.device)
+        self.parameters = count_parameters(model)
+
+    def steps(self, count: int) -> None:
+        with precise(self.precision):
+            for _ in range(count):
+                seed_step(0, self.state.step)
+                batch = self.batches.at(self.state.step)
+                train_step(self.state, batch, self.recipe)
+        self.state.since_report.tolist()  # waits for the device
+
+    def feed(self, count: int) -> None:
+        """Draw, gather and augment the batches of as many steps."""
+        for step in range(self.state.step, self.state.step + count):
+            self.batches.at(step)
+        wait(self.store.device)
+
+
+@contextmanager
+def precise(precision: str) -> Iterator[None]:
+    """The package in that precision, by the one switch that it has."""
+    with patch("kaggle_hw4.device.has_bf16", lambda _device: precision == "bf16"):
+        if precision != "fp16":
+            yield
+            return
+        fp16 = lambda device: torch.autocast(device.type, torch.float16)  # noqa: E731
+        with patch("kaggle_hw4.training.loop.autocast", fp16):
+            yield
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def classifier(variant: str, settings: Sequence[str], speakers: int) -> SpeakerClassifier:
+    """The model of `variant`, with random weights."""
+    torch.manual_seed(0)
+    return build_model(recipe_of(variant, settings), speakers).eval()
+
+
+def predict(
+    model: SpeakerClassifier, utterances: Utterances, segments: int = 0, frames: int = 1
+) -> np.ndarray:
+    """Logits (N, C) of the test utterances: whole, or the mean over segments of each."""
+    store = FrameStore(corpus_of(utterances), torch.device("cpu"))
+    plan = WHOLE.model_copy(update={"segments": segments, "frames": [frames]})
+    return predict_logits(model, store, store.corpus.test, plan)
+
+
+def segments_of(length: int, count: int, frames: int) -> list[tuple[int, int]]:
+    """(start, length) of each segment that predicts an utterance."""
+    from kaggle_hw4.inference.predict import even_segments
+
+    return [(int(s), int(n)) for s, n in even_segments(np.array([length]), count, frames)[1]]
+
+
+def sample_weights(model: SpeakerClassifier) -> dict[str, torch.Tensor]:
+    """The weights of `simple`, by the names that the sample's modules have (`sample.Classifier`)."""
+    names = {
+        "encoder.stem": "prenet",
+        "encoder.layers.0.attention.qkv": "encoder_layer.self_attn.in_proj",
+        "encoder.layers.0.attention.out": "encoder_layer.self_attn.out_proj",
+        "encoder.layers.0.attention_norm": "encoder_layer.norm1",
+        "encoder.layers.0.feed_forward.0": "encoder_layer.linear1",
+        "encoder.layers.0.feed_forward.3": "encoder_layer.linear2",
+        "encoder.layers.0.feed_forward_norm": "encoder_layer.norm2",
+        "embedding.0": "pred_layer.0",
+        "head": "pred_layer.2",
+    }
+    weights = {}
+    for key, value in model.networks[0].state_dict().items():
+        module, kind = key.rsplit(".", 1)
+        separator = "_" if names[module].endswith("in_proj") else "."
+        weights[f"{names[module]}{separator}{kind}"] = value
+    return weights
+
+
+def conformer_block(size: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Boss's Conformer layer at `size`, given what a training gives it: batches without padding."""
+    network = recipe_of("boss", ()).networks[0].model_copy(update=size)
+    assert isinstance(network, ConformerConfig)
+    layer = ConformerLayer(network, 0)
+    masks: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def block(x: torch.Tensor) -> torch.Tensor:
+        shape = tuple(x.shape[:2])
+        mask = masks.setdefault(shape, torch.ones(shape, dtype=torch.bool))
+        out: torch.Tensor = layer(x, mask)
+        return out
+
+    return block
