@@ -1,0 +1,43 @@
+"""A stage of the data in a process of its own: its time, and its memory at its largest.
+
+    python -m benchmarks.bench.stage pack|open|split DATASET WORKSPACE
+
+Prints {"seconds", "processor_seconds", "memory_gb"} as JSON; importing the package is not counted.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from kaggle_hw4.data.corpus import open_corpus, pack
+from kaggle_hw4.progress import no_bar
+from kaggle_hw4.stages.split import split
+from kaggle_hw4.workspace import Workspace
+
+
+def run(stage: str, dataset: Path, workspace: Workspace) -> None:
+    if stage == "pack":
+        pack(dataset, workspace.corpus)
+    elif stage == "open":
+        open_corpus(workspace.corpus)
+    else:
+        split(workspace, "session", 5, 0, no_bar)
+
+
+def main(stage: str, dataset: str, folder: str) -> None:
+    for module in ("torch", "pandas", "sklearn.cluster", "scipy.cluster.hierarchy"):
+        __import__(module)
+    start, processor = time.perf_counter(), time.process_time()
+    run(stage, Path(dataset), Workspace(Path(folder)))
+    result = {
+        "seconds": time.perf_counter() - start,
+        "processor_seconds": time.process_time() - processor,
+        "memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
