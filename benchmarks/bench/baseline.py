@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kaggle_hw4.data.packed import Packed
 
 from benchmarks.bench.frames import Utterances
 from kaggle_hw4.data.batches import Batches
-from kaggle_hw4.data.packed import Packed
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.models import build_model, count_parameters
 from kaggle_hw4.recipe import read_recipe

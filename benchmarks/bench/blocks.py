@@ -112,7 +112,11 @@ class LucidrainsBlock(nn.Module):
         self.ffn_norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(2))
         self.ffns = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(d, ffn), Swish(), nn.Dropout(dropout), nn.Linear(ffn, d), nn.Dropout(dropout)
+                nn.Linear(d, ffn),
+                Swish(),
+                nn.Dropout(dropout),
+                nn.Linear(ffn, d),
+                nn.Dropout(dropout),
             )
             for _ in range(2)
         )

@@ -18,12 +18,15 @@ from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.channel import ChannelStatistics
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.ensemble.blend import blend
+from kaggle_hw4.ensemble.members import find_members
+from kaggle_hw4.inference.predict import WHOLE, even_segments, predict_logits
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.models.conformer import ConformerLayer
 from kaggle_hw4.networks import ConformerConfig
 from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.runs import find_runs
 from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.loop import seed_step, train_step
 from kaggle_hw4.training.optimizer import make_optimizer
@@ -124,13 +127,11 @@ def predict(
 
 def segments_of(length: int, count: int, frames: int) -> list[tuple[int, int]]:
     """(start, length) of each segment that predicts an utterance."""
-    from kaggle_hw4.inference.predict import even_segments
-
     return [(int(s), int(n)) for s, n in even_segments(np.array([length]), count, frames)[1]]
 
 
 def sample_weights(model: SpeakerClassifier) -> dict[str, torch.Tensor]:
-    """The weights of `simple`, by the names that the sample's modules have (`sample.Classifier`)."""
+    """The weights of `simple`, by their names in `sample.Classifier`."""
     names = {
         "encoder.stem": "prenet",
         "encoder.layers.0.attention.qkv": "encoder_layer.self_attn.in_proj",
@@ -164,3 +165,8 @@ def conformer_block(size: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tens
         return out
 
     return block
+
+
+def blend_members(folder: Path, y: np.ndarray) -> None:
+    """Blend the runs in `folder`; y: (N,) true labels."""
+    blend(find_members(find_runs([folder])), {f"u{i}": int(label) for i, label in enumerate(y)})

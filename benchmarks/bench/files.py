@@ -28,7 +28,7 @@ class OfficialFolder:
     def bytes(self) -> int:
         return sum(4 * N_MELS * frames for _, frames, _ in self.rows)
 
-    def part(self, path: Path, count: int, speakers: int) -> "OfficialFolder":
+    def part(self, path: Path, count: int) -> "OfficialFolder":
         """A folder with the first speakers alone; the files are the same ones (hard links)."""
         train, tests = self.rows[: -self.tests], self.rows[-self.tests :]
         share = round(count * TEST_SHARE)
@@ -37,7 +37,7 @@ class OfficialFolder:
         path.mkdir(parents=True)
         for name, _, _ in rows:
             os.link(self.path / name, path / name)
-        return write_index(path, rows, share, max(last, speakers and 1))
+        return write_index(path, rows, share, last)
 
 
 def write_official(path: Path, count: int, speakers: int) -> OfficialFolder:

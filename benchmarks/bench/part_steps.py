@@ -144,7 +144,9 @@ def measure_feeding(part: Part, version: Version, case: Case, plan: Plan) -> Non
     """The share of a step that drawing, gathering and augmenting its batch takes."""
     step, plain = label(case, "current", plan.precisions[-1]), f"{case.name}: plain"
     settings = (*case.settings, "augment.noise=0.0")
-    start_training(version, plain, Case(plain, case.variant, settings, case.speakers), "float32", plan)
+    start_training(
+        version, plain, Case(plain, case.variant, settings, case.speakers), "float32", plan
+    )
     steps = start_training(version, step, case, plan.precisions[-1], plan)
     count = steps.args[1]
 

@@ -69,8 +69,6 @@ class Plan:
     shortest: float = 0.4  # seconds of a sample: short steps are timed several at a time
     utterances: int = 64_666
     speakers: int = 600
-    predicted: int = 8_000  # test utterances of the sample's part; they are as many, where fewer
-    packs: int = 2  # packing takes minutes
     rate_megabytes: int = 2048
     block: dict[str, int] = field(default_factory=lambda: {"B": 64, "T": 100, "d": 256, "ffn": 512})
     workers: int = 8  # of the sample's loader
@@ -88,7 +86,7 @@ class Plan:
         }
     )
     curve_settings: tuple[str, ...] = ("segments.batch_size=16",)
-    ensemble_rows: int = 10_000
+    ensemble_rows: int = 6_000
     ensemble_classes: int = 600
 
 
@@ -101,8 +99,6 @@ def quick(build: Path, device: str = "cpu") -> Plan:
         shortest=0.0,
         utterances=150,
         speakers=6,
-        predicted=10,
-        packs=1,
         rate_megabytes=1,
         block={"B": 2, "T": 10, "d": 8, "ffn": 16},
         workers=0,

@@ -5,7 +5,7 @@ utterance at a time.
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 PADDING = -20.0
-WORKERS = 8
 
 
 class TrainingFiles(Dataset[tuple[Tensor, int]]):
@@ -96,13 +95,13 @@ def rate(step: int, warmup: int = 1000, steps: int = 70_000) -> float:
 class SampleTraining:
     """Its training loop, to be timed some steps at a time."""
 
-    def __init__(self, folder: Path, speakers: int, batch: int = 32, crop: int = 128) -> None:
+    def __init__(self, folder: Path, speakers: int, workers: int) -> None:
         self.loader = DataLoader(
-            TrainingFiles(folder, crop),
-            batch_size=batch,
+            TrainingFiles(folder, crop=128),
+            batch_size=32,
             shuffle=True,
             drop_last=True,
-            num_workers=WORKERS,
+            num_workers=workers,
             collate_fn=collate,
         )
         self.batches = iter(self.loader)
@@ -131,26 +130,30 @@ class SampleTraining:
             return next(self.batches)  # type: ignore[no-any-return]
 
 
+Batches = Iterable[tuple[tuple[str, ...], Tensor]]
+
+
 @torch.no_grad()
-def infer(model: Classifier, folder: Path) -> Tensor:
+def infer(model: Classifier, batches: Batches) -> Tensor:
     """Logits (N, C) of the test utterances, each whole and in a batch of its own."""
-    model.eval()
-    return torch.cat([model(mels) for _, mels in test_batches(folder)])
+    return torch.cat([model(mels) for _, mels in batches])
 
 
 @torch.no_grad()
 def infer_segments(
-    model: Classifier, folder: Path, segments: "dict[int, list[tuple[int, int]]]"
+    model: Classifier, batches: Batches, segments: dict[int, list[tuple[int, int]]]
 ) -> Tensor:
-    """The means (N, C) over segments, by length of the utterance, each in a batch of its own."""
-    model.eval()
+    """The means (N, C) over the (start, length) of segments, each in a batch of its own;
+    `segments` are those of an utterance of so many frames.
+    """
     means = []
-    for _, mels in test_batches(folder):
+    for _, mels in batches:
         parts = [model(mels[:, start : start + n]) for start, n in segments[mels.shape[1]]]
         means.append(torch.stack(parts).mean(0))
     return torch.cat(means)
 
 
-def test_batches(folder: Path) -> Iterator[tuple[tuple[str, ...], Tensor]]:
+def test_batches(folder: Path, workers: int) -> Batches:
+    """The test set as the notebook loads it."""
     files = TestFiles(folder)
-    return iter(DataLoader(files, batch_size=1, num_workers=WORKERS, collate_fn=collate_test))
+    return DataLoader(files, batch_size=1, num_workers=workers, collate_fn=collate_test)
