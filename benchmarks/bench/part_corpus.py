@@ -11,6 +11,7 @@ from benchmarks.bench.files import OfficialFolder, disk_rates, read_files, remov
 from benchmarks.bench.machine import ROOT
 from benchmarks.bench.plan import Plan
 from benchmarks.bench.results import Measurement, Part
+from benchmarks.bench.stage import measure
 
 PATIENCE = 240.0  # seconds: a stage is repeated `rounds` times, or twice if that takes longer
 Samples = dict[str, list[float]]
@@ -43,27 +44,34 @@ def one_round(dataset: OfficialFolder, workspace: Path, plan: Plan, samples: Sam
     written, read = disk_rates(workspace, plan.rate_megabytes)
     samples["disk: rate of writing, with fsync"].append(written)
     samples["disk: rate of reading"].append(read)
-    measure_stage("pack", "packing", dataset, workspace, samples)
+    measure_stage("pack", "packing", dataset, workspace, plan, samples)
     before = stamps(workspace)
-    measure_stage("pack", "packing again", dataset, workspace, samples)
+    measure_stage("pack", "packing again", dataset, workspace, plan, samples)
     if stamps(workspace) != before:
         raise AssertionError("the second pack has written")
-    measure_stage("open", "opening", dataset, workspace, samples)
-    measure_stage("split", "splitting", dataset, workspace, samples)
+    measure_stage("open", "opening", dataset, workspace, plan, samples)
+    measure_stage("split", "splitting", dataset, workspace, plan, samples)
 
 
 def measure_stage(
-    stage: str, name: str, dataset: OfficialFolder, workspace: Path, samples: Samples
+    stage: str,
+    name: str,
+    dataset: OfficialFolder,
+    workspace: Path,
+    plan: Plan,
+    samples: Samples,
 ) -> None:
     """Run a stage in a process of its own, and note what it took."""
-    result = run_stage(stage, dataset.path, workspace)
+    result = run_stage(stage, dataset.path, workspace, plan)
     samples[name].append(result["seconds"])
     samples[f"{name}: memory at most"].append(result["memory_gb"])
 
 
-def run_stage(stage: str, dataset: Path, workspace: Path) -> dict[str, float]:
+def run_stage(stage: str, dataset: Path, workspace: Path, plan: Plan) -> dict[str, float]:
+    if plan.in_process:
+        return measure(stage, dataset, workspace)
     command = [sys.executable, "-m", "benchmarks.bench.stage", stage, str(dataset), str(workspace)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 

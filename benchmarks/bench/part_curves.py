@@ -90,7 +90,7 @@ def file_curves(plan: Plan, dataset: OfficialFolder, corpus: Part | None) -> lis
         folder = dataset.part(plan.build / f"dataset-{size}", size)
         workspace = plan.build / "workspace"
         for stage, name in STAGES.items():
-            took = run_stage(stage, folder.path, workspace)["seconds"]
+            took = run_stage(stage, folder.path, workspace, plan)["seconds"]
             costs[name].append(Measurement(f"{name}, {size} utterances", "s", (took,)))
         remove(folder.path)
         remove(workspace)

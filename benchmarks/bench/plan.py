@@ -69,6 +69,7 @@ class Plan:
     shortest: float = 0.4  # seconds of a sample: short steps are timed several at a time
     utterances: int = 64_666
     speakers: int = 600
+    in_process: bool = False  # whether the stages of the data share this process
     rate_megabytes: int = 2048
     block: dict[str, int] = field(default_factory=lambda: {"B": 64, "T": 100, "d": 256, "ffn": 512})
     workers: int = 8  # of the sample's loader
@@ -95,10 +96,11 @@ def quick(build: Path, device: str = "cpu") -> Plan:
         build=build,
         device=device,
         cases=QUICK_CASES,
-        rounds=2,
+        rounds=1,
         shortest=0.0,
         utterances=150,
         speakers=6,
+        in_process=True,
         rate_megabytes=1,
         block={"B": 2, "T": 10, "d": 8, "ffn": 16},
         workers=0,

@@ -84,17 +84,17 @@ class Part:
 
 
 def interleave(
-    calls: Mapping[str, Callable[[], float]], rounds: int, unit: str = "s"
+    calls: Mapping[str, Callable[[], float]], rounds: int, unit: str = "s", warm: bool = True
 ) -> dict[str, Measurement]:
-    """Call each in turn (A B C A B C …), once to warm up and then `rounds` times.
+    """Call each in turn (A B C A B C …), `rounds` times, after a turn to warm up.
 
     What a call returns is its sample, so that it may leave out its own preparation.
     """
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 1):
+    for turn in range(rounds + warm):
         for name, call in calls.items():
             value = call()
-            if turn:
+            if turn or not warm:
                 samples[name].append(value)
     return {name: Measurement(name, unit, tuple(values)) for name, values in samples.items()}
 

@@ -141,7 +141,7 @@ def infer(model: Classifier, batches: Batches) -> Tensor:
 
 @torch.no_grad()
 def infer_segments(
-    model: Classifier, batches: Batches, segments: dict[int, list[tuple[int, int]]]
+    model: Classifier, segments: dict[int, list[tuple[int, int]]], batches: Batches
 ) -> Tensor:
     """The means (N, C) over the (start, length) of segments, each in a batch of its own;
     `segments` are those of an utterance of so many frames.

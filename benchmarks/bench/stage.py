@@ -9,6 +9,7 @@ import json
 import resource
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from kaggle_hw4.data.corpus import open_corpus, pack
@@ -27,7 +28,7 @@ def run(stage: str, dataset: Path, workspace: Workspace) -> None:
 
 
 def memory_at_most() -> float:
-    """GB of this process; Linux's ru_maxrss begins with the memory of the process that started it."""
+    """GB of this process; on Linux, ru_maxrss begins with that of the process that started it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -36,17 +37,20 @@ def memory_at_most() -> float:
     return int(peak) / 2**20
 
 
-def main(stage: str, dataset: str, folder: str) -> None:
-    for module in ("torch", "pandas", "sklearn.cluster", "scipy.cluster.hierarchy"):
-        __import__(module)
+def measure(stage: str, dataset: Path, folder: Path) -> dict[str, float]:
     start, processor = time.perf_counter(), time.process_time()
-    run(stage, Path(dataset), Workspace(Path(folder)))
-    result = {
+    run(stage, dataset, Workspace(folder))
+    return {
         "seconds": time.perf_counter() - start,
         "processor_seconds": time.process_time() - processor,
         "memory_gb": memory_at_most(),
     }
-    print(json.dumps(result))
+
+
+def main(stage: str, dataset: str, folder: str) -> None:
+    for module in ("torch", "pandas", "sklearn.cluster", "scipy.cluster.hierarchy"):
+        import_module(module)
+    print(json.dumps(measure(stage, Path(dataset), Path(folder))))
 
 
 if __name__ == "__main__":
