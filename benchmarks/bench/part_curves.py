@@ -14,7 +14,7 @@ from benchmarks.bench.part_corpus import run_stage
 from benchmarks.bench.part_steps import start_training
 from benchmarks.bench.plan import ONE_NETWORK, Case, Plan
 from benchmarks.bench.results import Curve, Measurement, Part, interleave
-from benchmarks.bench.versions import Version
+from benchmarks.bench.versions import InProcess, Version
 from benchmarks.ensemble import FOLDS, write_run
 
 STAGES = {"pack": "packing", "open": "opening", "split": "splitting"}
@@ -37,7 +37,12 @@ def measure_curves(plan: Plan, dataset: OfficialFolder, corpus: Part | None) -> 
 
 def step_curves(plan: Plan) -> list[Curve]:
     """A training step of a Boss network, against each size by itself."""
-    version, curves = Version("current", ROOT, plan.device, plan.utterances), []
+    version = (
+        InProcess(plan.device, plan.utterances)
+        if plan.in_process
+        else Version("current", ROOT, plan.device, plan.utterances)
+    )
+    curves = []
     try:
         for name in ("frames", "d_model", "speakers", "networks"):
             calls = {}

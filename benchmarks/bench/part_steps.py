@@ -72,7 +72,7 @@ def start_training(
         precision=precision,
         speakers=case.speakers,
     )
-    count = max(1, math.ceil(plan.shortest / answer["seconds"]))
+    count = max(1, math.ceil(plan.min_seconds / answer["seconds"]))
     return partial(version.steps, key, count)
 
 

@@ -66,7 +66,7 @@ class Plan:
     precisions: tuple[str, ...] = ("float32",)
     cases: tuple[Case, ...] = CASES
     rounds: int = 5
-    shortest: float = 0.4  # seconds of a sample: short steps are timed several at a time
+    min_seconds: float = 0.4  # seconds of a sample: short steps are timed several at a time
     utterances: int = 64_666
     speakers: int = 600
     in_process: bool = False  # whether the stages of the data share this process
@@ -97,7 +97,7 @@ def quick(build: Path, device: str = "cpu") -> Plan:
         device=device,
         cases=QUICK_CASES,
         rounds=1,
-        shortest=0.0,
+        min_seconds=0.0,
         utterances=150,
         speakers=6,
         in_process=True,

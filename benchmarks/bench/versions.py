@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench.machine import ROOT
+from benchmarks.bench.worker import Worker
 
 BASELINE = "eb80930"
 
@@ -47,6 +48,19 @@ class Version:
 
     def close(self) -> None:
         self.process.communicate()
+
+
+class InProcess(Version):
+    """The current version in this process, for the tests."""
+
+    def __init__(self, device: str, utterances: int) -> None:
+        self.worker = Worker("current", device, utterances)
+
+    def ask(self, call: str, **arguments: object) -> Any:
+        return getattr(self.worker, call)(**arguments)
+
+    def close(self) -> None:
+        """There is no process to end."""
 
 
 def export_baseline(build: Path) -> Path | None:
