@@ -13,11 +13,11 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from benchmarks.bench.frames import Utterances
+from benchmarks.bench.frames import MIN_FRAMES, Utterances, random_utterances
 from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.channel import ChannelStatistics
 from kaggle_hw4.data.corpus import Corpus
-from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.data.segments import FrameStore, Segments
 from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.inference.predict import WHOLE, even_segments, predict_logits
@@ -132,39 +132,42 @@ def segments_of(length: int, count: int, frames: int) -> list[tuple[int, int]]:
 
 def sample_weights(model: SpeakerClassifier) -> dict[str, torch.Tensor]:
     """The weights of `simple`, by their names in `sample.Classifier`."""
-    names = {
-        "encoder.stem": "prenet",
-        "encoder.layers.0.attention.qkv": "encoder_layer.self_attn.in_proj",
-        "encoder.layers.0.attention.out": "encoder_layer.self_attn.out_proj",
-        "encoder.layers.0.attention_norm": "encoder_layer.norm1",
-        "encoder.layers.0.feed_forward.0": "encoder_layer.linear1",
-        "encoder.layers.0.feed_forward.3": "encoder_layer.linear2",
-        "encoder.layers.0.feed_forward_norm": "encoder_layer.norm2",
-        "embedding.0": "pred_layer.0",
-        "head": "pred_layer.2",
+    [network] = model.networks
+    layer: Any = network.encoder.layers[0]
+    first, last = [m for m in layer.feed_forward.modules() if isinstance(m, torch.nn.Linear)]
+    modules = {
+        "prenet.": network.encoder.stem,
+        "encoder_layer.self_attn.in_proj_": layer.attention.qkv,
+        "encoder_layer.self_attn.out_proj.": layer.attention.out,
+        "encoder_layer.norm1.": layer.attention_norm,
+        "encoder_layer.linear1.": first,
+        "encoder_layer.linear2.": last,
+        "encoder_layer.norm2.": layer.feed_forward_norm,
+        "pred_layer.0.": network.embedding[0],
+        "pred_layer.2.": network.head,
     }
-    weights = {}
-    for key, value in model.networks[0].state_dict().items():
-        module, kind = key.rsplit(".", 1)
-        separator = "_" if names[module].endswith("in_proj") else "."
-        weights[f"{names[module]}{separator}{kind}"] = value
-    return weights
+    return {
+        f"{name}{kind}": value
+        for name, module in modules.items()
+        for kind, value in module.state_dict().items()
+    }
 
 
-def conformer_block(size: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Boss's Conformer layer at `size`, given what a training gives it: batches without padding."""
+def conformer_block(
+    size: dict[str, Any], batch: int, frames: int
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Boss's Conformer layer at `size`, with the mask that a training gives it where no segment
+    of the `batch` has padding.
+    """
     network = recipe_of("boss", ()).networks[0].model_copy(update=size)
     assert isinstance(network, ConformerConfig)
     layer = ConformerLayer(network, 0)
-    masks: dict[tuple[int, ...], torch.Tensor] = {}
-
-    def block(x: torch.Tensor) -> torch.Tensor:
-        shape = tuple(x.shape[:2])
-        mask = masks.setdefault(shape, torch.ones(shape, dtype=torch.bool))
-        out: torch.Tensor = layer(x, mask)
-        return out
-
-    return block
+    store = FrameStore(corpus_of(random_utterances(batch, 1)), torch.device("cpu"))
+    starts, lengths = np.zeros(batch, np.int64), np.full(batch, min(frames, MIN_FRAMES))
+    _, mask = store.gather(Segments(np.arange(batch), starts, lengths))
+    if mask is not None:
+        mask = torch.ones(batch, frames, dtype=torch.bool)
+    return lambda x: layer(x, mask)
 
 
 def blend_members(folder: Path, y: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 N_MELS = 40
+MIN_FRAMES, MAX_FRAMES = 91, 7193
 TEST_SHARE = 8_000 / 64_666
 OWN_FRAMES = 5_000_000  # 400 MB in float16, more than any cache
 
@@ -45,5 +46,5 @@ def random_utterances(count: int, speakers: int) -> Utterances:
 def random_lengths(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """Frames of each utterance, as shared/facts.md has measured them."""
     drawn = np.exp(random.normal(6.388, 0.411, count))
-    lengths: npt.NDArray[np.int64] = drawn.clip(91, 7193).astype(np.int64)
+    lengths: npt.NDArray[np.int64] = drawn.clip(MIN_FRAMES, MAX_FRAMES).astype(np.int64)
     return lengths

@@ -76,11 +76,18 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def copy_rate(megabytes: int) -> float:
+def copy_rate(megabytes: int, device: str = "cpu") -> float:
     """GB/s of memory, read and written, of a copy that is larger than the caches."""
-    source = torch.ones(megabytes * 2**18)
+    source = torch.ones(megabytes * 2**18, device=device)
     target = torch.zeros_like(source)
-    return 2 * source.nbytes / 1e9 / seconds(lambda: target.copy_(source))
+
+    def copy() -> None:
+        target.copy_(source)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    copy()
+    return 2 * source.nbytes / 1e9 / seconds(copy)
 
 
 def product_rate(dtype: torch.dtype, rows: int = 6400) -> float:

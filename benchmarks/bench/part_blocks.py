@@ -29,7 +29,7 @@ def measure_blocks(plan: Plan) -> Part:
     blocks: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = {
         "torchaudio's way": (lambda x: torchaudio(x, ~full), x.transpose(0, 1).contiguous()),
         "lucidrains' way": (lambda x: lucidrains(x, full), x),
-        "ours": (current.conformer_block({**size, "dropout": DROPOUT}), x),
+        "ours": (current.conformer_block({**size, "dropout": DROPOUT}, B, T), x),
     }
     calls = {
         f"{name}: {precision}": partial(forward_backward, block, given, precision)

@@ -1,15 +1,17 @@
 """A training step: against the baseline, against its own products, and what feeding it takes."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.bench.machine import copy_rate
-from benchmarks.bench.plan import Case, Plan
+from benchmarks.bench.plan import BOSS, LADDER_ONE, SIMPLE, Case, Plan
 from benchmarks.bench.results import Measurement, Part, interleave
 from benchmarks.bench.versions import BASELINE, Version, open_versions
 
-SLOWEST = {"one Boss network": "≥ 1.6", "bf16": "≥ 3", "ladder's size": "≥ 2"}
+FED = (BOSS, SIMPLE, LADDER_ONE)  # the cases whose feeding is measured: the batches of all
 Calls = dict[str, Callable[[], float]]
 
 
@@ -27,17 +29,21 @@ def measure_steps(plan: Plan) -> list[Part]:
         for case in plan.cases:
             calls = start_case(versions, case, plan)
             if case == one:
-                calls |= product_calls(versions, plan, limit)
+                products = Products(versions, case, plan)
+                calls |= products.calls
             if case == three:
                 calls |= start_case({"current": versions["current"]}, one, plan)
             measured = interleave(calls, plan.rounds)
             steps.add({k: m for k, m in measured.items() if k.startswith(case.name)})
             compare_versions(steps, case, measured, plan)
             if case == one:
+                products.add_to(limit, measured)
                 compare_products(limit, case, measured, plan)
             if case == three:
                 compare_networks(several, one, three, measured, plan)
-            measure_feeding(feeding, versions["current"], case, plan)
+            if case in FED or plan.in_process:
+                step = calls[label(case, "current", plan.precisions[-1])]
+                measure_feeding(feeding, versions["current"], case, step, plan)
             for version in versions.values():
                 version.ask("drop")
     finally:
@@ -76,30 +82,38 @@ def start_training(
     return partial(version.steps, key, count)
 
 
-def product_calls(versions: dict[str, Version], plan: Plan, part: Part) -> Calls:
-    """Record the products of a step of the first case, and calls that replay them.
+class Products:
+    """The recorded products of a step, and the seconds of each kind of them, turn by turn.
 
     They are the baseline's where it is there: that a later version saves a product, or makes it
     faster, is then to its credit.
     """
-    name = "baseline" if "baseline" in versions else "current"
-    version, key = versions[name], label(plan.cases[0], name, "float32")
-    recorded = version.ask("record", key=key, precisions=list(plan.precisions))
-    gflop = ", ".join(f"{kind} {value:.1f}" for kind, value in recorded["gflop"].items())
-    total = sum(recorded["gflop"].values())
-    part.text += f" {recorded['products']} products, {total:.1f} GFLOP: {gflop}."
 
-    def replay(precision: str) -> float:
-        seconds = version.ask("replay", key=f"{key}/{precision}")["seconds"]
+    def __init__(self, versions: dict[str, Version], case: Case, plan: Plan) -> None:
+        name = "baseline" if "baseline" in versions else "current"
+        self.version, self.key = versions[name], label(case, name, "float32")
+        recorded = self.version.ask("record", key=self.key, precisions=list(plan.precisions))
+        self.count, self.gflop = recorded["products"], recorded["gflop"]
+        self.kinds: dict[str, list[float]] = defaultdict(list)
+        self.calls = {f"products alone: {p}": partial(self.replay, p) for p in plan.precisions}
+
+    def replay(self, precision: str) -> float:
+        seconds = self.version.ask("replay", key=f"{self.key}/{precision}")["seconds"]
         for kind, value in seconds.items():
-            KINDS.setdefault(f"{kind} products: {precision}", []).append(value)
+            self.kinds[f"{kind} products: {precision}"].append(value)
         return float(sum(seconds.values()))
 
-    KINDS.clear()
-    return {f"products alone: {p}": partial(replay, p) for p in plan.precisions}
-
-
-KINDS: dict[str, list[float]] = {}  # the seconds of each kind of product, round by round
+    def add_to(self, part: Part, measured: dict[str, Measurement]) -> None:
+        """The seconds of all and of each kind, and what kinds there are."""
+        part.add({name: measured[name] for name in self.calls})
+        for name, (_, *samples) in self.kinds.items():  # the first turn was to warm up
+            part.measurements.append(Measurement(name, "s", tuple(samples)))
+            gflop = self.gflop[name.split()[0]]
+            rates = tuple(gflop / value for value in samples)
+            part.measurements.append(Measurement(f"{name}, rate", "GFLOP/s", rates))
+        gflop = ", ".join(f"{kind} {value:.1f}" for kind, value in self.gflop.items())
+        total = sum(self.gflop.values())
+        part.text += f" {self.count} products, {total:.1f} GFLOP: {gflop}."
 
 
 def compare_versions(part: Part, case: Case, measured: dict[str, Measurement], plan: Plan) -> None:
@@ -111,23 +125,20 @@ def compare_versions(part: Part, case: Case, measured: dict[str, Measurement], p
         target = ""
         if plan.device == "cpu":
             small = "≥ 2" if "ladder" in case.name else ""
-            full = {"float32": "≥ 1.6", "bf16": "≥ 3"}[precision]
+            full = {"float32": "≥ 1.6", "bf16": "≥ 3"}.get(precision, "")
             target = full if case == plan.cases[0] else small
         part.compare(f"{case.name}, {precision}: times the steps of {BASELINE}", old, new, target)
 
 
 def compare_products(part: Part, case: Case, measured: dict[str, Measurement], plan: Plan) -> None:
-    part.add({k: m for k, m in measured.items() if k.startswith("products")})
-    for name, samples in KINDS.items():
-        part.measurements.append(Measurement(name, "s", tuple(samples[1:])))
     for precision in plan.precisions:
         step = measured[label(case, "current", precision)]
         products = measured[f"products alone: {precision}"]
         target = "≤ 1.6" if precision == "float32" and plan.device == "cpu" else ""
         part.compare(f"step ÷ products alone, {precision}", step, products, target)
-    if plan.device == "cpu":
-        size = plan.rate_megabytes // 2
-        part.add(interleave({"memory: a copy": partial(copy_rate, size)}, plan.rounds, "GB/s"))
+    size = max(1, plan.rate_megabytes // 2)
+    copy = partial(copy_rate, size, plan.device)
+    part.add(interleave({"memory: a copy": copy}, plan.rounds, "GB/s"))
 
 
 def compare_networks(
@@ -140,23 +151,23 @@ def compare_networks(
         part.compare(f"Boss of three ÷ one network, {precision}", *pair, target)
 
 
-def measure_feeding(part: Part, version: Version, case: Case, plan: Plan) -> None:
+def measure_feeding(
+    part: Part, version: Version, case: Case, step: Callable[[], float], plan: Plan
+) -> None:
     """The share of a step that drawing, gathering and augmenting its batch takes."""
-    step, plain = label(case, "current", plan.precisions[-1]), f"{case.name}: plain"
-    settings = (*case.settings, "augment.noise=0.0")
-    start_training(
-        version, plain, Case(plain, case.variant, settings, case.speakers), "float32", plan
+    plain = replace(
+        case, name=f"{case.name}, plain", settings=(*case.settings, "augment.noise=0.0")
     )
-    steps = start_training(version, step, case, plan.precisions[-1], plan)
-    count = steps.args[1]
+    start_training(version, plain.name, plain, plan.precisions[-1], plan)
 
     def feed(key: str) -> float:
-        return float(version.ask("feed", key=key, count=max(count, 5))["seconds"])
+        return float(version.ask("feed", key=key, count=20)["seconds"])
 
+    own = partial(feed, label(case, "current", plan.precisions[-1]))
     calls = {
-        f"{case.name}: step": steps,
-        f"{case.name}: batch, not augmented": partial(feed, plain),
-        f"{case.name}: batch, as the recipe augments it": partial(feed, step),
+        f"{case.name}: step": step,
+        f"{case.name}: batch, not augmented": partial(feed, plain.name),
+        f"{case.name}: batch, as the recipe augments it": own,
     }
     measured = interleave(calls, plan.rounds)
     part.add(measured)

@@ -40,12 +40,13 @@ class Case:
 
 BOSS = Case("one Boss network", "boss", ONE_NETWORK)
 BOSS_OF_THREE = Case("Boss of three networks", "boss")
+SIMPLE = Case("simple", "simple")
 LADDER_BOSS = Case("Boss of three networks, ladder's size", "boss", LADDER, 60)
 LADDER_ONE = Case("one Boss network, ladder's size", "boss", (*LADDER, *ONE_NETWORK), 60)
 CASES = (
     BOSS,
     BOSS_OF_THREE,
-    Case("simple", "simple"),
+    SIMPLE,
     Case("strong", "strong"),
     Case("champion", "champion"),
     LADDER_ONE,
