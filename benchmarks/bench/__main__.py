@@ -98,6 +98,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--precisions", help="of float32,bf16,fp16; else those that pay")
     parser.add_argument("--utterances", type=int, help="fewer than the competition's, to try it")
     parser.add_argument("--rounds", type=int, help="turns of everything that is measured in turn")
+    parser.add_argument(
+        "--patience", type=float, help="seconds after which packing is repeated no more (2 turns)"
+    )
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "bench")
     parser.add_argument("--out", type=Path, help="folder of the page; docs/ for a whole run")
     options = parser.parse_args(arguments)
@@ -120,6 +123,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         precisions=tuple(given),
         utterances=options.utterances or plan.utterances,
         rounds=options.rounds or plan.rounds,
+        patience=options.patience or plan.patience,
     )
 
 

@@ -13,7 +13,6 @@ from benchmarks.bench.plan import Plan
 from benchmarks.bench.results import Measurement, Part
 from benchmarks.bench.stage import measure
 
-PATIENCE = 240.0  # seconds: a stage is repeated `rounds` times, or twice if that takes longer
 Samples = dict[str, list[float]]
 
 
@@ -25,7 +24,7 @@ def measure_corpus(plan: Plan, dataset: OfficialFolder) -> Part:
     samples: Samples = defaultdict(list)
     workspace, start = plan.build / "workspace", time.monotonic()
     for done in range(plan.rounds):
-        if done >= 2 and time.monotonic() - start > PATIENCE:
+        if done >= 2 and time.monotonic() - start > plan.patience:
             break
         one_round(dataset, workspace, plan, samples)
     remove(workspace)

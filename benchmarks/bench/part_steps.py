@@ -33,7 +33,7 @@ def measure_steps(plan: Plan) -> list[Part]:
                 calls |= products.calls
             if case == three:
                 calls |= start_case({"current": versions["current"]}, one, plan)
-            measured = interleave(calls, plan.rounds)
+            measured = interleave(calls, plan.rounds, warm=False)  # `start` has made a step
             steps.add({k: m for k, m in measured.items() if k.startswith(case.name)})
             compare_versions(steps, case, measured, plan)
             if case == one:
@@ -106,7 +106,7 @@ class Products:
     def add_to(self, part: Part, measured: dict[str, Measurement]) -> None:
         """The seconds of all and of each kind, and what kinds there are."""
         part.add({name: measured[name] for name in self.calls})
-        for name, (_, *samples) in self.kinds.items():  # the first turn was to warm up
+        for name, samples in self.kinds.items():
             part.measurements.append(Measurement(name, "s", tuple(samples)))
             gflop = self.gflop[name.split()[0]]
             rates = tuple(gflop / value for value in samples)

@@ -70,6 +70,7 @@ class Plan:
     min_seconds: float = 0.4  # seconds of a sample: short steps are timed several at a time
     utterances: int = 64_666
     speakers: int = 600
+    patience: float = 300.0  # seconds after which the stages of the data are repeated no more
     in_process: bool = False  # whether the stages of the data share this process
     rate_megabytes: int = 2048
     block: dict[str, int] = field(default_factory=lambda: {"B": 64, "T": 100, "d": 256, "ffn": 512})

@@ -39,8 +39,10 @@ class Worker:
         utterances = self.utterances[speakers]
         training = self.engine.Training(variant, settings, precision, utterances, self.device)
         self.trainings[key] = training
-        training.steps(1)
-        return {"parameters": training.parameters, "seconds": seconds(lambda: training.steps(1))}
+        took = seconds(lambda: training.steps(1))
+        if took < 1:  # else the first step's own costs are a small part of it
+            took = seconds(lambda: training.steps(1))
+        return {"parameters": training.parameters, "seconds": took}
 
     def steps(self, key: str, count: int) -> Answer:
         return {"seconds": seconds(lambda: self.trainings[key].steps(count)) / count}
@@ -55,6 +57,7 @@ class Worker:
         for name in precisions:
             replay = Replay.of(recorder.products, DTYPES[name], self.device)
             self.replays[f"{key}/{name}"] = replay
+            replay.seconds()  # to warm up
         return {"gflop": replay.gflop(), "products": sum(recorder.products.values())}
 
     def replay(self, key: str) -> Answer:
