@@ -78,7 +78,7 @@ def test_the_page_names_the_machine_and_every_section(
     page = (folder / "performance.md").read_text()
     assert f"| torch | {torch.__version__} |" in page
     assert all(f"## {part['title']}\n" in page for part in parts)
-    assert [p.name for p in folder.iterdir() if "dataset" in p.name] == [], "files are removed"
+    assert [p.name for p in folder.iterdir() if "files-" in p.name] == [], "files are removed"
 
 
 def test_without_a_cuda_device_bench_gpu_says_so(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks.bench.files import OfficialFolder, remove, write_official
+from benchmarks.bench.files import OfficialFolder, write_official
 from benchmarks.bench.machine import ROOT, describe, precisions
 from benchmarks.bench.page import Report
 from benchmarks.bench.part_blocks import measure_blocks
@@ -49,27 +50,23 @@ class Bench:
     def dataset(self) -> OfficialFolder:
         """As many files as the competition has, written when they are first needed."""
         say(f"writing {self.plan.utterances:,} files")
-        return write_official(self.plan.build / "dataset", self.plan.utterances, self.plan.speakers)
+        return write_official(self.plan.files / "dataset", self.plan.utterances, self.plan.speakers)
 
     def measure_corpus(self) -> list[Part]:
         self.corpus = measure_corpus(self.plan, self.dataset)
         return [self.corpus]
 
     def run(self, names: Sequence[str]) -> list[Part]:
-        """Measure the parts; what they wrote is removed afterwards."""
+        """Measure the parts, and print their ratios."""
         measured: list[Part] = []
-        try:
-            for name in names:
-                start = time.monotonic()
-                parts = self.parts[name]()
-                say(f"{name}: {time.monotonic() - start:.0f} s")
-                for ratio in (ratio for part in parts for ratio in part.ratios):
-                    target = f"(target {ratio.target})" if ratio.target else ""
-                    say(f"  {ratio.name}: {ratio.median:.3g} {target}".rstrip())
-                measured += parts
-        finally:
-            for folder in ("dataset", "workspace", "members"):
-                remove(self.plan.build / folder)
+        for name in names:
+            start = time.monotonic()
+            parts = self.parts[name]()
+            say(f"{name}: {time.monotonic() - start:.0f} s")
+            for ratio in (ratio for part in parts for ratio in part.ratios):
+                target = f"(target {ratio.target})" if ratio.target else ""
+                say(f"  {ratio.name}: {ratio.median:.3g} {target}".rstrip())
+            measured += parts
         return measured
 
 
@@ -81,11 +78,12 @@ def main(arguments: Sequence[str] = sys.argv[1:]) -> None:
     torch.set_num_threads(1)
     plan = plan_of(options)
     machine, start = describe(options.device), time.monotonic()
-    parts = Bench(plan).run(options.parts)
-    command = " ".join(["python -m benchmarks.bench", *arguments])
-    report = Report(machine, command, time.monotonic() - start, parts)
-    name = "performance" if options.device == "cpu" else "performance-gpu"
-    print(report.write(options.out, name))
+    with TemporaryDirectory(prefix="files-", dir=plan.build) as files:
+        parts = Bench(replace(plan, files=Path(files))).run(options.parts)
+        command = " ".join(["python -m benchmarks.bench", *arguments])
+        report = Report(machine, command, time.monotonic() - start, parts)
+        name = "performance" if options.device == "cpu" else "performance-gpu"
+        say(str(report.write(options.out, name)))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

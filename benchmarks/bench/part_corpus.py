@@ -22,7 +22,7 @@ def measure_corpus(plan: Plan, dataset: OfficialFolder) -> Part:
     part = Part(f"Packing, opening and splitting {files:,} utterances", TEXT)
     part.text += f" The files hold {frames:.2f} GB of frames, which are packed as float16."
     samples: Samples = defaultdict(list)
-    workspace, start = plan.build / "workspace", time.monotonic()
+    workspace, start = plan.files / "workspace", time.monotonic()
     for done in range(plan.rounds):
         if done >= 2 and time.monotonic() - start > plan.patience:
             break

@@ -92,8 +92,8 @@ def file_curves(plan: Plan, dataset: OfficialFolder, corpus: Part | None) -> lis
     """Packing, opening and splitting of the first speakers, and of all from `corpus`."""
     costs: dict[str, list[Measurement]] = {name: [] for name in STAGES.values()}
     for size in plan.sizes["files"]:
-        folder = dataset.part(plan.build / f"dataset-{size}", size)
-        workspace = plan.build / "workspace"
+        folder = dataset.part(plan.files / f"dataset-{size}", size)
+        workspace = plan.files / "workspace"
         for stage, name in STAGES.items():
             took = run_stage(stage, folder.path, workspace, plan)["seconds"]
             costs[name].append(Measurement(f"{name}, {size} utterances", "s", (took,)))
@@ -110,7 +110,7 @@ def file_curves(plan: Plan, dataset: OfficialFolder, corpus: Part | None) -> lis
 
 def ensemble_curve(plan: Plan) -> Curve:
     """Blending members of five folds each."""
-    folder, rows, classes = plan.build / "members", plan.ensemble_rows, plan.ensemble_classes
+    folder, rows, classes = plan.files / "members", plan.ensemble_rows, plan.ensemble_classes
     y = np.random.default_rng(0).integers(0, classes, rows)
     calls: dict[str, Callable[[], float]] = {}
     for members in plan.sizes["members"]:

@@ -62,7 +62,8 @@ QUICK_CASES = (
 class Plan:
     """Sizes and repetitions. The defaults are the document's; QUICK is for the tests."""
 
-    build: Path  # where files are written meanwhile
+    build: Path  # what is kept between runs: the package at the baseline
+    files: Path = Path()  # what is written meanwhile
     device: str = "cpu"
     precisions: tuple[str, ...] = ("float32",)
     cases: tuple[Case, ...] = CASES
