@@ -24,6 +24,7 @@ class Machine:
     cores: int
     memory_gb: float
     amx: bool  # the processor multiplies bf16 in tiles
+    products: str  # of matrices, on one thread
     device: str
     threads: int
     torch: str
@@ -42,6 +43,7 @@ def describe(device: str) -> Machine:
         cores=os.cpu_count() or 1,
         memory_gb=round(pages / 2**30, 1),
         amx=torch.cpu._is_amx_tile_supported(),
+        products=product_rates(),
         device=card,
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -95,6 +97,12 @@ def product_rate(dtype: torch.dtype, rows: int = 6400) -> float:
     a, b = torch.randn(rows, 256).to(dtype), torch.randn(256, 768).to(dtype)
     a @ b
     return 2 * rows * 256 * 768 / 1e9 / min(seconds(lambda: a @ b) for _ in range(5))
+
+
+def product_rates() -> str:
+    """In words, for a product of (6400, 256) and (256, 768) on the processor."""
+    rates = {name: product_rate(getattr(torch, name)) for name in ("float32", "bfloat16")}
+    return ", ".join(f"{rate:,.0f} GFLOP/s in {name}" for name, rate in rates.items())
 
 
 def precisions(device: str) -> list[str]:

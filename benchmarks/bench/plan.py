@@ -25,6 +25,7 @@ TINY = (  # for the tests
     "segments.frames=24",
     "networks.0.d_model=8",
     "networks.0.n_layers=1",
+    "networks.0.d_ffn=16",
 )
 
 
@@ -36,13 +37,16 @@ class Case:
     variant: str
     settings: tuple[str, ...] = ()
     speakers: int = 600
+    one: "Case | None" = None  # the same with one network, to be measured in turn with it
 
 
 BOSS = Case("one Boss network", "boss", ONE_NETWORK)
-BOSS_OF_THREE = Case("Boss of three networks", "boss")
+BOSS_OF_THREE = Case("Boss of three networks", "boss", one=BOSS)
 SIMPLE = Case("simple", "simple")
-LADDER_BOSS = Case("Boss of three networks, ladder's size", "boss", LADDER, 60)
 LADDER_ONE = Case("one Boss network, ladder's size", "boss", (*LADDER, *ONE_NETWORK), 60)
+LADDER_BOSS = Case(
+    "Boss of three networks, ladder's size", "boss", LADDER, speakers=60, one=LADDER_ONE
+)
 CASES = (
     BOSS,
     BOSS_OF_THREE,
@@ -52,10 +56,8 @@ CASES = (
     LADDER_ONE,
     LADDER_BOSS,
 )
-QUICK_CASES = (
-    Case("one Boss network", "boss", (*ONE_NETWORK, *TINY, "networks.0.d_ffn=16"), 4),
-    Case("Boss of three networks", "boss", (*TINY, "networks.0.d_ffn=16"), 4),
-)
+QUICK_BOSS = Case(BOSS.name, "boss", (*ONE_NETWORK, *TINY), 4)
+QUICK_CASES = (QUICK_BOSS, Case(BOSS_OF_THREE.name, "boss", TINY, 4, one=QUICK_BOSS))
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def quick(build: Path, device: str = "cpu") -> Plan:
             "files": (75,),
             "members": (2, 3),
         },
-        curve_settings=(*TINY, "networks.0.d_ffn=16"),
+        curve_settings=TINY,
         ensemble_rows=40,
         ensemble_classes=5,
     )
