@@ -73,7 +73,7 @@ def curve_of(
     calls: dict[str, Callable[[], float]],
     plan: Plan,
 ) -> Curve:
-    measured = interleave(calls, plan.curve_rounds)
+    measured = interleave(calls, plan.curve_rounds, warm=False)
     return Curve(name, size, tuple(sizes), tuple(measured.values()))
 
 
