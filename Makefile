@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench clean
+.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,8 +86,17 @@ $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
 	$(VENV)/bin/python benchmarks/density.py
 
-bench: setup ## Time the parts: training steps, prediction, packing, a large ensemble, a report
-	$(VENV)/bin/python benchmarks/speed.py
+# On one core; PARTS=steps,corpus measures less, QUICK=--quick only tries it.
+PARTS ?=
+QUICK ?=
+BENCH := OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.bench $(QUICK) $(if $(PARTS),--parts $(PARTS))
+bench: setup ## Time hw4 against eb80930, the sample notebook and the machine's limits: docs/performance.md
+	$(BENCH)
+
+bench-gpu: setup ## Time training steps on a CUDA device, in every precision that it has
+	$(BENCH) --device cuda
+
+bench-large: setup ## Time the largest ensemble and the report, with their memory
 	$(VENV)/bin/python benchmarks/ensemble.py
 	$(VENV)/bin/python benchmarks/report.py
 

@@ -1,4 +1,4 @@
-"""The time and memory of the largest ensemble: part of `make bench`.
+"""The time and memory of the largest ensemble: part of `make bench-large`.
 
 20 members of five folds, 56,666 out-of-fold and 8,000 test utterances, 600 classes; needs 4.7 GB of
 disk while it runs. The logits are random numbers plus the true class, and half of their noise is
@@ -43,19 +43,26 @@ def main() -> None:
         print(f"  {method:<12} {candidate.accuracy:.4f}")
 
 
-def write_run(folder: Path, y: np.ndarray, member: int, fold: int) -> None:
-    """A finished run of fold `fold`, as far as an ensemble reads it; y: (ROWS,) true labels."""
+def write_run(
+    folder: Path,
+    y: np.ndarray,
+    member: int,
+    fold: int,
+    tests: int = TESTS,
+    classes: int = CLASSES,
+) -> None:
+    """A finished run of fold `fold`, as far as an ensemble reads it; y: (N,) true labels."""
     run = Run(folder / f"m{member}-0" / f"fold{fold}-seed0")
     run.folder.mkdir(parents=True)
-    rows = np.arange(ROWS)[fold::FOLDS]
+    rows = np.arange(len(y))[fold::FOLDS]
     skill = 0.5 if member < BAD else 3.6
-    oof = noise([1, fold], member, len(rows))
+    oof = noise([1, fold], member, len(rows), classes)
     oof[np.arange(len(rows)), y[rows]] += skill
-    test = noise([2], FOLDS * member + fold, TESTS)
+    test = noise([2], FOLDS * member + fold, tests, classes)
     sha256 = {
         "oof.safetensors": run.write_logits("oof", Logits(tuple(f"u{i}" for i in rows), oof)),
         "test.safetensors": run.write_logits(
-            "test", Logits(tuple(f"t{i}" for i in range(TESTS)), test)
+            "test", Logits(tuple(f"t{i}" for i in range(tests)), test)
         ),
     }
     cpu, unknown = Device(device="cpu", precision="float32", threads=1), Evaluation(0, 0, 0)
@@ -81,11 +88,11 @@ def write_run(folder: Path, y: np.ndarray, member: int, fold: int) -> None:
     )
 
 
-def noise(common_seed: list[int], member_seed: int, n: int) -> np.ndarray:
-    """Noise (n, CLASSES) of variance 1, half of which is the same for all members."""
-    common = np.random.default_rng(common_seed).standard_normal((n, CLASSES), np.float32)
+def noise(common_seed: list[int], member_seed: int, n: int, classes: int = CLASSES) -> np.ndarray:
+    """Noise (n, classes) of variance 1, half of which is the same for all members."""
+    common = np.random.default_rng(common_seed).standard_normal((n, classes), np.float32)
     random = np.random.default_rng([*common_seed, member_seed])
-    return np.float32(0.5**0.5) * (common + random.standard_normal((n, CLASSES), np.float32))
+    return np.float32(0.5**0.5) * (common + random.standard_normal((n, classes), np.float32))
 
 
 if __name__ == "__main__":
