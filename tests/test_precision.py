@@ -117,3 +117,15 @@ def test_predictions_are_near_those_of_float32(corpus: Corpus, variant: str, nam
     model.precision = name
     near = predict_logits(model, store, corpus.train, WHOLE)
     assert 0 < abs(near - exact).max() < 0.05 * abs(exact).max()
+
+
+@pytest.mark.parametrize("variant", ["medium", "strong", "champion"])
+def test_what_the_layers_add_to_is_float32_in_every_precision(corpus: Corpus, variant: str) -> None:
+    """In bf16 it cost 1.3 points: docs/LOG.md."""
+    model = build_model(tiny(variant, "networks.dropout=0.2"), 4).train()
+    model.precision, seen = "bf16", []
+    for network in model.networks:
+        for layer in network.encoder.layers:
+            layer.register_forward_hook(lambda _, inputs, y: seen.extend([inputs[0], y]))
+    model(torch.randn(4, 24, 40), None)
+    assert {tensor.dtype for tensor in seen} == {torch.float32}

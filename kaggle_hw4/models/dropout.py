@@ -45,7 +45,7 @@ class Dropout(nn.Module):
         """X + weight · dropout(y), in one pass over memory."""
         if not self._counts(y):
             return torch.add(x, self(y), alpha=weight)
-        factors = self.factors(y, weight)
+        factors = self.factors(x, weight)
         sums: Tensor = AddScaled.apply(x, y, factors)  # type: ignore[no-untyped-call]
         return sums
 
@@ -69,17 +69,18 @@ class Dropout(nn.Module):
 
 
 class AddScaled(torch.autograd.Function):
-    """x + y · factors. PyTorch's addcmul takes one pass more to differentiate."""
+    """x + y · factors, as exact as x is. PyTorch's addcmul takes one pass more to differentiate."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, factors: Tensor) -> Tensor:
         ctx.save_for_backward(factors)
-        return torch.addcmul(x, y, factors)
+        ctx.dtype = y.dtype
+        return torch.addcmul(x, y.to(x.dtype), factors)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         (factors,) = ctx.saved_tensors
-        return gradient, gradient.to(factors.dtype) * factors, None
+        return gradient, (gradient * factors).to(ctx.dtype), None
 
 
 def share_draws(model: nn.Module) -> Draws:

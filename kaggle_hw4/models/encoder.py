@@ -37,6 +37,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
         x, mask = self.stem(x, mask)
+        x = x.float()  # what the layers add to is float32 in every precision
         if self.sinusoidal:
             x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device)
         outputs = []
