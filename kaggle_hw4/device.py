@@ -44,6 +44,17 @@ def memory_limit() -> float:
 
 
 @contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads of torch's in the block, and then as many as before: bits depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def enough_memory(what: str, remedy: str) -> Iterator[None]:
     """Raise RecipeError where the block needs more memory than the device has."""
     try:

@@ -26,7 +26,9 @@ def test_an_estimate_shows_which_recipe_is_measured(
     recipe, target = tiny("simple"), OBJECTIVES["session"]
     plan = Plan(Workspace(tmp_path), "simple", recipe, Space("s"), target, corpus, folds, "s")
     counts: list[tuple[int, int | None]] = []
+    before = torch.get_num_threads()
     estimate.estimate(plan, lambda _: lambda *count: counts.append(count))
+    assert torch.get_num_threads() == before, "the bits of a training depend on it"
     assert counts == [(done, 1 + estimate.DRAWS) for done in range(2 + estimate.DRAWS)]
 
 

@@ -11,7 +11,7 @@ import torch
 
 from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.device import choose_device
+from kaggle_hw4.device import choose_device, threads
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.precision import choose_precision
@@ -52,7 +52,6 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
 
     They are measured one at a time: several workers also slow each other down.
     """
-    torch.set_num_threads(plan.executor.threads)
     # Measure.
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
@@ -61,7 +60,8 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
             *(plan.space.suggest(study.ask(), plan.baseline) for _ in range(DRAWS)),
         ]
     store = FrameStore(plan.corpus, choose_device(plan.device))
-    costs = np.array([measure(plan, store, each) for each in counted(recipes, bar("recipes"))])
+    with threads(plan.executor.threads):
+        costs = np.array([measure(plan, store, each) for each in counted(recipes, bar("recipes"))])
     startup, (step, validation) = startup_seconds(), costs.mean(0).tolist()
     # Extrapolate to a trial, then to all of them and to the finals.
     schedule = plan.baseline.schedule
