@@ -121,7 +121,7 @@ def test_predictions_are_near_those_of_float32(corpus: Corpus, variant: str, nam
 
 @pytest.mark.parametrize("variant", ["medium", "strong", "champion"])
 def test_what_the_layers_add_to_is_float32_in_every_precision(corpus: Corpus, variant: str) -> None:
-    """In bf16 it cost 1.3 points: docs/LOG.md."""
+    """Their range and their last digits are those of the residual stream."""
     model = build_model(tiny(variant, "networks.dropout=0.2"), 4).train()
     model.precision, seen = "bf16", []
     for network in model.networks:
