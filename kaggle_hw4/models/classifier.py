@@ -100,5 +100,11 @@ class SpeakerClassifier(nn.Module):
 
     def forward(self, features: Tensor, mask: Mask) -> Tensor:
         """Every network's own plain logits (networks, B, C): what each is trained on."""
+        logits = [self.logits_of(network, features, mask) for network in self.networks]
+        return torch.stack(logits)
+
+    def logits_of(self, network: SpeakerNetwork, features: Tensor, mask: Mask) -> Tensor:
+        """The logits (B, C) of one of the networks, in the model's precision."""
         with autocast(features.device, self.precision):
-            return torch.stack([network(features, mask) for network in self.networks])
+            logits: Tensor = network(features, mask)
+            return logits

@@ -160,14 +160,18 @@ def seed_step(state: State, seed: int) -> None:
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
     """Forward, backward, AdamW and the EMA of the weights on one batch."""
-    # Forward: every network's own logits and loss.
+    # Each network's own loss and gradient: the activations of one at a time are kept.
     state.model.train()
-    logits = state.model(batch.features, batch.mask)  # (networks, B, C)
-    losses = torch.stack([batch_loss(own, batch, recipe, state.step) for own in logits])
-
-    # Backward; each network's gradient is clipped by itself.
     state.optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(losses.sum()).backward()  # type: ignore[no-untyped-call]
+    figures = []
+    for network in state.model.networks:
+        logits = state.model.logits_of(network, batch.features, batch.mask)
+        loss = batch_loss(logits, batch, recipe, state.step)
+        state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        right = (logits.detach().argmax(-1) == batch.labels).float().mean()
+        figures.append(torch.stack([loss.detach(), right]))
+
+    # Each network's gradient is clipped by itself.
     state.scaler.unscale_(state.optimizer)
     if recipe.optimizer.clip_norm:
         for network in state.model.networks:
@@ -182,8 +186,7 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
 
     # Figures are summed on the device: nothing waits for it until a report is due.
     state.step += 1
-    right = (logits.argmax(-1) == batch.labels).float().mean()
-    state.since_report += torch.stack([losses.detach().mean(), right])
+    state.since_report += torch.stack(figures).mean(0)
     state.steps_since_report += 1
 
 
