@@ -18,3 +18,13 @@ class Convolution(nn.Conv2d):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float())
+
+
+def as_image(x: Tensor) -> Tensor:
+    """(B, T, D) → (B, D, 1, T), the same memory."""
+    return x.transpose(1, 2).unsqueeze(2)
+
+
+def over_time(x: Tensor) -> Tensor:
+    """(B, D, 1, T) → (B, T, D), the same memory."""
+    return x.squeeze(2).transpose(1, 2)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kaggle_hw4.models.convolution import as_image, over_time
+
 
 class DepthwiseConvolution(nn.Conv2d):
     """Each channel convolved by itself over time: (B, T, D) → (B, T, D); zeros around the ends.
@@ -24,7 +26,7 @@ class DepthwiseConvolution(nn.Conv2d):
             with torch.autocast("cpu", enabled=False):  # its products are too small for bf16
                 y: Tensor = DepthwiseOnCPU.apply(x.float(), self.weight, self.bias)  # type: ignore[no-untyped-call]
                 return y
-        return over_time(super().forward(as_image(x)))
+        return convolve(x, self.weight, self.bias)
 
 
 class DepthwiseOnCPU(torch.autograd.Function):
@@ -50,6 +52,7 @@ class DepthwiseOnCPU(torch.autograd.Function):
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Each channel of x (B, T, D) with its row of weight (D, 1, 1, kernel_size)."""
     kernel_size = weight.shape[-1]
     return over_time(
         F.conv2d(as_image(x), weight, bias, padding=(0, kernel_size // 2), groups=len(weight))
@@ -68,13 +71,3 @@ def correlate(y: Tensor, x: Tensor, kernel_size: int) -> Tensor:
     products = torch.bmm(channels_y.transpose(1, 2), channels_x)  # (D, T, wide)
     diagonals = products.as_strided((D, T, kernel_size), (T * wide, wide + 1, 1))
     return diagonals.sum(1)
-
-
-def as_image(x: Tensor) -> Tensor:
-    """(B, T, D) → (B, D, 1, T), the same memory."""
-    return x.transpose(1, 2).unsqueeze(2)
-
-
-def over_time(x: Tensor) -> Tensor:
-    """(B, D, 1, T) → (B, T, D), the same memory."""
-    return x.squeeze(2).transpose(1, 2)

@@ -42,7 +42,7 @@ class Dropout(nn.Module):
         return x.mul_(self.factors(x)) if self.inplace else x * self.factors(x)
 
     def add(self, x: Tensor, y: Tensor, weight: float = 1.0) -> Tensor:
-        """X + weight · dropout(y), in one pass over memory."""
+        """The sum x + weight · dropout(y), in one pass over memory."""
         if not self._counts(y):
             return torch.add(x, self(y), alpha=weight)
         factors = self.factors(x, weight)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from kaggle_hw4.models.convolution import Convolution
+from kaggle_hw4.models.convolution import Convolution, as_image, over_time
 from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.models.norm import MaskedBatchNorm
 from kaggle_hw4.networks import EcapaConfig
@@ -26,7 +26,7 @@ class TimeConvolution(nn.Module):
         self.norm = MaskedBatchNorm(d_model)
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
-        x = self.convolution(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
+        x = over_time(self.convolution(as_image(x)))
         out: Tensor = self.norm(zero_padding(x.relu(), mask), mask)
         return out
 

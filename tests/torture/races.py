@@ -45,7 +45,7 @@ class Race:
     step: int
     commands: Callable[[int], Words]
     check: Callable[[Reference, Path, int], str]  # what was lost or is there twice
-    busy: str = ""  # what those who come second may be told
+    busy: str = ""  # what those who come second may see
 
 
 def as_once(reference: Reference, root: Path, step: int) -> str:
