@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from kaggle_hw4.errors import RecipeError, UsageError
@@ -30,6 +31,12 @@ def choose_device(name: str) -> torch.device:
             f"this machine has no {name}", "leave it out to have one chosen", parameter="device"
         )
     return torch.device(name)
+
+
+def upload(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A tensor of `values` on the device, which nothing waits for."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def memory_limit() -> float:

@@ -185,9 +185,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def parts_agree(self) -> "Recipe":
         fine_tuning = self.large_margin_fine_tuning
-        margins = self.loss.margin or (fine_tuning.steps and fine_tuning.margin)
         heads = [network.head for network in self.networks]
-        if "linear" in heads and (margins or self.loss.scale != 1):
+        if "linear" in heads and (self.has_margin or self.loss.scale != 1):
             raise ValueError(
                 "margins and loss.scale act on cosines: with networks.head = 'linear' "
                 "they must be 0.0 and 1.0 (or use networks.head = 'cosine')"
@@ -199,6 +198,12 @@ class Recipe(Section):
             if steps > self.schedule.steps:
                 raise ValueError(f"{part} is more than schedule.steps")
         return self
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether some step of the training has a margin."""
+        fine_tuning = self.large_margin_fine_tuning
+        return bool(self.loss.margin or (fine_tuning.steps and fine_tuning.margin))
 
     def is_fine_tuning(self, step: int) -> bool:
         """Whether a training step belongs to the fine-tuning."""

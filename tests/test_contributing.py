@@ -35,7 +35,7 @@ for i, n in enumerate(lengths):
     torch.testing.assert_close(together[:, i], alone[:, 0], atol=1e-5, rtol=0)
 """
 STEP = """
-losses = margin_losses(model(x, mask)[0], torch.tensor([0, 3, 4]), recipe.loss, margin=0.0)
+losses = margin_losses(model(x, mask)[0], torch.tensor([0, 3, 4]), recipe.loss, margin=None)
 losses.mean().backward()
 layer = model.networks[0].encoder.layers[0]
 assert type(layer).__name__ == "AverageLayer"

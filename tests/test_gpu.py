@@ -1,5 +1,6 @@
-"""On a CUDA device: the same weights give the same answers, in bf16 as near as it gets."""
+"""On a CUDA device: the same weights give the same answers, and graphs change no bit."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import torch
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.errors import Stopped
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.training.loop import train_run
+from kaggle_hw4.training.step import seed_step
 from tests.conftest import VARIANTS, Silent, job, tiny
+from tests.test_graphs import training
+from tests.test_training import SignalAt, bits
 
 pytestmark = [
     pytest.mark.gpu,
@@ -38,3 +43,50 @@ def test_cuda_trains_to_the_end(corpus: Corpus, folds: Folds, tmp_path: Path, va
     manifest = train_run(*parts, torch.device("cuda"), Silent())
     assert manifest.training.device == "cuda"
     assert np.isfinite(parts.run.read_logits("test").values).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_recorded_graphs_change_no_bit(
+    corpus: Corpus, folds: Folds, variant: str, precision: str
+) -> None:
+    weights = []
+    for recorded in (False, True):
+        state, batches, step = training(tiny(variant), corpus, folds, precision, "cuda")
+        if not recorded:
+            step.gradients = step.run_gradients
+        for _ in range(6):
+            seed_step(state, 0)
+            step(batches.at(state.step))
+        weights.append([value.cpu() for value in state.ema.state_dict().values()])
+    for once, again in zip(*weights, strict=True):
+        assert torch.equal(once, again)
+
+
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nothing_in_a_step_waits_for_the_device(corpus: Corpus, folds: Folds, variant: str) -> None:
+    state, batches, step = training(tiny(variant), corpus, folds, "bf16", "cuda")
+    try:
+        for done in range(6):
+            seed_step(state, 0)
+            step(batches.at(state.step))
+            if done == 2:  # the graph is recorded
+                torch.cuda.set_sync_debug_mode("error")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
+def test_a_run_resumed_on_a_card_has_the_same_bits(
+    corpus: Corpus, folds: Folds, tmp_path: Path, precision: str
+) -> None:
+    settings = ("schedule.steps=9", "schedule.validate_every=3", "networks.dropout=0.1")
+    recipe, card = tiny("boss", *settings), torch.device("cuda")
+    whole = job(recipe, corpus, folds, tmp_path / "whole")
+    train_run(*whole, card, Silent(), precision)
+    stopped = job(recipe, corpus, folds, tmp_path / "stopped")
+    with pytest.raises(Stopped):
+        train_run(*stopped, card, SignalAt(3, signal.SIGTERM), precision)
+    train_run(*stopped, card, Silent())
+    assert bits(stopped.run) == bits(whole.run)

@@ -23,16 +23,20 @@ COSINES, LABELS = torch.tensor([[0.9, 0.1, -0.2]]), torch.tensor([0])
 
 def test_the_margin_lowers_the_true_cosine_alone() -> None:
     expected = F.cross_entropy(30 * COSINES - torch.tensor([[6.0, 0, 0]]), LABELS, reduction="none")
-    torch.testing.assert_close(margin_losses(30 * COSINES, LABELS, loss_of(), 0.2), expected)
+    torch.testing.assert_close(
+        margin_losses(30 * COSINES, LABELS, loss_of(), torch.tensor(0.2)), expected
+    )
     plain = F.cross_entropy(30 * COSINES, LABELS, reduction="none")
-    torch.testing.assert_close(margin_losses(30 * COSINES, LABELS, loss_of(), 0.0), plain)
+    torch.testing.assert_close(
+        margin_losses(30 * COSINES, LABELS, loss_of(), torch.tensor(0.0)), plain
+    )
 
 
 def test_the_angular_margin_turns_the_true_speaker_away() -> None:
     turned = COSINES.clone()
     turned[0, 0] = math.cos(math.acos(0.9) + 0.3)
     expected = F.cross_entropy(30 * turned, LABELS, reduction="none")
-    actual = margin_losses(30 * COSINES, LABELS, loss_of(margin_type="aam"), 0.3)
+    actual = margin_losses(30 * COSINES, LABELS, loss_of(margin_type="aam"), torch.tensor(0.3))
     torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
 
 
@@ -40,14 +44,18 @@ def test_the_angular_margin_turns_the_true_speaker_away() -> None:
 @pytest.mark.parametrize("cosine", [1.0, -1.0])
 def test_a_margin_has_a_finite_slope_at_the_ends(margin_type: str, cosine: float) -> None:
     logits = torch.tensor([[cosine, 0.0, -0.5]], requires_grad=True)
-    margin_losses(30 * logits, LABELS, loss_of(margin_type=margin_type), 0.3).sum().backward()
+    margin_losses(
+        30 * logits, LABELS, loss_of(margin_type=margin_type), torch.tensor(0.3)
+    ).sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
 
 
 def test_an_angular_margin_never_helps() -> None:
     cosine = torch.linspace(-1, 1, 201)[:, None]
-    assert (apply_margin(30 * cosine, loss_of(margin_type="aam"), 0.4) <= 30 * cosine).all()
+    assert (
+        apply_margin(30 * cosine, loss_of(margin_type="aam"), torch.tensor(0.4)) <= 30 * cosine
+    ).all()
 
 
 def test_the_margin_grows_and_is_larger_while_fine_tuning() -> None:
@@ -67,4 +75,4 @@ def test_a_mixed_segment_learns_both_of_its_speakers() -> None:
     batch = Batch(x, x[..., 0] == 0, LABELS, LABELS + 1, torch.tensor([0.75]))
     both = [float(F.cross_entropy(logits, LABELS + i)) for i in range(2)]
     expected = 0.75 * both[0] + 0.25 * both[1]
-    assert float(batch_loss(logits, batch, recipe, 0)) == pytest.approx(expected)
+    assert float(batch_loss(logits, batch, recipe, None)) == pytest.approx(expected)

@@ -26,8 +26,8 @@ from kaggle_hw4.networks import ConformerConfig
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.training.checkpoint import State
-from kaggle_hw4.training.loop import seed_step, train_step
 from kaggle_hw4.training.optimizer import make_optimizer
+from kaggle_hw4.training.step import Step, seed_step
 from kaggle_hw4.workspace import shipped
 
 
@@ -75,12 +75,13 @@ class Training:
         model.precision = precision
         optimizer = make_optimizer(model, self.recipe.optimizer)
         self.state = State.start(model, optimizer, self.store.device)
+        self.take_step = Step(self.state, self.recipe)
         self.parameters = count_parameters(model)
 
     def steps(self, count: int) -> None:
         for _ in range(count):
             seed_step(self.state, 0)
-            train_step(self.state, self.batches.at(self.state.step), self.recipe)
+            self.take_step(self.batches.at(self.state.step))
         self.state.since_report.tolist()  # waits for the device
 
     def feed(self, count: int) -> None:

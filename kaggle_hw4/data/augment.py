@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kaggle_hw4.data.segments import AUGMENTATION, MASKS
+from kaggle_hw4.device import upload
 from kaggle_hw4.padding import Mask, mean_of, zero_padding
 from kaggle_hw4.recipe import AugmentConfig
 
@@ -88,22 +89,22 @@ class Augmenter:
     def _band_limited(self, x: Tensor, mask: Mask) -> Tensor:
         """`x` with bands at both ends replaced by their means, as of a narrow-band recording."""
         B, _, n_mels = x.shape
-        band = torch.arange(n_mels)
-        lowest = torch.from_numpy(self.random.integers(0, LOST_BANDS[0] + 1, (B, 1)))
-        removed = torch.from_numpy(self.random.integers(0, LOST_BANDS[1] + 1, (B, 1)))
-        outside = ((band < lowest) | (band >= n_mels - removed)).to(x.device)
+        band = np.arange(n_mels)
+        lowest = self.random.integers(0, LOST_BANDS[0] + 1, (B, 1))
+        removed = self.random.integers(0, LOST_BANDS[1] + 1, (B, 1))
+        outside = upload((band < lowest) | (band >= n_mels - removed), x.device)
         return torch.where(outside[:, None], band_mean(x, mask), x)
 
     def _sometimes(self, probability: float, x: Tensor, changed: Tensor) -> Tensor:
         """`changed` for a random selection of the utterances, `x` for the others."""
-        chosen = torch.from_numpy(self.random.random(len(x)) < probability).to(x.device)
+        chosen = upload(self.random.random(len(x)) < probability, x.device)
         return torch.where(chosen[:, None, None], changed, x)
 
     def _normal(self, like: Tensor, *shape: int) -> Tensor:
-        return torch.from_numpy(self.random.standard_normal(shape, np.float32)).to(like.device)
+        return upload(self.random.standard_normal(shape, np.float32), like.device)
 
     def _uniform(self, like: Tensor, *shape: int) -> Tensor:
-        return torch.from_numpy(self.random.random(shape, np.float32)).to(like.device)
+        return upload(self.random.random(shape, np.float32), like.device)
 
 
 def channel_swap(x: Tensor, own: Channel, other: Channel, level: Tensor) -> Tensor:
@@ -168,13 +169,13 @@ def spec_augment(
     B, T, n_mels = x.shape
     bands = draw_masks(random, (B, config.freq_masks), n_mels, config.freq_mask_width)
     times = draw_masks(random, (B, config.time_masks), T, int(config.time_mask_width * T))
-    masked = times.to(x.device)[:, :, None] | bands.to(x.device)[:, None, :]
+    masked = upload(times, x.device)[:, :, None] | upload(bands, x.device)[:, None, :]
     return zero_padding(torch.where(masked, band_mean(x, mask), x), mask)
 
 
 def draw_masks(
     random: np.random.Generator, shape: tuple[int, int], size: int, width: int
-) -> Tensor:
+) -> np.ndarray:
     """Masks (B, size): true within random intervals of 0 to `width` cells each.
 
     `shape` is (B, number of intervals).
@@ -183,4 +184,4 @@ def draw_masks(
     starts = (random.random(shape) * (size - widths + 1)).astype(np.int64)
     cell = np.arange(size)
     inside = (cell >= starts[..., None]) & (cell < (starts + widths)[..., None])
-    return torch.from_numpy(inside.any(1))
+    return np.asarray(inside.any(1))

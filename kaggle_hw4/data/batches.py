@@ -16,6 +16,7 @@ from kaggle_hw4.data.segments import (
     draw_starts,
     segment_length,
 )
+from kaggle_hw4.device import upload
 from kaggle_hw4.padding import Mask, zero_padding
 from kaggle_hw4.recipe import Recipe
 
@@ -78,7 +79,7 @@ class Batches:
             labels = batch.labels
         mixed = random.random(size) < augment.mixup
         drawn = np.where(mixed, random.uniform(0.5, 1, size), 1).astype(np.float32)
-        share = torch.from_numpy(drawn).to(self.store.device)
+        share = upload(drawn, self.store.device)
         mixed_in = (1 - share)[:, None, None] * (features - batch.features)
         # Where either is padding, the segment stays as it was.
         features = batch.features + zero_padding(zero_padding(mixed_in, mask), batch.mask)
@@ -87,8 +88,7 @@ class Batches:
     def _channel(self, rows: IntArray) -> Channel:
         """The channel statistics of `rows` (B,), on the device."""
         statistics, device = self.store.corpus.channels[rows], self.store.device
-        mean, quiet = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.quiet)
-        return Channel(mean.to(device), quiet.to(device))
+        return Channel(upload(statistics.mean, device), upload(statistics.quiet, device))
 
     def _other_speakers(self, rows: IntArray, random: np.random.Generator) -> IntArray:
         """For each row a training row: the first of another speaker among eight random ones."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.device import upload
 from kaggle_hw4.recipe import Recipe
 
 IntArray = npt.NDArray[np.int64]
@@ -84,12 +85,12 @@ class FrameStore:
         """
         rows, starts, lengths = segments.rows, segments.starts, segments.lengths
         home = self.frames.device
-        first = torch.from_numpy(self.corpus.offsets[rows] + starts).to(home)
+        first = upload(self.corpus.offsets[rows] + starts, home)
         lengths = np.minimum(lengths, self.corpus.lengths[rows] - starts)
         t = torch.arange(int(segments.lengths.max()), device=home)
         if int(lengths.min()) == len(t):
             return self.frames[first[:, None] + t].to(self.device).float(), None
-        real = torch.from_numpy(lengths).to(home)
+        real = upload(lengths, home)
         index = first[:, None] + torch.minimum(t, real[:, None] - 1)
         features = self.frames[index].to(self.device).float()
         mask = (t < real[:, None]).to(self.device)
@@ -97,7 +98,7 @@ class FrameStore:
 
     def labels(self, rows: IntArray) -> torch.Tensor:
         """The labels of `rows` (B,), on the device."""
-        return torch.from_numpy(self.corpus.labels[rows]).to(self.device)
+        return upload(self.corpus.labels[rows], self.device)
 
 
 def fits(frames: torch.Tensor, device: torch.device) -> bool:

@@ -3,14 +3,13 @@
 import math
 import time
 
-import numpy as np
 import torch
 
 from kaggle_hw4.artifact import provenance, write_bytes
-from kaggle_hw4.data.batches import Batch, Batches
+from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.segments import DROPOUT, FrameStore, IntArray
+from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import enough_memory, memory_limit, peak_memory
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import device_of, write_predictions
@@ -25,8 +24,8 @@ from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import FoldTable, Manifest, Run
 from kaggle_hw4.signals import graceful_shutdown
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
-from kaggle_hw4.training.loss import batch_loss
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer
+from kaggle_hw4.training.step import Step, seed_step
 
 REPORT_EVERY = 25  # steps
 STATES = 5  # copies of the weights in memory: themselves, gradient, AdamW's two, EMA
@@ -71,6 +70,7 @@ def _train_locked(
     store = FrameStore(corpus, device)
     batches = Batches(store, folds.training(run.fold), folds.session, recipe, run.seed)
     state = start(run, recipe, corpus, device, precision)
+    take_step = Step(state, recipe)
     run.write_recipe(recipe)
     steps, every = recipe.schedule.steps, recipe.schedule.validate_every
     monitor.begin(run.name, state.step, steps)
@@ -84,8 +84,7 @@ def _train_locked(
             # A step; all that is random in it is a function of (seed, step).
             with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
                 seed_step(state, run.seed)
-                batch = batches.at(state.step)
-                train_step(state, batch, recipe)
+                take_step(batches.at(state.step))
             monitor.advance(state.step)
             if state.step == first:  # so that something is seen at once
                 monitor.report(first, _means(run, state))
@@ -151,45 +150,6 @@ def compute_in(state: State, precision: str, device: torch.device) -> None:
         state.devices += (here,)
 
 
-def seed_step(state: State, seed: int) -> None:
-    """Seed what draws the dropout, and torch's generators: the fine structure of noise."""
-    state.model.draws.seed, state.model.draws.step = seed, state.step
-    seeds = np.random.SeedSequence([seed, DROPOUT, state.step])
-    torch.manual_seed(int(seeds.generate_state(1)[0]))
-
-
-def train_step(state: State, batch: Batch, recipe: Recipe) -> None:
-    """Forward, backward, AdamW and the EMA of the weights on one batch."""
-    # Each network's own loss and gradient: the activations of one at a time are kept.
-    state.model.train()
-    state.optimizer.zero_grad(set_to_none=True)
-    figures = []
-    for network in state.model.networks:
-        logits = state.model.logits_of(network, batch.features, batch.mask)
-        loss = batch_loss(logits, batch, recipe, state.step)
-        state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        right = (logits.detach().argmax(-1) == batch.labels).float().mean()
-        figures.append(torch.stack([loss.detach(), right]))
-
-    # Each network's gradient is clipped by itself.
-    state.scaler.unscale_(state.optimizer)
-    if recipe.optimizer.clip_norm:
-        for network in state.model.networks:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_norm)
-
-    # The weights, and their moving average.
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, recipe.optimizer, recipe.schedule)
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.average.update(recipe.optimizer.ema_decay, state.step)
-
-    # Figures are summed on the device: nothing waits for it until a report is due.
-    state.step += 1
-    state.since_report += torch.stack(figures).mean(0)
-    state.steps_since_report += 1
-
-
 def validate(
     state: State, store: FrameStore, rows: IntArray, bar: Bar = no_bar
 ) -> dict[str, float]:
@@ -237,7 +197,7 @@ def finish(
 def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
     """Means since the last report, which they begin anew."""
     means = _means(run, state)
-    state.since_report = torch.zeros_like(state.since_report)
+    state.since_report.zero_()
     state.steps_since_report = 0
     rate = learning_rate(state.step, recipe.optimizer, recipe.schedule)
     return means | {"learning_rate": rate}

@@ -1,7 +1,5 @@
 """Cross-entropy with a margin on the target logit; the margin is here and nowhere else."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,9 +19,8 @@ def margin_at(recipe: Recipe, step: int) -> float:
     return recipe.loss.margin * (min(1.0, step / warmup) if warmup else 1.0)
 
 
-def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, step: int) -> Tensor:
+def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, margin: Tensor | None) -> Tensor:
     """The mean loss of a batch; a mixed segment has each of its two speakers' in proportion."""
-    margin = margin_at(recipe, step)
     losses = margin_losses(logits, batch.labels, recipe.loss, margin)
     if recipe.augment.mixup:
         other = margin_losses(logits, batch.partner_labels, recipe.loss, margin)
@@ -31,27 +28,29 @@ def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, step: int) -> Tenso
     return losses.mean()
 
 
-def margin_losses(logits: Tensor, labels: Tensor, config: LossConfig, margin: float) -> Tensor:
+def margin_losses(
+    logits: Tensor, labels: Tensor, config: LossConfig, margin: Tensor | None
+) -> Tensor:
     """Cross-entropies (B,) of logits (B, C) = scale · cosine, the label's after `margin`.
 
     On the cosine: cos θ - m (AM-Softmax, Wang et al. 2018). On the angle: cos(θ + m) (ArcFace,
-    Deng et al. 2019), m in radians. A margin of 0 is plain cross-entropy. float32.
+    Deng et al. 2019), m in radians; none is plain cross-entropy. float32.
     """
     logits = logits.float()
-    if margin:
+    if margin is not None:
         own = labels[:, None]
         with_margin = apply_margin(logits.gather(1, own), config, margin)
         logits = logits.scatter(1, own, with_margin)
     return F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing, reduction="none")
 
 
-def apply_margin(logits: Tensor, config: LossConfig, margin: float) -> Tensor:
-    """The target logits after the margin."""
+def apply_margin(logits: Tensor, config: LossConfig, margin: Tensor) -> Tensor:
+    """The target logits after the margin, a tensor of no dimensions on their device."""
     if config.margin_type == "am":
         return logits - config.scale * margin
     # The slope of the sine is infinite at a cosine of 1, so the cosine is kept a little below.
     cosine = (logits / config.scale).clamp(-1 + 1e-6, 1 - 1e-6)
-    turned = cosine * math.cos(margin) - (1 - cosine.square()).sqrt() * math.sin(margin)
+    turned = cosine * margin.cos() - (1 - cosine.square()).sqrt() * margin.sin()
     # Beyond θ = π - m, cos(θ + m) would grow again: a straight line continues it.
-    straight = cosine - margin * math.sin(margin)
-    return config.scale * torch.where(cosine > -math.cos(margin), turned, straight)
+    straight = cosine - margin * margin.sin()
+    return config.scale * torch.where(cosine > -margin.cos(), turned, straight)

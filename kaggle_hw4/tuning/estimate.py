@@ -18,14 +18,15 @@ from kaggle_hw4.precision import choose_precision
 from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.checkpoint import State
-from kaggle_hw4.training.loop import train_step
 from kaggle_hw4.training.optimizer import make_optimizer
+from kaggle_hw4.training.step import Step
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.quiet import quiet_optuna
 from kaggle_hw4.tuning.study import REDUCTION_FACTOR, min_steps
 
 DRAWS = 3  # random points of the space, measured beside the baseline
-STEPS = 4  # measured, after one to warm up
+STEPS = 4  # measured
+WARM_UP = {"cpu": 1, "cuda": 3}  # steps before: a CUDA graph is recorded in the second
 SAMPLE = 32  # validation utterances predicted
 
 
@@ -93,11 +94,14 @@ def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float
     state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
     training, validation = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
     batches = Batches(store, training, plan.folds.session, recipe, seed=0)
-    train_step(state, batches.at(0), recipe)
+    take_step = Step(state, recipe)
+    warm_up = WARM_UP.get(store.device.type, 1)
+    for step in range(warm_up):
+        take_step(batches.at(step))
     # Time some steps.
     begin = time.perf_counter()
-    for step in range(1, STEPS + 1):
-        train_step(state, batches.at(step), recipe)
+    for step in range(warm_up, warm_up + STEPS):
+        take_step(batches.at(step))
     float(state.since_report.sum())  # waits for the device
     seconds_of_step = (time.perf_counter() - begin) / STEPS
     # Time the prediction of some utterances, and scale it to the frames of all.

@@ -1,0 +1,103 @@
+"""One training step: each network's gradient, then AdamW and the EMA of the weights."""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kaggle_hw4.data.batches import Batch
+from kaggle_hw4.data.segments import DROPOUT
+from kaggle_hw4.models.classifier import SpeakerNetwork
+from kaggle_hw4.recipe import Recipe
+from kaggle_hw4.training.checkpoint import State
+from kaggle_hw4.training.graphs import (
+    Function,
+    Graphs,
+    Inputs,
+    Outputs,
+    Record,
+    cuda_recorder,
+    in_branches,
+)
+from kaggle_hw4.training.loss import batch_loss, margin_at
+from kaggle_hw4.training.optimizer import learning_rate
+
+
+class Step:
+    """The training step of `recipe`, which takes `state` one step on.
+
+    On a CUDA device the gradients come from graphs, which `record` makes, and nothing in a step
+    waits for the device.
+    """
+
+    def __init__(self, state: State, recipe: Recipe, record: Record | None = None) -> None:
+        self.state, self.recipe = state, recipe
+        self.device = state.since_report.device
+        self.parameters = [list(network.parameters()) for network in state.model.networks]
+        if self.device.type == "cuda":
+            record = record or cuda_recorder()
+        self.gradients: Function = (
+            Graphs(self.run_gradients, record) if record else self.run_gradients
+        )
+
+    def __call__(self, batch: Batch) -> None:
+        """Forward, backward, AdamW and the EMA of the weights on one batch."""
+        state, config = self.state, self.recipe.optimizer
+        state.model.train()
+        figures, *gradients = self.gradients([*vars(batch).values(), self._margin()])
+        for parameter, gradient in zip(chain(*self.parameters), gradients, strict=True):
+            parameter.grad = gradient
+
+        # Each network's gradient is clipped by itself.
+        state.scaler.unscale_(state.optimizer)
+        if config.clip_norm:
+            for parameters in self.parameters:
+                torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+
+        # The weights, and their moving average.
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(state.step, config, self.recipe.schedule)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.optimizer.zero_grad(set_to_none=True)
+        state.average.update(config.ema_decay, state.step)
+
+        # Figures are summed on the device: nothing waits for it until a report is due.
+        state.step += 1
+        state.since_report += figures
+        state.steps_since_report += 1
+
+    def _margin(self) -> Tensor | None:
+        if not self.recipe.has_margin:
+            return None
+        return torch.full((), margin_at(self.recipe, self.state.step), device=self.device)
+
+    def run_gradients(self, inputs: Inputs) -> Outputs:
+        """The mean loss and accuracy of the networks (2,), then the gradient of each parameter."""
+        networks = zip(self.state.model.networks, self.parameters, strict=True)
+        parts = in_branches([partial(self._gradients_of, *each, inputs) for each in networks])
+        figures = torch.stack([part[0] for part in parts]).mean(0)
+        return [figures, *chain(*(part[1:] for part in parts))]
+
+    def _gradients_of(
+        self, network: SpeakerNetwork, parameters: Sequence[Tensor], inputs: Inputs
+    ) -> Outputs:
+        """The same of one network, trained as if it were alone."""
+        *tensors, margin = inputs
+        batch = Batch(*tensors)  # type: ignore[arg-type]
+        logits = self.state.model.logits_of(network, batch.features, batch.mask)
+        loss = batch_loss(logits, batch, self.recipe, margin)
+        gradients = torch.autograd.grad(self.state.scaler.scale(loss), parameters)
+        laid_out = [gradient.contiguous() for gradient in gradients]  # as AdamW's kernel reads them
+        right = (logits.detach().argmax(-1) == batch.labels).float().mean()
+        return [torch.stack([loss.detach(), right]), *laid_out]
+
+
+def seed_step(state: State, seed: int) -> None:
+    """Seed what draws the dropout, and torch's generators: the fine structure of noise."""
+    state.model.draws.seed, state.model.draws.step = seed, state.step
+    seeds = np.random.SeedSequence([seed, DROPOUT, state.step])
+    torch.manual_seed(int(seeds.generate_state(1)[0]))
