@@ -8,7 +8,7 @@ import platform
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +49,25 @@ def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> str:
         raise
     sync_directory(path.parent)
     return hashlib.sha256(data).hexdigest()
+
+
+def write_pending(path: Path, data: bytes) -> str:
+    """Write `data` to `<path>.new`, which `settle` moves to `path`; return its sha256."""
+    return write_bytes(path.with_name(f"{path.name}.new"), data)
+
+
+def settle(folder: Path, sha256: Mapping[str, str]) -> None:
+    """Replace each file of `folder` that `sha256` names by what was written with `write_pending`,
+    if that has this hash.
+
+    Several files change as one: all are pending when a manifest with their hashes replaces that of
+    the old ones, and whoever reads a file settles it first.
+    """
+    for name, expected in sha256.items():
+        pending = folder / f"{name}.new"
+        with suppress(OSError):  # another process has settled it; whoever reads it verifies it
+            if pending.is_file() and sha256_file(pending) == expected:
+                pending.replace(folder / name)
 
 
 def _rename_exclusively(temporary: Path, path: Path) -> None:

@@ -32,9 +32,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kaggle_hw4.artifact import (
     named_errors,
     read_model,
+    settle,
     sha256_json,
     verify,
     write_bytes,
+    write_pending,
     write_text,
 )
 from kaggle_hw4.errors import DataError, UsageError
@@ -205,9 +207,10 @@ class Run:
         write_text(self.folder / "recipe.toml", recipe.to_toml())
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
-        """Write run.json, and return it with its seal."""
+        """Write run.json, and return it with its seal; what it names is no longer pending."""
         manifest = manifest.sealed()
         write_text(self.folder / "run.json", manifest.model_dump_json(indent=1) + "\n")
+        settle(self.folder, manifest.sha256)
         return manifest
 
     def log(self, line: Mapping[str, float]) -> None:
@@ -234,13 +237,12 @@ class Run:
             write_text(self.metrics, "".join(kept))
 
     def write_logits(self, name: str, logits: Logits) -> str:
-        """Write `<name>.safetensors` and return its sha256, which belongs in the manifest: the
-        format itself does not notice a flipped bit.
-        """
+        """Write `<name>.safetensors`, pending where the run is finished; return its sha256."""
         # The ids go along, so that logits can be read without the corpus that they came from.
         ids = {"ids": json.dumps(list(logits.ids))}
         data = safetensors.numpy.save({"logits": logits.values}, metadata=ids)
-        return write_bytes(self.folder / f"{name}.safetensors", data)
+        write = write_pending if self.done else write_bytes
+        return write(self.folder / f"{name}.safetensors", data)
 
     def read_logits(self, name: str) -> Logits:
         """The logits of `<name>.safetensors`, checked against the manifest."""
@@ -253,8 +255,10 @@ class Run:
             return _ids(file)
 
     def _verified(self, name: str) -> Path:
-        path = self.folder / f"{name}.safetensors"
-        verify(path, self.manifest().sha256.get(path.name, ""), f"`hw4 predict {self.folder}`")
+        path, sha256 = self.folder / f"{name}.safetensors", self.manifest().sha256
+        settle(self.folder, sha256)  # a prediction may have been killed after its manifest
+        # The format itself does not notice a flipped bit.
+        verify(path, sha256.get(path.name, ""), f"`hw4 predict {self.folder}`")
         return path
 
 

@@ -8,9 +8,12 @@ import torch
 from kaggle_hw4.data.channel import describe_channel
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.duplicates import (
+    LAGS,
+    MAX_LAG,
     MIN_CORRELATION,
-    correlation,
+    correlate,
     find_near_duplicates,
+    stack,
     standardise,
 )
 from kaggle_hw4.data.folds import make_folds
@@ -56,6 +59,53 @@ def test_near_duplicates_are_never_trained_on_and_validated_in_one_fold(corpus: 
             assert last not in folds.training(k)
         if last in folds.validation(k):
             assert first not in folds.training(k)
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Of two standardised utterances of like length."""
+    utterances = sorted((first, second), key=len)
+    _, [highest] = correlate(stack(utterances), np.array([len(each) for each in utterances]))
+    return float(highest)
+
+
+def definition(first: np.ndarray, second: np.ndarray) -> float:
+    """The same, lag by lag over the frames that overlap, in double precision."""
+    highest = -1.0
+    for lag in LAGS:
+        a, b = first[max(0, lag) :], second[max(0, -lag) :]
+        n = min(len(a), len(b))
+        highest = max(highest, float((a[:n].astype(float) * b[:n]).sum() / (n * 40) if n else 0))
+    return highest
+
+
+def test_correlations_by_products_are_those_of_the_definition(corpus: Corpus) -> None:
+    rows = np.flatnonzero(corpus.labels == 0)
+    cut = [corpus.features(int(row)).numpy()[: 1 + 9 * i] for i, row in enumerate(rows)]
+    frames = [standardise(each) for each in cut]  # of 1, 10, 19 … frames
+    pairs, actual = correlate(stack(frames), np.array([len(each) for each in frames]))
+    assert pairs.tolist() == [[i, i + 1] for i in range(len(rows) - 1)]
+    expected = [definition(frames[i], frames[j]) for i, j in pairs]
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_the_pairs_are_those_of_all_comparisons(corpus: Corpus) -> None:
+    """Cut alike, utterances that overlap are pairs; their lengths differ by up to 18 frames."""
+    lengths, offsets = corpus.lengths.copy(), corpus.offsets.copy()
+    rows = np.flatnonzero(corpus.labels == 0)
+    for i, row in enumerate(rows):
+        source = rows[i % 3]
+        offsets[row], lengths[row] = corpus.offsets[source] + i % 5, 60 + 18 * (i % 4) // 3
+    cut = dataclasses.replace(corpus, lengths=lengths, offsets=offsets)
+    frames = [standardise(cut.features(int(row)).numpy()) for row in rows]
+    expected = [
+        (i, j)
+        for i in range(len(rows))
+        for j in range(i)
+        if abs(len(frames[i]) - len(frames[j])) <= 2 * MAX_LAG
+        and definition(frames[i], frames[j]) > MIN_CORRELATION
+    ]
+    assert len(expected) > 5
+    assert find_near_duplicates(cut, rows) == expected
 
 
 def test_a_lag_and_a_channel_leave_the_correlation() -> None:

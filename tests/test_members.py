@@ -12,7 +12,7 @@ from kaggle_hw4.data.folds import Folds, make_folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.logits import predict_run
+from kaggle_hw4.inference.logits import Task, predict_runs
 from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.runs import Run, find_runs
 from kaggle_hw4.stages.ensemble import ensemble
@@ -85,15 +85,15 @@ def test_a_run_predicts_only_what_it_was_trained_on(
 ) -> None:
     run = Run(Path(shutil.copytree(find_runs([runs])[0].folder, tmp_path / "run")))
     store = FrameStore(corpus, CPU)
-    other = FrameStore(other_corpus, CPU), make_folds(other_corpus, "session", 2)
+    other_store, other_folds = FrameStore(other_corpus, CPU), make_folds(other_corpus, "session", 2)
     with pytest.raises(DataError, match="was trained on corpus"):
-        predict_run(run, *other, WHOLE, "float32")
+        predict_runs([Task(run, other_folds, WHOLE)], other_store, "float32")
     with pytest.raises(DataError, match="was trained on fold table"):
-        predict_run(run, store, make_folds(corpus, "utterance", 2), WHOLE, "float32")
+        predict_runs([Task(run, make_folds(corpus, "utterance", 2), WHOLE)], store, "float32")
     recipe = run.folder / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("margin = 0.2", "margin = 0.3"))
     with pytest.raises(DataError, match="was trained on recipe"):
-        predict_run(run, store, folds, WHOLE, "float32")
+        predict_runs([Task(run, folds, WHOLE)], store, "float32")
 
 
 def test_predicting_again_gives_the_logits_of_the_weights_asked_for(
@@ -103,7 +103,10 @@ def test_predicting_again_gives_the_logits_of_the_weights_asked_for(
     run, store = trained(recipe, corpus, folds, tmp_path), FrameStore(corpus, CPU)
     ema = run.read_logits("test").values
     best = WHOLE.model_copy(update={"weights": "best"})
-    assert predict_run(run, store, folds, best, "float32").prediction.config.weights == "best"
+    assert (
+        predict_runs([Task(run, folds, best)], store, "float32")[0].prediction.config.weights
+        == "best"
+    )
     assert not np.array_equal(run.read_logits("test").values, ema)
-    predict_run(run, store, folds, WHOLE, "float32")
+    predict_runs([Task(run, folds, WHOLE)], store, "float32")
     assert np.array_equal(run.read_logits("test").values, ema)

@@ -106,7 +106,7 @@ def test_averaged_embeddings_go_through_the_head_once(corpus: Corpus) -> None:
     plan = PredictionConfig(
         weights="ema", segments=2, frames=[40, 60], average="embeddings", spreading_neighbours=0
     )
-    where, embeddings = embed_segments(model, FrameStore(corpus, CPU), np.array([row]), plan)
+    where, [embeddings] = embed_segments([model], FrameStore(corpus, CPU), np.array([row]), plan)
     assert where.tolist() == [0] * 4
     expected = model.head(embeddings.mean(0, keepdim=True))[0].detach()
     np.testing.assert_allclose(cut(model, corpus, row, "embeddings"), expected, atol=1e-5)

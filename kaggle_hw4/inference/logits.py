@@ -1,14 +1,17 @@
 """The logits that a run leaves behind: of its validation fold (OOF) and of the test set."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from kaggle_hw4.artifact import verify
+from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
-from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.predict import predict_logits
+from kaggle_hw4.inference.predict import FloatArray, Predictor, predict_together
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model
@@ -16,6 +19,59 @@ from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.runs import Device, Logits, Manifest, Prediction, Run
+
+MODELS = 8  # models in memory at a time: with more of them, a batch's gathering is saved already
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to predict, as `config` says."""
+
+    run: Run
+    folds: Folds
+    config: PredictionConfig
+
+    @property
+    def plan(self) -> tuple[int, tuple[int, ...]]:
+        """What the segments of a row follow from."""
+        return self.config.segments, tuple(self.config.frames)
+
+    def sets(self, corpus: Corpus) -> dict[str, IntArray]:
+        """The rows of each set that has any."""
+        sets = {
+            "oof": self.folds.validation(self.run.fold),
+            "seen_session": self.folds.seen_session(self.run.fold),
+            "test": corpus.test,
+        }
+        return {name: rows for name, rows in sets.items() if len(rows)}
+
+    def predictor(self, model: SpeakerClassifier, name: str) -> Predictor:
+        """How `model` predicts the set called `name`."""
+        # Sessions of a fold may hold more utterances than those of the test set.
+        subsets = self.folds.subsets(self.run.fold) if name == "oof" else None
+        return Predictor(model, self.config, subsets)
+
+    def check(self, corpus: Corpus) -> None:
+        """Raise DataError unless the run is of this recipe, corpus and fold table, and its weights
+        are those that it was finished with.
+        """
+        run, manifest = self.run, self.run.manifest()
+        for what, then, now in (
+            ("recipe", manifest.recipe, run.recipe().hash),
+            ("corpus", manifest.corpus, corpus.hash),
+            ("fold table", manifest.folds.hash, self.folds.hash),
+        ):
+            if then != now:
+                raise DataError(f"{run.name} was trained on {what} {then}, not on {now}")
+        weights = run.folder / f"{self.config.weights}.safetensors"
+        verify(weights, manifest.sha256.get(weights.name, ""), run.remedy)
+
+    def load_model(self, corpus: Corpus, precision: str) -> SpeakerClassifier:
+        """The trained model, on the CPU."""
+        model = build_model(self.run.recipe(), len(corpus.speakers), corpus.n_mels)
+        model.precision = precision
+        read_weights(self.run.folder / f"{self.config.weights}.safetensors", model)
+        return model
 
 
 @dataclass(frozen=True)
@@ -28,6 +84,34 @@ class Written:
     sha256: dict[str, str]
 
 
+def predict_runs(
+    tasks: Sequence[Task], store: FrameStore, precision: str, bar: Bar = no_bar
+) -> list[Manifest]:
+    """Predict finished runs anew, up to MODELS of them in one pass over the rows that they share;
+    each one's logits and manifest are replaced, atomically and one run after the other.
+
+    Raises DataError, before anything is computed, where one of them cannot be predicted.
+    """
+    for task in tasks:
+        task.check(store.corpus)
+    # Runs that share segments and rows follow one another.
+    order = sorted(tasks, key=lambda task: (task.plan, task.folds.name, task.run.fold))
+    for start in range(0, len(order), MODELS):
+        replace_predictions(order[start : start + MODELS], store, precision, bar)
+    return [task.run.manifest() for task in tasks]
+
+
+def replace_predictions(
+    tasks: Sequence[Task], store: FrameStore, precision: str, bar: Bar = no_bar
+) -> None:
+    """Predict tasks that were checked, all of them in memory, and then replace what they have."""
+    models = [task.load_model(store.corpus, precision).to(store.device) for task in tasks]
+    for task, logits in zip(tasks, predict_sets(tasks, models, store, bar), strict=True):
+        written, manifest = write_logits(task, logits, store, precision), task.run.manifest()
+        update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
+        task.run.write_manifest(manifest.model_copy(update=update))
+
+
 def write_predictions(
     run: Run,
     model: SpeakerClassifier,
@@ -37,53 +121,46 @@ def write_predictions(
     bar: Bar = no_bar,
 ) -> Written:
     """Write the OOF, the seen-session and the test logits of `run`."""
-    corpus = store.corpus
-    sets = {
-        "oof": folds.validation(run.fold),
-        "seen_session": folds.seen_session(run.fold),
-        "test": corpus.test,
-    }
-    sha256, evaluations = {}, {}
-    for name, rows in sets.items():
-        if not len(rows):
-            continue
-        # Sessions of a fold may hold more utterances than those of the test set.
-        subsets = folds.subsets(run.fold) if name == "oof" else None
-        values = predict_logits(model, store, rows, config, subsets, bar)
-        logits = Logits(tuple(corpus.ids[row] for row in rows), values)
-        sha256[f"{name}.safetensors"] = run.write_logits(name, logits)
-        evaluations[name] = evaluate(values, corpus.labels[rows])
-    prediction = Prediction(config=config, device=device_of(store.device, model.precision))
+    task = Task(run, folds, config)
+    [logits] = predict_sets([task], [model], store, bar)
+    return write_logits(task, logits, store, model.precision)
+
+
+def predict_sets(
+    tasks: Sequence[Task],
+    models: Sequence[SpeakerClassifier],
+    store: FrameStore,
+    bar: Bar = no_bar,
+) -> list[dict[str, FloatArray]]:
+    """The logits (n, C) of each set of each task, by the model beside it."""
+    sets = [task.sets(store.corpus) for task in tasks]
+    # A pass for all tasks that cut the same rows into the same segments.
+    passes = defaultdict(list)
+    for i, task in enumerate(tasks):
+        for name, rows in sets[i].items():
+            passes[name, rows.tobytes(), task.plan].append(i)
+    logits: list[dict[str, FloatArray]] = [{} for _ in tasks]
+    for (name, *_), sharing in passes.items():
+        predictors = [tasks[i].predictor(models[i], name) for i in sharing]
+        predicted = predict_together(predictors, store, sets[sharing[0]][name], bar)
+        for i, values in zip(sharing, predicted, strict=True):
+            logits[i][name] = values
+    return logits
+
+
+def write_logits(
+    task: Task, logits: Mapping[str, FloatArray], store: FrameStore, precision: str
+) -> Written:
+    """Write the logits of a task's sets, and evaluate them."""
+    corpus, sha256, evaluations = store.corpus, {}, {}
+    for name, rows in task.sets(corpus).items():
+        ids = tuple(corpus.ids[row] for row in rows)
+        sha256[f"{name}.safetensors"] = task.run.write_logits(name, Logits(ids, logits[name]))
+        evaluations[name] = evaluate(logits[name], corpus.labels[rows])
+    prediction = Prediction(config=task.config, device=device_of(store.device, precision))
     return Written(prediction, evaluations["oof"], evaluations.get("seen_session"), sha256)
 
 
 def device_of(device: torch.device, precision: str) -> Device:
     """What a manifest says of where a model ran."""
     return Device(device=device.type, precision=precision, threads=torch.get_num_threads())
-
-
-def predict_run(
-    run: Run,
-    store: FrameStore,
-    folds: Folds,
-    config: PredictionConfig,
-    precision: str,
-    bar: Bar = no_bar,
-) -> Manifest:
-    """Predict a finished run anew; its logits are replaced, its manifest says so."""
-    manifest, recipe, corpus = run.manifest(), run.recipe(), store.corpus
-    for what, then, now in (
-        ("recipe", manifest.recipe, recipe.hash),
-        ("corpus", manifest.corpus, corpus.hash),
-        ("fold table", manifest.folds.hash, folds.hash),
-    ):
-        if then != now:
-            raise DataError(f"{run.name} was trained on {what} {then}, not on {now}")
-    weights = run.folder / f"{config.weights}.safetensors"
-    verify(weights, manifest.sha256[weights.name], run.remedy)
-    model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
-    model.precision = precision
-    read_weights(weights, model)
-    written = write_predictions(run, model.to(store.device), store, folds, config, bar)
-    update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
-    return run.write_manifest(manifest.model_copy(update=update))

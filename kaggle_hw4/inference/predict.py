@@ -5,6 +5,7 @@ mean of *log*-probabilities is no fourth way: it is the mean of logits, less a c
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, Progress, no_bar
 from kaggle_hw4.recipe import PredictionConfig
 
+FloatArray = npt.NDArray[np.float32]
+
 WHOLE = PredictionConfig(
     weights="ema", segments=0, frames=[1], average="logits", spreading_neighbours=0
 )
@@ -27,7 +30,17 @@ HEAD_ROWS = 2**14  # embeddings that the head takes at a time
 TINY = float(torch.finfo(torch.float32).tiny)
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Predictor:
+    """A model, and how its embeddings of segments become logits of utterances; `subsets` of the
+    rows are those that labels are spread within.
+    """
+
+    model: SpeakerClassifier
+    config: PredictionConfig
+    subsets: Sequence[tuple[IntArray, IntArray]] | None = None
+
+
 def predict_logits(
     model: SpeakerClassifier,
     store: FrameStore,
@@ -35,16 +48,49 @@ def predict_logits(
     config: PredictionConfig,
     subsets: Sequence[tuple[IntArray, IntArray]] | None = None,
     bar: Bar = no_bar,
-) -> npt.NDArray[np.float32]:
+) -> FloatArray:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
 
     With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`,
     or within each of their `subsets`: its indices into `rows`, and those of them that count there.
     `bar(name)` makes the progress of a stage.
     """
-    was_training = model.training
-    model.eval()
-    where, embeddings = embed_segments(model, store, rows, config, bar("prediction"))
+    [logits] = predict_together([Predictor(model, config, subsets)], store, rows, bar)
+    return logits
+
+
+@torch.inference_mode()
+def predict_together(
+    predictors: Sequence[Predictor], store: FrameStore, rows: IntArray, bar: Bar = no_bar
+) -> list[FloatArray]:
+    """What `predict_logits` returns for each of several models, to the bit, in one pass over the
+    segments: `config.segments` and `config.frames` are the same in all of their configs.
+    """
+    models = [predictor.model for predictor in predictors]
+    modes = [model.training for model in models]
+    for model in models:
+        model.eval()
+    config, progress = predictors[0].config, bar("prediction")
+    where, embeddings = embed_segments(models, store, rows, config, progress)
+    logits = [
+        average_segments(predictor, store, rows, where, embedded, bar)
+        for predictor, embedded in zip(predictors, embeddings, strict=True)
+    ]
+    for model, mode in zip(models, modes, strict=True):
+        model.train(mode)
+    return logits
+
+
+def average_segments(
+    predictor: Predictor,
+    store: FrameStore,
+    rows: IntArray,
+    where: Tensor,
+    embeddings: Tensor,
+    bar: Bar = no_bar,
+) -> FloatArray:
+    """The logits (len(rows), C) of `rows` from what `embed_segments` returns for one model."""
+    model, config = predictor.model, predictor.config
     if config.average == "embeddings":
         logits = apply_head(model, mean_by_row(embeddings, where, len(rows)), store.device)
     elif config.average == "logits":
@@ -55,38 +101,37 @@ def predict_logits(
     if config.spreading_neighbours and len(rows) > 1:
         channels = store.corpus.channels.descriptor[rows]
         embedded = mean_by_row(embeddings, where, len(rows))
-        within = subsets or [(np.arange(len(rows)), np.arange(len(rows)))]
+        within = predictor.subsets or [(np.arange(len(rows)), np.arange(len(rows)))]
         neighbours, progress = config.spreading_neighbours, bar("label spreading")
         logits = spread_within(within, logits, embedded, channels, neighbours, progress)
-    model.train(was_training)
-    values: npt.NDArray[np.float32] = logits.numpy()
+    values: FloatArray = logits.numpy()
     return values
 
 
 def embed_segments(
-    model: SpeakerClassifier,
+    models: Sequence[SpeakerClassifier],
     store: FrameStore,
     rows: IntArray,
     config: PredictionConfig,
     progress: Progress = lambda *_: None,
-) -> tuple[Tensor, Tensor]:
-    """The place in `rows` (S,) of each segment's utterance, and its embedding (S, D); on the CPU,
-    whose sums are the same every time. `progress(done, total)` counts segments.
+) -> tuple[Tensor, list[Tensor]]:
+    """The place in `rows` (S,) of each segment's utterance, and each model's embeddings (S, D); on
+    the CPU, whose sums are the same every time. `progress(done, total)` counts segments.
     """
     where, cuts = plan_segments(store.corpus.lengths[rows], config)
-    embeddings: Tensor | None = None
+    embeddings = [torch.empty(len(where), model.d_embedding) for model in models]
     done = 0
     for chosen in batches(cuts[:, 1]):
+        # The frames are gathered, padded and put on the device once for all models.
         starts, lengths = cuts[chosen].T
         features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
+        place = torch.from_numpy(chosen)
         with enough_memory("a prediction", "predict on the CPU"):
-            embedded = model.embed(features, mask).float().cpu()
-        if embeddings is None:
-            embeddings = embedded.new_empty(len(where), embedded.shape[1])
-        embeddings[torch.from_numpy(chosen)] = embedded
+            computed = [model.embed(features, mask).float() for model in models]
+            for embedded, values in zip(embeddings, computed, strict=True):
+                embedded[place] = values.cpu()
         done += len(chosen)
         progress(done, len(where))
-    assert embeddings is not None, "there is at least one utterance to predict"
     return torch.from_numpy(where), embeddings
 
 

@@ -86,8 +86,13 @@ class SpeakerClassifier(nn.Module):
         self.draws = share_draws(self)
         self.precision = "float32"  # of the large products: a row of precision.DTYPES
 
+    @property
+    def d_embedding(self) -> int:
+        """The width of what `embed` returns."""
+        return sum(network.d_embedding for network in self.networks)
+
     def embed(self, features: Tensor, mask: Mask) -> Tensor:
-        """The networks' embeddings, concatenated: (B, sum of their d_embedding), float32."""
+        """The networks' embeddings, concatenated: (B, d_embedding), float32."""
         with autocast(features.device, self.precision):
             return torch.cat([network.embed(features, mask) for network in self.networks], -1)
 

@@ -146,7 +146,8 @@ def map_embeddings(
         return None
     model, store = load_model(run, corpus), FrameStore(corpus, torch.device("cpu"))
     with torch.inference_mode():
-        embeddings = embed_segments(model, store, rows, SEGMENT)[1].double().numpy()
+        _, [embedded] = embed_segments([model], store, rows, SEGMENT)
+    embeddings = embedded.double().numpy()
     embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     speaker = corpus.labels[rows]
     own = None if session is None else session[np.searchsorted(corpus.train, rows)]

@@ -1,9 +1,10 @@
 """From finished runs to their logits, averaged in another way."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.stages.train import FinishedRun
@@ -19,17 +20,19 @@ def predict(
     bar: Bar = no_bar,
     left_out: Callable[[str], object] = lambda _: None,
 ) -> list[FinishedRun]:
-    """Predict finished runs anew, each as its own recipe says with `settings` laid over it.
+    """Predict finished runs anew, each as its own recipe says with `settings` laid over it; those
+    that share rows and segments in one pass.
 
-    `left_out(name)` is called for each run that is not finished.
+    `left_out(name)` is called for each run that is not finished. Raises DataError, before anything
+    is predicted, that names a run which cannot be.
     """
-    from kaggle_hw4.data.folds import find_folds
+    from kaggle_hw4.data.folds import Folds, find_folds
     from kaggle_hw4.data.segments import FrameStore
     from kaggle_hw4.device import choose_device
-    from kaggle_hw4.inference.logits import predict_run
+    from kaggle_hw4.inference.logits import Task, predict_runs
     from kaggle_hw4.precision import choose_precision
     from kaggle_hw4.recipe import read_recipe
-    from kaggle_hw4.runs import find_runs, finished
+    from kaggle_hw4.runs import Run, find_runs, finished
 
     for setting in settings:
         if not setting.startswith("predict."):
@@ -37,14 +40,26 @@ def predict(
     where = choose_device(device)
     chosen = choose_precision(precision, where)
     corpus = corpus_of(workspace)
-    store = FrameStore(corpus, where)  # the frames are put on a card once for all runs
-    runs, predicted = find_runs(paths), []
+    runs = find_runs(paths)
     for run in runs:
         if not run.done:
             left_out(run.name)
-    for run in finished(runs):
-        folds = find_folds(workspace.folds, corpus, run.manifest().folds.name)
-        config = read_recipe(run.folder / "recipe.toml", settings).predict
-        manifest = predict_run(run, store, folds, config, chosen, bar)
-        predicted.append(FinishedRun(run, manifest))
-    return predicted
+
+    @cache
+    def folds_called(name: str) -> Folds:
+        return find_folds(workspace.folds, corpus, name)
+
+    def task_of(run: Run) -> Task:
+        name = run.manifest().folds.name
+        try:
+            folds = folds_called(name)
+        except (UsageError, DataError) as error:
+            what = f"{run.name} was trained on {name}: {error.what}"
+            raise DataError(what, error.then) from error
+        return Task(run, folds, read_recipe(run.folder / "recipe.toml", settings).predict)
+
+    runs = finished(runs)
+    tasks = [task_of(run) for run in runs]
+    store = FrameStore(corpus, where)  # the frames are put on a card once for all runs
+    manifests = predict_runs(tasks, store, chosen, bar)
+    return [FinishedRun(run, manifest) for run, manifest in zip(runs, manifests, strict=True)]
