@@ -88,11 +88,12 @@ def report(test_density: int, place: Workspace, runs: list[Run]) -> None:
         model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
         read_weights(run.folder / f"{recipe.predict.weights}.safetensors", model)
         model.to(store.device)
-        alone = recipe.predict.model_copy(update={"spreading_neighbours": 0})
+        spread = recipe.predict.settled(folds.by)
+        alone = spread.model_copy(update={"spreading_neighbours": 0})
         cases = (
-            (held_out, recipe.predict, folds.subsets(run.fold)),
-            (held_out, recipe.predict, None),
-            (corpus.test, recipe.predict, None),
+            (held_out, spread, folds.subsets(run.fold)),
+            (held_out, spread, None),
+            (corpus.test, spread, None),
             (held_out, alone, None),
             (corpus.test, alone, None),
         )

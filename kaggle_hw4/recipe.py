@@ -149,6 +149,9 @@ Lengths = Annotated[
 ]  # one, or several
 
 
+NEIGHBOURS = 6  # of label spreading, where nothing else is asked for
+
+
 class PredictionConfig(Section):
     weights: Literal["ema", "best"] = Field(
         description="EMA weights at the end, or those where validation was highest."
@@ -163,10 +166,18 @@ class PredictionConfig(Section):
     average: Literal["logits", "probabilities", "embeddings"] = Field(
         description="What is averaged over the segments."
     )
-    spreading_neighbours: Count = Field(
+    spreading_neighbours: Literal["auto"] | Count = Field(
         description="Neighbours of label spreading (Zhou et al. 2004) over the set that is "
-        "predicted; 0: none."
+        f"predicted; 0: none. auto: {NEIGHBOURS} where the folds are by session, because the test "
+        "set was measured to be of other sessions."
     )
+
+    def settled(self, by: str) -> "PredictionConfig":
+        """The config whose number of neighbours is settled, for folds `by` session or utterance."""
+        if self.spreading_neighbours != "auto":
+            return self
+        neighbours = NEIGHBOURS if by == "session" else 0
+        return self.model_copy(update={"spreading_neighbours": neighbours})
 
 
 class Recipe(Section):

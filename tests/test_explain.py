@@ -15,11 +15,11 @@ from tests.test_cli import run
 
 HERE = Workspace(Path("nowhere"))
 HASHES = {
-    "simple": "5ae3298d",
-    "medium": "54163047",
-    "strong": "2a1a852f",
-    "boss": "ad350ff0",
-    "champion": "2f3a981d",
+    "simple": "32d753e1",
+    "medium": "7e9be12a",
+    "strong": "bd5dff56",
+    "boss": "168be2c4",
+    "champion": "11d36e24",
 }
 
 

@@ -127,9 +127,8 @@ def test_every_encoder_has_a_config_and_a_layer() -> None:
 def test_padding_changes_nothing_under_any_normalisation(
     normalisation: str, embedding: str
 ) -> None:
-    model = model_of(
-        "boss", f"features.normalisation={normalisation}", f"networks.embedding={embedding}"
-    )
+    settings = (f"features.normalisation={normalisation}", f"networks.embedding={embedding}")
+    model = model_of("boss", "networks.pooling=self_attention", *settings)
     x, mask = batch()
     spoiled = x.masked_fill(~mask.unsqueeze(-1), -20.0)
     torch.testing.assert_close(model(spoiled, mask), model(x, mask), atol=1e-5, rtol=0)

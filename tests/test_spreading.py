@@ -18,7 +18,9 @@ from kaggle_hw4.inference.spreading import (
     spread_within,
 )
 from kaggle_hw4.models.build import build_model
-from tests.conftest import tiny, trained
+from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.workspace import shipped
+from tests.conftest import VARIANTS, tiny, trained
 
 GROUPS = torch.arange(12) // 4  # three sessions of four utterances
 
@@ -123,3 +125,14 @@ def test_a_run_spreads_its_validation_as_densely_as_the_test_set(
     assert len(thin.subsets(0)) == 2
     assert np.array_equal(whole.read_logits("test").values, thinned.read_logits("test").values)
     assert not np.array_equal(whole.read_logits("oof").values, thinned.read_logits("oof").values)
+
+
+@pytest.mark.parametrize(("by", "neighbours"), [("session", 6), ("utterance", 0)])
+def test_labels_are_spread_by_default_where_the_test_set_is_of_other_sessions(
+    by: str, neighbours: int
+) -> None:
+    for variant in VARIANTS:
+        config = read_recipe(shipped(f"pipelines/variants/{variant}.toml")).predict
+        assert config.settled(by).spreading_neighbours == neighbours
+        fixed = config.model_copy(update={"spreading_neighbours": 3})
+        assert fixed.settled(by) == fixed

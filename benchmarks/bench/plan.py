@@ -19,7 +19,9 @@ LADDER = (  # `shrunk` in benchmarks/ladder.py makes boss as small
     "networks.0.kernel_size=15",
     "networks.0.d_embedding=64",
 )
-ONE_NETWORK = ("networks.0.count=1",)
+POOLING = ("networks.0.pooling=self_attention",)  # as at the baseline
+ONE_NETWORK = (*POOLING, "networks.0.count=1")
+THREE_NETWORKS = (*POOLING, "networks.0.count=3")
 TINY = (  # for the tests
     "segments.batch_size=4",
     "segments.frames=24",
@@ -41,23 +43,30 @@ class Case:
 
 
 BOSS = Case("one Boss network", "boss", ONE_NETWORK)
-BOSS_OF_THREE = Case("Boss of three networks", "boss", one=BOSS)
+BOSS_OF_THREE = Case("Boss of three networks", "boss", THREE_NETWORKS, one=BOSS)
 SIMPLE = Case("simple", "simple")
 LADDER_ONE = Case("one Boss network, ladder's size", "boss", (*LADDER, *ONE_NETWORK), 60)
 LADDER_BOSS = Case(
-    "Boss of three networks, ladder's size", "boss", LADDER, speakers=60, one=LADDER_ONE
+    "Boss of three networks, ladder's size",
+    "boss",
+    (*LADDER, *THREE_NETWORKS),
+    speakers=60,
+    one=LADDER_ONE,
 )
 CASES = (
     BOSS,
     BOSS_OF_THREE,
     SIMPLE,
     Case("strong", "strong"),
-    Case("champion", "champion"),
+    Case("champion", "champion", ("networks.1.count=3",)),
     LADDER_ONE,
     LADDER_BOSS,
 )
 QUICK_BOSS = Case(BOSS.name, "boss", (*ONE_NETWORK, *TINY), 4)
-QUICK_CASES = (QUICK_BOSS, Case(BOSS_OF_THREE.name, "boss", TINY, 4, one=QUICK_BOSS))
+QUICK_CASES = (
+    QUICK_BOSS,
+    Case(BOSS_OF_THREE.name, "boss", (*THREE_NETWORKS, *TINY), 4, one=QUICK_BOSS),
+)
 
 
 @dataclass(frozen=True)

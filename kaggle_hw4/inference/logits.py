@@ -49,7 +49,7 @@ class Task:
         """How `model` predicts the set called `name`."""
         # Sessions of a fold may hold more utterances than those of the test set.
         subsets = self.folds.subsets(self.run.fold) if name == "oof" else None
-        return Predictor(model, self.config, subsets)
+        return Predictor(model, self.config.settled(self.folds.by), subsets)
 
     def check(self, corpus: Corpus) -> None:
         """Raise DataError unless the run is of this recipe, corpus and fold table, and its weights

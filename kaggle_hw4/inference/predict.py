@@ -98,11 +98,13 @@ def average_segments(
     else:
         probabilities = apply_head(model, embeddings, store.device).softmax(1)
         logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
-    if config.spreading_neighbours and len(rows) > 1:
+    neighbours = config.spreading_neighbours
+    assert neighbours != "auto", "it is settled by whoever knows the folds"
+    if neighbours and len(rows) > 1:
         channels = store.corpus.channels.descriptor[rows]
         embedded = mean_by_row(embeddings, where, len(rows))
         within = predictor.subsets or [(np.arange(len(rows)), np.arange(len(rows)))]
-        neighbours, progress = config.spreading_neighbours, bar("label spreading")
+        progress = bar("label spreading")
         logits = spread_within(within, logits, embedded, channels, neighbours, progress)
     values: FloatArray = logits.numpy()
     return values

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from kaggle_hw4.workspace import Workspace
 
@@ -78,9 +79,19 @@ def range_of(annotation: Any, bounds: Iterable[Any]) -> str:
     if get_origin(annotation) is list:
         number, constraints = get_args(get_args(annotation)[0])
         return f"{range_of(number, constraints.metadata)}, or a list of them"
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(range_of(*_unpacked(part)) for part in get_args(annotation))
     if annotation not in (int, float):
         return "text"
     return _interval(annotation, list(bounds))
+
+
+def _unpacked(part: Any) -> tuple[Any, Iterable[Any]]:
+    """The type and the bounds of a part of a union."""
+    if get_origin(part) is not Annotated:
+        return part, ()
+    kind, constraints = get_args(part)
+    return kind, constraints.metadata
 
 
 def _interval(kind: type, bounds: Sequence[Any]) -> str:
