@@ -39,7 +39,7 @@ def predict(
             raise UsageError(f"{setting}: after the training only predict.* can change")
     where = choose_device(device)
     chosen = choose_precision(precision, where)
-    corpus = corpus_of(workspace)
+    corpus = corpus_of(workspace, bar)
     runs = find_runs(paths)
     for run in runs:
         if not run.done:
