@@ -13,12 +13,16 @@ from rich.progress import Progress, TextColumn
 from kaggle_hw4 import artifact
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.execution.local import InProcess
+from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.pace import Speed, Verbosity, in_words, rate_of, set_verbosity
 from kaggle_hw4.progress import Bars, Lines, fit, waiting
 from kaggle_hw4.stages.split import split
+from kaggle_hw4.stages.train import train
 from kaggle_hw4.training.loop import train_run
+from kaggle_hw4.tuning.plan import make_plan
 from kaggle_hw4.workspace import Workspace
-from tests.conftest import job, tiny
+from tests.conftest import TINY, job, tiny
 from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
 
@@ -163,6 +167,17 @@ def test_packing_and_opening_a_corpus_are_shown(synthetic: Path, tmp_path: Path)
     monitor = Named()
     assert pack(synthetic, tmp_path / "packed", bar=monitor.bar).hash == corpus.hash
     assert monitor.stages == ["opening (MB)"]
+
+
+def test_opening_before_a_training_and_a_study_is_shown(workspace: Path) -> None:
+    monitor, place = Named(), Workspace(workspace)
+    split(place, "utterance", 2, 0, monitor.bar)
+    spec = RunSpec(str(workspace), "boss", TINY)
+    train(spec, InProcess(monitor), [0], bar=monitor.bar)
+    assert monitor.stages[:3] == ["opening (MB)", "opening (MB)", "prediction"]
+    asked = {"space": None, "objective": "utterance", "split": None, "name": None}
+    make_plan(place, "boss", [], **asked, bar=monitor.bar)
+    assert monitor.stages[-1] == "opening (MB)"
 
 
 def test_a_large_file_is_hashed_block_by_block(
