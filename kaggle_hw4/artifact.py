@@ -8,7 +8,7 @@ import platform
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 M = TypeVar("M", bound="BaseModel")
+Progress = Callable[[int, int], None]  # (done, total)
+
+BLOCK = 2**22  # bytes of a file that are hashed at a time
+_hashes: dict[tuple[Path, int, int], str] = {}  # of files, by their time and size
 
 # What network and FUSE disks answer where they cannot make something durable.
 NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR}
@@ -179,11 +183,19 @@ def new_directory(path: Path) -> Iterator[Path]:
     sync_directory(path.parent)
 
 
-def sha256_file(path: Path) -> str:
-    """The sha256 of a regular file's contents; OSError for anything else."""
+def sha256_file(path: Path, progress: Progress = lambda *_: None) -> str:
+    """The sha256 of a regular file's contents; OSError for anything else. `progress(done, total)`
+    counts bytes.
+    """
     _check_regular(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, block, done = hashlib.sha256(), memoryview(bytearray(BLOCK)), 0
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        while count := file.readinto(block):
+            digest.update(block[:count])
+            done += count
+            progress(done, size)
+    return digest.hexdigest()
 
 
 def sha256_json(value: Any) -> str:
@@ -191,20 +203,19 @@ def sha256_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def verify(path: Path, sha256: str, remedy: str) -> None:
-    """Raise DataError, with `remedy`, unless `path` is a file with this sha256."""
+def verify(path: Path, sha256: str, remedy: str, progress: Progress = lambda *_: None) -> None:
+    """Raise DataError, with `remedy`, unless `path` is a file with this sha256. A file is hashed
+    once per time and size of it: a corpus has gigabytes. `progress(done, total)` counts its bytes.
+    """
     if not path.is_file():
         raise DataError(f"{path} is missing", remedy)
     stat = path.stat()
-    actual = _sha256_once(path, stat.st_mtime_ns, stat.st_size)
+    state = path, stat.st_mtime_ns, stat.st_size
+    if state not in _hashes:
+        _hashes[state] = sha256_file(path, progress)
+    actual = _hashes[state]
     if actual != sha256:
         raise DataError(f"{path} has changed: sha256 {actual[:12]}, expected {sha256[:12]}", remedy)
-
-
-@cache
-def _sha256_once(path: Path, *_state: int) -> str:
-    """A file's hash, computed once per time and size of the file: a corpus has gigabytes."""
-    return sha256_file(path)
 
 
 def provenance() -> dict[str, str]:

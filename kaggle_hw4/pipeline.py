@@ -97,7 +97,7 @@ def prepare_data(workspace: Workspace, pipeline: Pipeline, say: Say, bar: Bar) -
     if speakers and not dataset.exists():
         write_corpus(dataset, speakers=speakers, progress=bar("synth"))
         say("synth", f"{speakers} speakers in {workspace.shown(dataset)}")
-    corpus = pack(dataset, workspace.corpus, progress=bar("pack"))
+    corpus = pack(dataset, workspace.corpus, bar=bar)
     say("pack", f"{len(corpus.train)} training and {len(corpus.test)} test utterances")
     count, seed = pipeline.split.folds, pipeline.split.seed
     table = split.split(workspace, pipeline.split.by, count, seed, bar)
@@ -162,7 +162,7 @@ def _train(
     root = str(workspace.root)
     spec = RunSpec(root, section.variant, settings, folds.name, device=device, precision=precision)
     chosen = None if section.folds == "all" else section.folds
-    return train.train(spec, InProcess(monitor), chosen, section.seeds)
+    return train.train(spec, InProcess(monitor), chosen, section.seeds, monitor.bar)
 
 
 def _submit(workspace: Workspace, submit: SubmitConfig, version: str) -> submit_stage.SubmitResult:

@@ -49,7 +49,8 @@ class Project:
         """The corpus, checked against its hashes."""
         from kaggle_hw4.stages.split import corpus_of
 
-        return corpus_of(self.workspace)
+        with bars() as bar:
+            return corpus_of(self.workspace, bar)
 
     def pack(
         self,
@@ -62,8 +63,7 @@ class Project:
 
         place = self.workspace.corpus
         with bars() as bar:
-            progress = bar("pack")
-            return pack(Path(dataset), place, dtype=dtype, replace=replace, progress=progress)
+            return pack(Path(dataset), place, dtype=dtype, replace=replace, bar=bar)
 
     def split(
         self,
@@ -101,7 +101,7 @@ class Project:
         spec = RunSpec(root, variant, tuple(settings), split, device=device, precision=precision)
         with live() as monitor:
             chosen = None if folds == "all" else folds
-            return train(spec, InProcess(monitor), chosen, seeds)
+            return train(spec, InProcess(monitor), chosen, seeds, monitor.bar)
 
     def predict(
         self, runs: "Iterable[FinishedRun | str | Path]", settings: Iterable[str] = ()

@@ -61,6 +61,19 @@ def test_make_bench_measures_what_issue_14_asks_for(parts: list[dict[str, Any]])
     }  # fmt: skip
 
 
+def test_every_stage_of_the_data_states_its_share_of_memory_or_disk(
+    parts: list[dict[str, Any]],
+) -> None:
+    [part] = [part for part in parts if part["title"].startswith("Packing")]
+    shares = {r["name"] for r in part["ratios"] if ": share of the " in r["name"]}
+    assert shares == {
+        "packing: share of the disk's rate",
+        "opening: share of the disk's rate",
+        "channel description: share of the memory's rate",
+        "near-duplicate search: share of the memory's rate",
+    }
+
+
 def test_every_median_and_ratio_follows_from_its_samples(parts: list[dict[str, Any]]) -> None:
     for part in parts:
         samples = {m["name"]: m["samples"] for m in part["measurements"]}

@@ -19,6 +19,7 @@ from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference import logits as module
 from kaggle_hw4.inference.predict import Predictor, predict_logits, predict_together
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.progress import Progress, no_bar
 from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.runs import Run, find_runs
 from kaggle_hw4.stages.predict import predict
@@ -100,6 +101,17 @@ def test_a_batch_is_gathered_once_for_all_runs_of_its_rows(
     monkeypatch.setattr(module, "MODELS", 2)
     predict(place, [place.runs], OTHER)
     assert max(passes) == 2
+
+
+def test_opening_and_every_pass_are_shown(place: Workspace) -> None:
+    stages: list[str] = []
+
+    def bar(name: str) -> Progress:
+        stages.append(name)
+        return no_bar(name)
+
+    predict(place, [place.runs], OTHER, bar=bar)
+    assert stages == ["opening (MB)", *["prediction"] * 5]
 
 
 def spoil_weights(run: Run) -> None:

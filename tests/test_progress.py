@@ -1,5 +1,6 @@
 """Progress: plain lines without a terminal, bars with one, nothing where it is not wanted."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +10,19 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4 import artifact
+from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.execution.local import InProcess
+from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.pace import Speed, Verbosity, in_words, rate_of, set_verbosity
 from kaggle_hw4.progress import Bars, Lines, fit, waiting
 from kaggle_hw4.stages.split import split
+from kaggle_hw4.stages.train import train
 from kaggle_hw4.training.loop import train_run
+from kaggle_hw4.tuning.plan import make_plan
 from kaggle_hw4.workspace import Workspace
-from tests.conftest import job, tiny
+from tests.conftest import TINY, job, tiny
 from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
 
@@ -141,7 +147,51 @@ def test_every_long_stage_of_a_split_is_shown(workspace: Path) -> None:
     monitor = Named()
     split(Workspace(workspace), "auto", 2, 0, monitor.bar)
     measured = ["seen sessions", "unseen sessions", "test set"]
-    assert monitor.stages == [*measured, "sessions", "near-duplicates"]
+    assert monitor.stages == ["opening (MB)", *measured, "sessions", "near-duplicates"]
+
+
+def test_packing_and_opening_a_corpus_are_shown(synthetic: Path, tmp_path: Path) -> None:
+    counts: dict[str, list[tuple[int, int | None]]] = {}
+
+    def bar(name: str):  # type: ignore[no-untyped-def]
+        seen = counts.setdefault(name, [])
+        return lambda done, total: seen.append((done, total))
+
+    corpus = pack(synthetic, tmp_path / "packed", bar=bar)
+    n = len(corpus.ids)
+    assert counts["pack"] == [(done, n) for done in range(n + 1)], (
+        "channels are described meanwhile"
+    )
+    megabytes = (corpus.folder / "frames.bin").stat().st_size // 10**6
+    assert counts["opening (MB)"][-1] == (megabytes, megabytes)
+    monitor = Named()
+    assert pack(synthetic, tmp_path / "packed", bar=monitor.bar).hash == corpus.hash
+    assert monitor.stages == ["opening (MB)"]
+
+
+def test_opening_before_a_training_and_a_study_is_shown(workspace: Path) -> None:
+    monitor, place = Named(), Workspace(workspace)
+    split(place, "utterance", 2, 0, monitor.bar)
+    spec = RunSpec(str(workspace), "boss", TINY)
+    train(spec, InProcess(monitor), [0], bar=monitor.bar)
+    assert monitor.stages[:3] == ["opening (MB)", "opening (MB)", "prediction"]
+    asked = {"space": None, "objective": "utterance", "split": None, "name": None}
+    make_plan(place, "boss", [], **asked, bar=monitor.bar)
+    assert monitor.stages[-1] == "opening (MB)"
+
+
+def test_a_large_file_is_hashed_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact, "BLOCK", 4)
+    (tmp_path / "a").write_bytes(b"0123456789")
+    reports: list[tuple[int, int]] = []
+    sha256 = artifact.sha256_file(tmp_path / "a", lambda *report: reports.append(report))
+    assert sha256 == hashlib.sha256(b"0123456789").hexdigest()
+    assert reports == [(4, 10), (8, 10), (10, 10)]
+    artifact.verify(tmp_path / "a", sha256, "", lambda *report: reports.append(report))
+    artifact.verify(tmp_path / "a", sha256, "", lambda *report: reports.append(report))
+    assert len(reports) == 6, "a file that has not changed is hashed once"
 
 
 def test_quiet_stands_anywhere_and_leaves_the_result(

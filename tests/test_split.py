@@ -40,7 +40,7 @@ def test_a_random_test_set_is_split_by_utterance(
 ) -> None:
     drawn = np.random.default_rng(0).permutation(corpus.train)[: len(corpus.train) // 5]
     random = chosen(corpus, np.setdiff1d(corpus.train, drawn), drawn)
-    monkeypatch.setattr(stage, "corpus_of", lambda _: random)
+    monkeypatch.setattr(stage, "corpus_of", lambda *_: random)
     assert split(Workspace.at(workspace)).folds.by == "utterance"
 
 

@@ -28,6 +28,10 @@ class OfficialFolder:
     def bytes(self) -> int:
         return sum(4 * N_MELS * frames for _, frames, _ in self.rows)
 
+    @property
+    def training_bytes(self) -> int:
+        return sum(4 * N_MELS * frames for _, frames, speaker in self.rows if speaker >= 0)
+
     def part(self, path: Path, count: int) -> "OfficialFolder":
         """A folder with the first speakers alone; the files are the same ones (hard links)."""
         train, tests = self.rows[: -self.tests], self.rows[-self.tests :]

@@ -1,4 +1,4 @@
-"""Packing, opening and splitting the competition's number of utterances, against the disk."""
+"""Packing, opening and splitting as many utterances as there are, against disk and memory."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks.bench.files import OfficialFolder, disk_rates, read_files, remove
-from benchmarks.bench.machine import ROOT
+from benchmarks.bench.machine import ROOT, copy_rate
 from benchmarks.bench.plan import Plan
 from benchmarks.bench.results import Measurement, Part
 from benchmarks.bench.stage import measure
@@ -28,7 +28,7 @@ def measure_corpus(plan: Plan, dataset: OfficialFolder) -> Part:
             break
         one_round(dataset, workspace, plan, samples)
     remove(workspace)
-    units = {"memory": "GB", "rate": "GB/s"}
+    units = {"rate": "GB/s", "memory": "GB"}
     for name, values in samples.items():
         unit = next((unit for word, unit in units.items() if word in name), "s")
         part.measurements.append(Measurement(name, unit, tuple(values)))
@@ -43,12 +43,15 @@ def one_round(dataset: OfficialFolder, workspace: Path, plan: Plan, samples: Sam
     written, read = disk_rates(workspace, plan.rate_megabytes)
     samples["disk: rate of writing, with fsync"].append(written)
     samples["disk: rate of reading"].append(read)
+    samples["memory: rate of a copy"].append(copy_rate(plan.rate_megabytes))
     measure_stage("pack", "packing", dataset, workspace, plan, samples)
     before = stamps(workspace)
     measure_stage("pack", "packing again", dataset, workspace, plan, samples)
     if stamps(workspace) != before:
         raise AssertionError("the second pack has written")
     measure_stage("open", "opening", dataset, workspace, plan, samples)
+    measure_stage("channels", "channel description", dataset, workspace, plan, samples)
+    measure_stage("near-duplicates", "near-duplicate search", dataset, workspace, plan, samples)
     measure_stage("split", "splitting", dataset, workspace, plan, samples)
 
 
@@ -81,27 +84,39 @@ def stamps(workspace: Path) -> dict[str, int]:
 
 
 def add_shares(part: Part, dataset: OfficialFolder) -> None:
-    """What the disk by itself would need, as a share of what each stage takes."""
+    """What the disk or the memory by itself would need, as a share of what each stage takes."""
     measured = {m.name: m for m in part.measurements}
-    packed = dataset.bytes / 2 / 1e9
+    packed, training = dataset.bytes / 2 / 1e9, dataset.training_bytes
     reading = measured["reading the files alone"].samples
     writing = [packed / rate for rate in measured["disk: rate of writing, with fsync"].samples]
     both = [a + b for a, b in zip(reading, writing, strict=True)]
     opening = [packed / rate for rate in measured["disk: rate of reading"].samples]
+    copying = measured["memory: rate of a copy"].samples
     needs = {
         "packing": Measurement("reading the files and writing the frames", "s", tuple(both)),
         "opening": Measurement("reading the packed frames from the disk", "s", tuple(opening)),
+        "channel description": in_memory("all frames", dataset.bytes, copying),
+        "near-duplicate search": in_memory("the training frames", training, copying),
     }
     part.measurements += needs.values()
     for name, need in needs.items():
-        part.compare(f"{name}: share of the disk's rate", need, measured[name])
+        giver = "memory" if "copying" in need.name else "disk"
+        part.compare(f"{name}: share of the {giver}'s rate", need, measured[name])
     part.compare("packing again ÷ packing", measured["packing again"], measured["packing"])
     part.compare("splitting ÷ opening", measured["splitting"], measured["opening"])
+
+
+def in_memory(what: str, size: int, rates: tuple[float, ...]) -> Measurement:
+    """The seconds to copy `size` bytes in memory: each is read and written."""
+    seconds = tuple(2 * size / 1e9 / rate for rate in rates)
+    return Measurement(f"copying {what} as float32 in memory", "s", seconds)
 
 
 TEXT = (
     "Each in a process of its own, from imported modules to its end; memory is the process's "
     "largest resident set. The official files are in the page cache, as after unpacking them; the "
     "disk's rates are those of a file in the same folder. Opening reads from the page cache, so it "
-    "may be faster than the disk. The second pack is checked to write nothing."
+    "may be faster than the disk; it hashes them. Channels are described while packing and "
+    "near-duplicates sought while splitting; here both are alone, from an opened corpus. The "
+    "second pack is checked to write nothing."
 )

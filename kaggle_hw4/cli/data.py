@@ -101,7 +101,7 @@ def pack_command(
 
         if dtype not in DTYPES:
             raise UsageError(f"--dtype {dtype}: choose {' or '.join(DTYPES)}")
-        corpus = pack(dataset, place.corpus, dtype=dtype, replace=replace, progress=bar("pack"))
+        corpus = pack(dataset, place.corpus, dtype=dtype, replace=replace, bar=bar)
     value = {
         "folder": str(corpus.folder),
         "hash": corpus.hash,
@@ -132,7 +132,7 @@ def inspect_command(
     with bars("inspect") as bar:
         from kaggle_hw4.data.corpus import open_corpus
 
-        corpus = open_corpus(Workspace.at(workspace).corpus)
+        corpus = open_corpus(Workspace.at(workspace).corpus, bar)
         value, render = _measure_shift(corpus, bar) if shift else _inspect(corpus)
     show(value, as_json, render, "hw4 split")
 

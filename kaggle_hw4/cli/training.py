@@ -116,7 +116,7 @@ def train_command(
     name = one_variant(variant, named, "hw4 train boss --folds all")
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
     with live("train") as monitor:
-        runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
+        runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0], monitor.bar)
     _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
     _show_runs(runs, as_json, after_training(spec, runs))
 

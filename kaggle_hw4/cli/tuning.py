@@ -107,22 +107,24 @@ def tune_command(
     variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
     from kaggle_hw4.tuning.plan import make_plan
 
-    plan = make_plan(
-        Workspace.at(workspace),
-        variant,
-        settings or [],
-        space=space,
-        objective=objective,
-        split=split,
-        name=study,
-        trials=trials,
-        jobs=jobs,
-        finalists=finalists,
-        fold=fold,
-        seeds=tuple(dict.fromkeys(seed or [0])),
-        device=device,
-        precision=precision,
-    )
+    with bars("tune") as bar:
+        plan = make_plan(
+            Workspace.at(workspace),
+            variant,
+            settings or [],
+            space=space,
+            objective=objective,
+            split=split,
+            name=study,
+            trials=trials,
+            jobs=jobs,
+            finalists=finalists,
+            fold=fold,
+            seeds=tuple(dict.fromkeys(seed or [0])),
+            device=device,
+            precision=precision,
+            bar=bar,
+        )
     if dry_run:
         _estimate(plan, as_json, same_command("--dry-run"))
     else:

@@ -52,6 +52,7 @@ from kaggle_hw4.data.manifest import (
 from kaggle_hw4.data.swap import lock_of, recover, restore, swap_in
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.locks import locked
+from kaggle_hw4.progress import Bar, Progress, no_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +61,6 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.official import OfficialDataset
 
 DTYPES: Final = {"float16": 2, "float32": 4}  # bytes of each number
-
-Progress = Callable[[int, int], None]
 
 
 class LazyFrames:
@@ -122,13 +121,13 @@ def pack(
     *,
     dtype: str = "float16",
     replace: bool = False,
-    progress: Progress = lambda *_: None,
+    bar: Bar = no_bar,
 ) -> Corpus:
     """Validate the official folder `dataset` and write it to `folder`, atomically.
 
     A corpus of the same dataset is kept, or packed again where its format is old or it is damaged;
     one of another dataset is replaced only if `replace`. float16 halves the size; its rounding, at
-    most 0.008 nat, is far below a frame's own noise. `progress(done, total)` counts utterances.
+    most 0.008 nat, is far below a frame's own noise. `bar(name)` makes the progress of a stage.
 
     Raises DataError with every problem of the dataset, also those inside the feature files.
     """
@@ -140,13 +139,13 @@ def pack(
     with locked(lock):
         try:
             restore(folder)
-            packed = None if replace else _already_packed(source, folder, dtype)
-            return packed or _pack(source, folder, dtype, progress)
+            packed = None if replace else _already_packed(source, folder, dtype, bar)
+            return packed or _pack(source, folder, dtype, bar)
         finally:
             lock.unlink(missing_ok=True)
 
 
-def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus | None:
+def _already_packed(source: Path, folder: Path, dtype: str, bar: Bar) -> Corpus | None:
     """The corpus in `folder` if it is that of `source`; None if there is none, or none of use."""
     from kaggle_hw4.data.official import FILES
 
@@ -162,19 +161,19 @@ def _already_packed(source: Path, folder: Path, dtype: str) -> Corpus | None:
             "pack into another workspace, or with `replace`",
         )
     try:
-        return open_corpus(folder)
+        return open_corpus(folder, bar)
     except DataError:  # damaged: it is made from its dataset again
         return None
 
 
-def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
+def _pack(source: Path, folder: Path, dtype: str, bar: Bar) -> Corpus:
     from kaggle_hw4.data.official import read_official
 
     official, new = read_official(source), folder.with_name(folder.name + ".new")
     for stale in (new, *folder.parent.glob(f".{new.name}.*")):  # of a pack that was killed
         shutil.rmtree(stale, ignore_errors=True)
     with new_directory(new) as path:
-        frames_hash, channels, levels = _write_frames(path / FRAMES, official, dtype, progress)
+        frames_hash, channels, levels = _write_frames(path / FRAMES, official, dtype, bar("pack"))
         table = _table(official).to_csv(index=False, lineterminator="\n")
         sha256 = {
             FRAMES: frames_hash,
@@ -198,7 +197,7 @@ def _pack(source: Path, folder: Path, dtype: str, progress: Progress) -> Corpus:
         )
         write_manifest(path, manifest)
     swap_in(new, folder)
-    return open_corpus(folder)
+    return open_corpus(folder, bar)
 
 
 def _write_frames(
@@ -215,7 +214,8 @@ def _write_frames(
     digest, moments, channels = hashlib.sha256(), Moments(), []
     utterances = official.utterances
     with path.open("wb") as file:
-        for done, utterance in enumerate(utterances, 1):
+        for done, utterance in enumerate(utterances):
+            progress(done, len(utterances))
             features = read_features(official, utterance)
             # After the first problem nothing will be kept, but the rest is still checked.
             if features is not None and not official.problems:
@@ -225,8 +225,8 @@ def _write_frames(
                 data = stored.tobytes()
                 digest.update(data)
                 file.write(data)
-            progress(done, len(utterances))
         sync_file(file)
+    progress(len(utterances), len(utterances))
     official.raise_problems()
     return digest.hexdigest(), concatenate(channels), moments.levels()
 
@@ -245,9 +245,9 @@ def _table(official: "OfficialDataset") -> "pd.DataFrame":
     )
 
 
-def open_corpus(folder: Path) -> Corpus:
+def open_corpus(folder: Path, bar: Bar = no_bar) -> Corpus:
     """The corpus in `folder`, checked against its hashes; DataError if anything is missing, damaged
-    or of another format.
+    or of another format. `bar(name)` makes the progress of the check, in megabytes.
     """
     import pandas as pd
 
@@ -255,8 +255,14 @@ def open_corpus(folder: Path) -> Corpus:
     if not folder.is_dir():
         raise DataError(f"no corpus in {folder}", "run `hw4 data pack DATASET` first")
     manifest = read_manifest(folder)
-    for name in (FRAMES, TABLE):
-        verify(folder / name, manifest.sha256[name], REMEDY)
+    progress = bar("opening (MB)")
+    verify(
+        folder / FRAMES,
+        manifest.sha256[FRAMES],
+        REMEDY,
+        lambda done, total: progress(done // 10**6, total // 10**6),
+    )
+    verify(folder / TABLE, manifest.sha256[TABLE], REMEDY)
     table = pd.read_csv(folder / TABLE, dtype={"id": str}, keep_default_na=False)
     lengths, n_mels = table["frames"].to_numpy(np.int64), manifest.n_mels
     return Corpus(

@@ -34,8 +34,9 @@ class Moments:
         """Count the features (T, n_mels) of one utterance."""
         low, high = (float(v) for v in features.aminmax())
         self.count += features.numel()
-        self.total += float(features.double().sum())
-        self.squares += float(features.double().square().sum())
+        exact = features.double()
+        self.total += float(exact.sum())
+        self.squares += float(exact.square().sum())
         self.low, self.high = min(self.low, low), max(self.high, high)
         self.utterances += 1
         self.floored += low <= LOG_FLOOR + 0.5

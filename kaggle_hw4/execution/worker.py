@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from kaggle_hw4.errors import FAULT, DataError, WithRemedy
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.locks import Timeout, locked
+from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ class Prepared:
     folds: "Folds"
 
 
-def prepare(spec: RunSpec) -> Prepared:
-    """Find what `spec` names; RecipeError, DataError or UsageError where it is not there."""
+def prepare(spec: RunSpec, bar: Bar = no_bar) -> Prepared:
+    """Find what `spec` names; RecipeError, DataError or UsageError where it is not there.
+
+    `bar(name)` makes the progress of the corpus's check.
+    """
     # The recipe first: a misspelt name or key ends it at once.
     from kaggle_hw4.recipe import read_recipe
 
@@ -55,7 +59,7 @@ def prepare(spec: RunSpec) -> Prepared:
     from kaggle_hw4.data.folds import find_folds
     from kaggle_hw4.runs import Run
 
-    corpus = open_corpus(workspace.corpus)
+    corpus = open_corpus(workspace.corpus, bar)
     folds = find_folds(workspace.folds, corpus, spec.split)
     folds.check(spec.fold)
     runs = Path(spec.runs) if spec.runs else workspace.runs
@@ -86,8 +90,6 @@ class Silent:
         sys.stderr.write(f"{text}\n")  # into the run's log
 
     def bar(self, name: str) -> "Progress":
-        from kaggle_hw4.progress import no_bar
-
         return no_bar(name)
 
 

@@ -151,7 +151,7 @@ def _predict(
     # All sides, checked to belong to one corpus and one fold table.
     runs = [_finished(path) for path in paths]
     check_one_corpus({run: run.manifest() for side in runs for run in side})
-    corpus = corpus_of(workspace)
+    corpus = corpus_of(workspace, bar)
     check_corpus(corpus, [run for side in runs for run in side])
     sides = [find_members(side, bar) for side in runs]
 

@@ -97,7 +97,7 @@ def _ensemble(
     sources, ledger = _sources(members, request), Ledger(workspace.submissions)
     existing = _existing(ledger, sources)
     if existing is None:
-        corpus = corpus_of(workspace)
+        corpus = corpus_of(workspace, bar)
         check_corpus(corpus, done)
         created = _create(ledger, corpus, members, request, sources, bar)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.locks import locked
-from kaggle_hw4.progress import Bar
+from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,11 +55,13 @@ class SplitSummary:
     sessions: int | None  # session clusters; None where the folds are by utterance
 
 
-def corpus_of(workspace: Workspace) -> "Corpus":
-    """The corpus of `workspace`; DataError if there is none, or a damaged one."""
+def corpus_of(workspace: Workspace, bar: Bar = no_bar) -> "Corpus":
+    """The corpus of `workspace`; DataError if there is none, or a damaged one. `bar(name)` makes
+    the progress of the check.
+    """
     from kaggle_hw4.data.corpus import open_corpus
 
-    return open_corpus(workspace.corpus)
+    return open_corpus(workspace.corpus, bar)
 
 
 def split(workspace: Workspace, by: str, count: int, seed: int, bar: Bar) -> Split:
@@ -74,7 +76,7 @@ def split(workspace: Workspace, by: str, count: int, seed: int, bar: Bar) -> Spl
     if by not in (AUTO, *KINDS):
         choices = ", ".join((AUTO, *KINDS))
         raise UsageError(f"cannot split by {by!r}: choose one of {choices}", parameter="by")
-    corpus = corpus_of(workspace)
+    corpus = corpus_of(workspace, bar)
     reason = None
     if by == AUTO:
         tables = {kind: workspace.folds / f"{table_name(kind, count, seed)}.csv" for kind in KINDS}

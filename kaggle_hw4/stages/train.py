@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.progress import Bar, no_bar
 
 if TYPE_CHECKING:
     from kaggle_hw4.execution.executor import Executor
@@ -24,15 +25,17 @@ def train(
     executor: "Executor",
     folds: Sequence[int] | None = None,
     seeds: Sequence[int] = (0,),
+    bar: Bar = no_bar,
 ) -> list[FinishedRun]:
     """Train what is not trained yet of `spec`, on every fold with every seed; return all of it.
 
-    `folds` None is all that there are. Raises what a training raises.
+    `folds` None is all that there are; `bar(name)` makes the progress of what comes before the
+    first step. Raises what a training raises.
     """
     from kaggle_hw4.execution.executor import run_all
     from kaggle_hw4.execution.worker import prepare
 
-    table = prepare(spec).folds
+    table = prepare(spec, bar).folds
     chosen = range(table.count) if folds is None else folds
     for fold in chosen:
         table.check(fold)

@@ -11,6 +11,7 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import FoldTable
 from kaggle_hw4.stages.split import corpus_of
@@ -126,18 +127,20 @@ def make_plan(
     objective: str,
     split: str | None,
     name: str | None,
+    bar: Bar = no_bar,
     **effort: Unpack[Effort],
 ) -> Plan:
     """A plan whose parts are all found and checked, before anything is started.
 
     `settings` are `section.key=value` laid over the variant. A space or study without a name is
-    called as the variant is. Raises UsageError, RecipeError or DataError where a part is missing.
+    called as the variant is; `bar(name)` makes the progress of the corpus's check. Raises
+    UsageError, RecipeError or DataError where a part is missing.
     """
     path = workspace.variant(variant)
     baseline = read_recipe(path, settings)
     target = find_objective(objective)
     searched = read_space(workspace.space(space or path.stem), baseline)
-    corpus = corpus_of(workspace)
+    corpus = corpus_of(workspace, bar)
     folds = find_fold_table(target, workspace.folds, corpus, split)
     study = check_study_name(name or path.stem)
     plan = Plan(workspace, path.stem, baseline, searched, target, corpus, folds, study, **effort)
