@@ -69,16 +69,18 @@ submit: setup ## Blend runs/*, check, forecast and send to Kaggle (TO=local: a d
 	  && $(HW4) submit $$version --to $(TO) $(if $(TRUTH),--truth $(TRUTH))
 
 LADDER := build/ladder
-# Seconds of one core a run, for a second table of equal time; 0: none.
-BUDGET ?= 90
-ladder: $(LADDER)/real/folds/session6.csv $(LADDER)/synthetic/folds/session6.csv ## Train peers and ours, three seeds each: docs/ladder.md (hours)
-	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGET) \
-	  --corpus "EN150 cut to 60 speakers: real speech" $(LADDER)/real $(LADDER)/real/corpus/truth.csv 700 \
+BUDGETS ?= 90 600
+CORPORA := en150 ko100 synthetic
+
+ladder: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train peers and ours, three seeds each, in equal steps and times: docs/ladder.md (half a day)
+	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGETS) \
+	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv 1000 \
+	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv 1000 \
 	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 400
-$(LADDER)/real/corpus: | setup
-	$(VENV)/bin/python ../shared/corpora/unpack.py $@ --speakers 60
 $(LADDER)/synthetic/corpus: | setup
 	$(HW4) data synth $@ --speakers 60
+$(LADDER)/%/corpus: | setup
+	$(VENV)/bin/python ../shared/corpora/unpack.py $@ --corpus $*
 $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) data pack $<
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) split --folds 6 --by session

@@ -1,21 +1,25 @@
-"""The ladder, measured: `make ladder`. hw4's variants and public solutions under one budget.
+"""The ladder, measured: `make ladder`. A table of factors for hw4's variants and public solutions.
 
-Every recipe is shrunk by one rule so that two CPU cores train it in minutes, trained from three
-seeds, each of which holds out another session fold of six, and scored on the corpus's unseen test
-sessions, by truth.csv, after all training is finished. Finished runs are not trained again. Writes
+Every recipe is shrunk by one rule so that a CPU core trains it in minutes, and trained from three
+seeds, each of which holds out another session fold of six: one network of each kind in equal
+steps, in equal times, and as many networks as `--time-limit` would choose for these times. Each is
+predicted alone and with label spreading, and scored on the corpus's unseen test sessions, by
+truth.csv, after all training is finished. Finished runs are not trained again. Writes
 docs/ladder.md, a section for each corpus.
 """
 
 import argparse
-import dataclasses
-import math
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kaggle_hw4.execution.choice import CorpusSize, choose_networks
+from kaggle_hw4.training.measure import Cost, measure
 from ladder_corpus import SPLIT, LadderCorpus
-from ladder_report import PEERS, Hits, Result, over, recipes_of, summary, table
+from ladder_report import INTRODUCTION, PEERS, Hits, Result, Sets, section
 
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.execution.executor import run_all
@@ -23,81 +27,38 @@ from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
-from kaggle_hw4.models.build import build_model, count_parameters
+from kaggle_hw4.models.build import build_model
 from kaggle_hw4.networks import AnyNetwork, AttentionConfig, ConvolutionConfig
-from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
+from kaggle_hw4.recipe import NEIGHBOURS, Recipe, read_recipe
 from kaggle_hw4.runs import Run
-from kaggle_hw4.workspace import Workspace
 
 SEEDS = (0, 1, 2)
 BATCH = 32
-Sets = tuple[Hits, Hits, Hits]  # seen-session, session validation, unseen
+RECIPES = (*LADDER, *PEERS)
 
-INTRODUCTION = """# The ladder, measured
 
-Written by `make ladder`. None of these figures is a Kaggle score. Every recipe is shrunk by one
-rule (a quarter of the width, half of the layers and of long kernels, the same batch size;
-`shrunk` in benchmarks/ladder.py) so that two CPU cores train it in minutes. Three seeds; seed *i*
-holds out session fold *i* of 6. All accuracies are balanced (every speaker has the same weight),
-and are given as mean ± standard deviation over the seeds.
+@dataclass(frozen=True)
+class Trained:
+    """A recipe of the ladder, shrunk, with so many networks of each kind for so many steps."""
 
-- *seen-session*: accuracy on a tenth of the utterances of the sessions trained on, held out from
-  the training. This is what a random split estimates.
-- *session*: accuracy on whole guessed sessions that are held out. Utterances that are too near to
-  them are left out of the training as well.
-- *unseen*: accuracy on the test set, whose sessions are all unseen; scored by truth.csv after all
-  the training was finished.
-- The standard errors, of a step of the ladder and of "session minus unseen", are those of a
-  bootstrap: seeds and speakers resampled together, 2,000 times.
-- `boss` and `champion` are ensembles of several networks and use transductive label spreading
-  over the set that is predicted. The rows below them show them without label spreading, and their
-  first network only, without label spreading.
-- `peers/sample` is the same recipe as `simple`. Seconds are those of one thread while other
-  processes were running.
-"""
+    name: str
+    networks: int
+    steps: int
+
+    def settings(self, recipe: Recipe) -> tuple[str, ...]:
+        return (*shrunk(recipe, self.steps), f"networks.count={self.networks}")
 
 
 def main() -> None:
     arguments = parse()
-    parts, recipes = [INTRODUCTION], (*LADDER, *PEERS)
-    for found in arguments.corpus:
-        case = LadderCorpus.open(*found)
-        results = measure(case, dict.fromkeys(recipes, case.steps), arguments.jobs)
-        title = f"{case.steps:,} steps of {BATCH} segments each"
-        parts += [case.heading(), *section(title, results)]
-        if arguments.seconds and len(recipes) > len(LADDER):
-            parts += timed(case, results, arguments.seconds, arguments.jobs)
-        arguments.out.write_text("\n".join(parts), encoding="utf-8")
-        recipes = LADDER  # on the other corpora: is the order of the rungs the same?
-
-
-def timed(case: LadderCorpus, results: Sequence[Result], seconds: float, jobs: int) -> list[str]:
-    """All of them in equal time, and the best peer in as much time as champion took."""
-    named = {r.name: r for r in recipes_of(results)}
-    champion = named["champion"]
-    peer = max((named[p] for p in PEERS), key=lambda r: r.mean("session"))
-    equal = measure(case, {n: in_time(r, seconds) for n, r in named.items()}, jobs)
-    patient = measure(case, {peer.name: in_time(peer, champion.seconds)}, jobs)
-    title = f"{peer.name}, the best peer by session, in as much time as champion took"
-    return [
-        *section(f"About {seconds:g} s of one core each", equal),
-        *(f"### {title}\n", table(patient), "", over(champion, patient[0]), ""),
-    ]
-
-
-def measure(case: LadderCorpus, steps: dict[str, int], jobs: int) -> list[Result]:
-    """Train what is missing, and evaluate all of it."""
-    train_all(case.place, steps, jobs)
-    return collect(case, steps)
-
-
-def section(title: str, results: Sequence[Result]) -> list[str]:
-    return [f"### {title}\n", table(results), "", summary(results), ""]
-
-
-def in_time(result: Result, seconds: float) -> int:
-    """The steps that fit the budget, at the pace of the first table."""
-    return max(100, round(result.steps * seconds / result.seconds / 10) * 10)
+    parts = [INTRODUCTION]
+    for described in arguments.corpus:
+        case = LadderCorpus.open(*described)
+        parts += [case.heading()]
+        for title, rows in budgets(case, arguments.seconds):
+            train_all(case, rows, arguments.jobs)
+            parts += section(title, [result_of(case, row) for row in rows])
+            arguments.out.write_text("\n".join(parts), encoding="utf-8")
 
 
 def parse() -> argparse.Namespace:
@@ -110,11 +71,101 @@ def parse() -> argparse.Namespace:
         metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
     )
     parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
-    parser.add_argument(
-        "--seconds", type=float, default=0, help="a second table, of equal training time"
-    )
+    parser.add_argument("--seconds", type=float, nargs="*", default=[], help="of a core, each")
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_args()
+
+
+def budgets(case: LadderCorpus, times: Sequence[float]) -> Iterator[tuple[str, list[Trained]]]:
+    """A title, and what is trained under it: equal steps, then each of the times."""
+    title = f"{case.steps:,} steps of {BATCH} segments each"
+    yield title, [Trained(name, 1, case.steps) for name in RECIPES]
+    for seconds in times:
+        rows = [row for name in RECIPES for row in in_time(case, name, seconds)]
+        yield f"About {seconds:g} s of one core each", rows
+
+
+def in_time(case: LadderCorpus, name: str, seconds: float) -> list[Trained]:
+    """One network of each kind in so many seconds, and as many as are best spent on, if more."""
+    recipe, cost = recipe_of(case, Trained(name, 1, case.steps)), cost_of(case, name)
+    utterances = len(case.folds.training(0))
+    size = CorpusSize(utterances, len(case.corpus.speakers), 0)
+    counts = {1, choose_networks(seconds, cost, size, recipe)}
+    left = seconds - cost.prediction - cost.validation
+    return [
+        Trained(name, count, max(20, int(left / (count * cost.step) / 10) * 10))
+        for count in sorted(counts)
+    ]
+
+
+def cost_of(case: LadderCorpus, name: str) -> Cost:
+    """What a run of one network of each kind costs: measured once and kept, so that the steps of
+    finished runs stay theirs.
+    """
+    path = case.place.root / "costs.json"
+    costs = json.loads(path.read_text()) if path.is_file() else {}
+    if name not in costs:
+        recipe = recipe_of(case, Trained(name, 1, case.steps))
+        recipe = recipe.model_copy(update={"predict": recipe.predict.settled("utterance")})
+        costs[name] = vars(measure(recipe, case.folds, 0, case.store, "float32"))
+        path.write_text(json.dumps(costs, indent=1))
+    return Cost(**costs[name])
+
+
+def recipe_of(case: LadderCorpus, row: Trained) -> Recipe:
+    path = case.place.variant(row.name)
+    return read_recipe(path, row.settings(read_recipe(path)))
+
+
+def train_all(case: LadderCorpus, rows: Sequence[Trained], jobs: int) -> None:
+    """Train every row from every seed, `jobs` processes of one thread at a time."""
+    specs = [
+        RunSpec(str(case.place.root), row.name, row.settings(base), SPLIT, seed, seed)
+        for seed in SEEDS
+        for row in rows
+        for base in [read_recipe(case.place.variant(row.name))]
+    ]
+    for outcome in run_all(Subprocesses(jobs, threads=1), specs).values():
+        outcome.result()
+
+
+def result_of(case: LadderCorpus, row: Trained) -> Result:
+    recipe, inputs = recipe_of(case, row), [case.corpus.hash, case.folds.hash]
+    stem = case.place.variant(row.name).stem
+    runs = [Run.of(case.place.runs, stem, recipe, inputs, seed, seed) for seed in SEEDS]
+    manifests = [run.manifest() for run in runs]
+    alone, spread = ([evaluate(run, case, n) for run in runs] for n in (0, NEIGHBOURS))
+    return Result(
+        name=row.name,
+        networks=sum(config.count for config in recipe.networks),
+        parameters=manifests[0].parameters,
+        seconds=float(np.mean([manifest.seconds for manifest in manifests])),
+        steps=row.steps,
+        alone=Sets.of(alone),
+        spread=Sets.of(spread),
+    )
+
+
+def evaluate(run: Run, case: LadderCorpus, neighbours: int) -> tuple[Hits, Hits, Hits]:
+    """What a run gets right with so many neighbours of label spreading: seen-session, session
+    validation, unseen.
+    """
+    corpus, folds, fold = case.corpus, case.folds, run.fold
+    recipe = run.recipe()
+    model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
+    read_weights(run.folder / f"{recipe.predict.weights}.safetensors", model)
+    plan = recipe.predict.model_copy(update={"spreading_neighbours": neighbours})
+    seen, held_out = folds.seen_session(fold), folds.validation(fold)
+    sets = (
+        (seen, None, corpus.labels[seen]),
+        (held_out, folds.subsets(fold), corpus.labels[held_out]),
+        (corpus.test, None, case.speaker),
+    )
+    first, second, third = (
+        Hits(predict_logits(model, case.store, rows, plan, subsets).argmax(1) == labels, labels)
+        for rows, subsets, labels in sets
+    )
+    return first, second, third
 
 
 def shrunk(recipe: Recipe, steps: int) -> list[str]:
@@ -154,77 +205,6 @@ def shrunk_network(section: str, config: AnyNetwork) -> dict[str, Any]:
     keeps = config.embedding in ("none", "batch_norm")
     values["d_embedding"] = small.d_pooled if keeps else config.d_embedding // 4
     return {f"{section}.{key}": value for key, value in values.items()}
-
-
-def train_all(place: Workspace, steps: dict[str, int], jobs: int) -> None:
-    """Train every recipe from every seed, `jobs` processes of one thread at a time."""
-    specs = []
-    for seed in SEEDS:
-        for name, count in steps.items():
-            settings = tuple(shrunk(read_recipe(place.variant(name)), count))
-            specs.append(RunSpec(str(place.root), name, settings, SPLIT, seed, seed))
-    for outcome in run_all(Subprocesses(jobs, threads=1), specs).values():
-        outcome.result()
-
-
-def collect(case: LadderCorpus, steps: dict[str, int]) -> list[Result]:
-    """A row for every recipe, and for its ablations: no label spreading, one network only."""
-    results = []
-    for name, count in steps.items():
-        path = case.place.variant(name)
-        recipe = read_recipe(path, shrunk(read_recipe(path), count))
-        inputs = [case.corpus.hash, case.folds.hash]
-        runs = [Run.of(case.place.runs, path.stem, recipe, inputs, seed, seed) for seed in SEEDS]
-        whole = result_of(name, count, runs, [stored(run, case) for run in runs])
-        results.append(whole)
-        alone = recipe.predict.model_copy(update={"spreading_neighbours": 0})
-        networks = sum(config.count for config in recipe.networks)
-        if recipe.predict.spreading_neighbours:
-            evaluated = [evaluate(run, case, alone, networks) for run in runs]
-            results.append(result_of(f"{name}, no label spreading", count, runs, evaluated))
-        if networks > 1:
-            evaluated = [evaluate(run, case, alone, 1) for run in runs]
-            one = result_of(
-                f"{name}, first network only, no label spreading", count, runs, evaluated
-            )
-            first = build_model(recipe, len(case.corpus.speakers)).networks[0]
-            share = {"parameters": count_parameters(first), "seconds": math.nan}
-            results.append(dataclasses.replace(one, **share))
-    return results
-
-
-def result_of(name: str, steps: int, runs: Sequence[Run], evaluated: Sequence[Sets]) -> Result:
-    manifests = [run.manifest() for run in runs]
-    seconds = float(np.mean([manifest.seconds for manifest in manifests]))
-    seen_session, session, unseen = zip(*evaluated, strict=True)
-    return Result(name, manifests[0].parameters, seconds, steps, seen_session, session, unseen)
-
-
-def stored(run: Run, case: LadderCorpus) -> Sets:
-    """What the run's own logits got right: seen-session, session validation, unseen."""
-    said = [run.read_logits(name).values.argmax(1) for name in ("seen_session", "oof", "test")]
-    return compare(said, run, case)
-
-
-def evaluate(run: Run, case: LadderCorpus, plan: PredictionConfig, networks: int) -> Sets:
-    """The same of the first `networks` of its networks under `plan`, predicted anew."""
-    corpus, folds, fold = case.corpus, case.folds, run.fold
-    model = build_model(run.recipe(), len(corpus.speakers), corpus.n_mels)
-    read_weights(run.folder / f"{plan.weights}.safetensors", model)
-    model.networks = model.networks[:networks]
-    sets = (folds.seen_session(fold), folds.validation(fold), corpus.test)
-    said = [predict_logits(model, case.store, rows, plan).argmax(1) for rows in sets]
-    return compare(said, run, case)
-
-
-def compare(said: Sequence[np.ndarray], run: Run, case: LadderCorpus) -> Sets:
-    corpus, folds, fold = case.corpus, case.folds, run.fold
-    seen_session, session = (
-        corpus.labels[rows] for rows in (folds.seen_session(fold), folds.validation(fold))
-    )
-    answers = (seen_session, session, case.speaker)
-    one, two, three = (Hits(s == a, a) for s, a in zip(said, answers, strict=True))
-    return one, two, three
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The ladder's results as Markdown: the table, the steps and their standard errors."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,29 @@ from kaggle_hw4.metrics import balanced_weights
 
 PEERS = ("peers/popular_boss", "peers/aaricis", "peers/viesuki")  # peers/sample is simple
 DRAWS = 2000  # of the bootstrap
+
+
+INTRODUCTION = """# The ladder, measured
+
+Written by `make ladder`. None of these figures is a Kaggle score. Every recipe is shrunk by one
+rule (a quarter of the width, half of the layers and of long kernels, batches of 32;
+`shrunk` in benchmarks/ladder.py) so that a CPU core trains it in minutes. Three seeds; seed *i*
+holds out session fold *i* of 6. All accuracies are balanced (every speaker has the same weight),
+and are given as mean ± standard deviation over the seeds.
+
+- *seen-session*: accuracy on a tenth of the utterances of the sessions trained on, held out from
+  the training. This is what a random split estimates.
+- *session*: accuracy on whole guessed sessions that are held out. Utterances that are too near to
+  them are left out of the training as well.
+- *unseen*: accuracy on the test set, whose sessions are all unseen; scored by truth.csv after all
+  the training was finished.
+- *spread*: after transductive label spreading over the set that is predicted, which uses no label;
+  the peers have it, too. The other columns: each utterance alone.
+- Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
+- Networks: one of each kind (`champion` has two kinds), and as many as `--time-limit` would choose.
+- `peers/sample` is the same recipe as `simple`. Seconds are those of one thread while other
+  processes were running.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,96 +50,122 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Result:
-    """One recipe's runs: what each got right in the three sets."""
+class Sets:
+    """What the runs of a recipe got right in each of the three sets, a run each."""
 
-    name: str
-    parameters: int
-    seconds: float
-    steps: int
     seen_session: tuple[Hits, ...]
     session: tuple[Hits, ...]
     unseen: tuple[Hits, ...]
 
-    def accuracies(self, kind: str) -> np.ndarray:
-        return np.array([evaluated.accuracy for evaluated in getattr(self, kind)])
+    @classmethod
+    def of(cls, runs: Sequence[tuple[Hits, Hits, Hits]]) -> "Sets":
+        return cls(*zip(*runs, strict=True))
 
     def mean(self, kind: str) -> float:
-        return float(self.accuracies(kind).mean())
+        return float(np.mean(accuracies(getattr(self, kind))))
+
+
+@dataclass(frozen=True)
+class Result:
+    """One recipe's runs, predicted alone and with label spreading."""
+
+    name: str
+    networks: int
+    parameters: int
+    seconds: float
+    steps: int
+    alone: Sets
+    spread: Sets
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, {self.networks} networks" if self.networks > 1 else self.name
+
+
+def accuracies(runs: Sequence[Hits]) -> list[float]:
+    return [run.accuracy for run in runs]
+
+
+def section(title: str, results: Sequence[Result]) -> list[str]:
+    """A budget's heading, table and summary."""
+    return [f"### {title}\n", table(results), "", summary(results), ""]
 
 
 def table(results: Sequence[Result]) -> str:
     lines = [
-        "| recipe | parameters | steps | seconds | seen-session | session | unseen | "
-        "session minus unseen | seen-session minus unseen |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| recipe | networks | parameters | steps | seconds | seen-session | session | unseen | "
+        "session, spread | unseen, spread | session minus unseen, spread |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
-        spreads = [r.accuracies(kind) for kind in ("seen_session", "session", "unseen")]
-        cells = [f"{v.mean():.3f} ± {v.std(ddof=1):.3f}" for v in spreads]
-        gap, error = 100 * (r.mean("session") - r.mean("unseen")), 100 * gap_error(r)
-        cells += [
-            f"{gap:+.1f} ± {error:.1f}",
-            f"{100 * (r.mean('seen_session') - r.mean('unseen')):+.1f}",
-        ]
-        seconds = "–" if math.isnan(r.seconds) else f"{r.seconds:.0f}"
-        row = (r.name, f"{r.parameters:,}", f"{r.steps:,}", seconds, *cells)
-        lines.append(f"| {' | '.join(row)} |")
+        alone = (r.alone.seen_session, r.alone.session, r.alone.unseen)
+        cells = [with_spread(runs) for runs in (*alone, r.spread.session, r.spread.unseen)]
+        gap = r.spread.mean("session") - r.spread.mean("unseen")
+        cells.append(f"{100 * gap:+.1f} ± {100 * gap_error(r.spread):.1f}")
+        sizes = (f"{r.parameters:,}", f"{r.steps:,}", f"{r.seconds:.0f}")
+        lines.append(f"| {' | '.join((r.name, str(r.networks), *sizes, *cells))} |")
     return "\n".join(lines)
 
 
+def with_spread(runs: Sequence[Hits]) -> str:
+    """The mean accuracy ± its standard deviation over the runs."""
+    values = accuracies(runs)
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+
+
 def summary(results: Sequence[Result]) -> str:
-    """The steps of the ladder with their standard errors, error ratios, rank correlations."""
-    named = {r.name: r for r in results}
-    lines = []
+    """The rungs' steps with their standard errors, errors over the best peer's, rank correlations.
+
+    What is chosen here, is chosen by session validation.
+    """
+    first: dict[str, Result] = {}
+    for result in results:  # one network of each kind comes first
+        first.setdefault(result.name, result)
+    lines = ["In one network of each kind, each utterance alone, unseen sessions:", ""]
     for below, above in itertools.pairwise(LADDER):
-        gain, error = step(named[above], named[below])
+        gain, error = step(first[above].alone.unseen, first[below].alone.unseen)
         lines.append(
             f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
             f"({gain / error:.1f} standard errors)"
         )
-    if peers := [named[p] for p in PEERS if p in named]:
-        best = max(peers, key=lambda r: r.mean("unseen"))
-        lines += [over(r, best) for r in results if r.name.startswith(("boss", "champion"))]
-    whole = recipes_of(results)
-    for kind in ("session", "seen_session"):
-        rho = spearmanr([r.mean(kind) for r in whole], [r.mean("unseen") for r in whole])
+    lines += ["", "With label spreading, the peers as well:", ""]
+    peer = max((first[p] for p in PEERS), key=lambda r: r.spread.mean("session"))
+    best = max((r for r in results if r.name in LADDER), key=lambda r: r.spread.mean("session"))
+    ratios = {r.label: r for r in (best, *(first[name] for name in LADDER[-2:]))}
+    for label, result in ratios.items():
+        ratio = (1 - result.spread.mean("unseen")) / (1 - peer.spread.mean("unseen"))
         lines.append(
-            f"- Spearman({kind.replace('_', '-')}, unseen) over the {len(whole)} recipes: "
-            f"{rho.statistic:.2f}"
+            f"- Errors of {label}, divided by those of the best peer ({peer.name}): {ratio:.2f}"
         )
+    for result in results:
+        if result is not first[result.name]:
+            gain, error = step(result.spread.unseen, first[result.name].spread.unseen)
+            figures = f"{100 * gain:+.1f} points, standard error {100 * error:.1f}"
+            lines.append(f"- {result.label}, over one network of each kind: {figures}")
+    for kind in ("session", "seen_session"):
+        pairs = [(r.alone.mean(kind), r.alone.mean("unseen")) for r in first.values()]
+        rho = spearmanr(*zip(*pairs, strict=True)).statistic
+        name = kind.replace("_", "-")
+        lines.append(f"- Spearman({name}, unseen) over the {len(pairs)} recipes: {rho:.2f}")
     return "\n".join(lines)
 
 
-def recipes_of(results: Sequence[Result]) -> list[Result]:
-    """The rows of whole recipes, without their ablations."""
-    return [r for r in results if "," not in r.name]
-
-
-def over(ours: Result, peer: Result) -> str:
-    ratio = (1 - ours.mean("unseen")) / (1 - peer.mean("unseen"))
-    return (
-        f"- Error rate of {ours.name}, divided by that of the best peer ({peer.name}): {ratio:.2f}"
-    )
-
-
-def step(above: Result, below: Result) -> tuple[float, float]:
-    """The step between two recipes on the unseen sessions, and its standard error: seeds and
-    speakers resampled together.
+def step(above: Sequence[Hits], below: Sequence[Hits]) -> tuple[float, float]:
+    """The step between two recipes, and its standard error: seeds and speakers resampled
+    together.
     """
     gains = [
-        Hits(a.right.astype(float) - b.right, a.speaker)
-        for a, b in zip(above.unseen, below.unseen, strict=True)
+        Hits(a.right.astype(float) - b.right, a.speaker) for a, b in zip(above, below, strict=True)
     ]
-    return float(np.mean([g.accuracy for g in gains])), float(np.std(redrawn(gains, seed=0)))
+    return float(np.mean(accuracies(gains))), float(np.std(redrawn(gains, seed=0)))
 
 
-def gap_error(result: Result) -> float:
+def gap_error(sets: Sets) -> float:
     """The standard error of session validation minus the accuracy on unseen sessions.
 
     The two sets have no utterance in common: they are resampled independently.
     """
-    session, unseen = redrawn(result.session, seed=0), redrawn(result.unseen, seed=1)
+    session, unseen = redrawn(sets.session, seed=0), redrawn(sets.unseen, seed=1)
     return float(np.std(session - unseen))
 
 
