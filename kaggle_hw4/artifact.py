@@ -74,6 +74,13 @@ def settle(folder: Path, sha256: Mapping[str, str]) -> None:
                 pending.replace(folder / name)
 
 
+def discard_pending(folder: Path, sha256: Mapping[str, str]) -> None:
+    """Settle what `sha256` names in `folder`, and delete what else is pending there."""
+    settle(folder, sha256)
+    for pending in folder.glob("*.new"):
+        pending.unlink(missing_ok=True)
+
+
 def _rename_exclusively(temporary: Path, path: Path) -> None:
     """Rename `temporary` to `path`, which must not exist yet: FileExistsError."""
     try:
