@@ -69,7 +69,7 @@ def settle(folder: Path, sha256: Mapping[str, str]) -> None:
     """
     for name, expected in sha256.items():
         pending = folder / f"{name}.new"
-        with suppress(OSError):  # another process has settled it; whoever reads it verifies it
+        with suppress(FileNotFoundError):  # another process has settled it
             if pending.is_file() and sha256_file(pending) == expected:
                 pending.replace(folder / name)
 
