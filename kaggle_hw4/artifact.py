@@ -69,9 +69,16 @@ def settle(folder: Path, sha256: Mapping[str, str]) -> None:
     """
     for name, expected in sha256.items():
         pending = folder / f"{name}.new"
-        with suppress(OSError):  # another process has settled it; whoever reads it verifies it
+        with suppress(FileNotFoundError):  # another process has settled it
             if pending.is_file() and sha256_file(pending) == expected:
                 pending.replace(folder / name)
+
+
+def discard_pending(folder: Path, sha256: Mapping[str, str]) -> None:
+    """Settle what `sha256` names in `folder`, and delete what else is pending there."""
+    settle(folder, sha256)
+    for pending in folder.glob("*.new"):
+        pending.unlink(missing_ok=True)
 
 
 def _rename_exclusively(temporary: Path, path: Path) -> None:

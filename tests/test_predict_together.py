@@ -162,6 +162,7 @@ def test_a_failure_between_two_runs_leaves_each_as_it_was_or_new(
     monkeypatch.setattr(Run, "write_logits", failing)
     with pytest.raises(OSError, match="disk is full"):
         predict(place, [place.runs], OTHER)
+    assert not list(place.runs.rglob("*.new"))
     segments = [run.manifest().prediction.config.segments for run in runs]
     assert [s == 2 for s in segments].count(True) == 2
     for run, now in zip(runs, segments, strict=True):

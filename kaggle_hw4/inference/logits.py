@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 
-from kaggle_hw4.artifact import verify
+from kaggle_hw4.artifact import discard_pending, verify
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
@@ -107,9 +108,14 @@ def replace_predictions(
     """Predict tasks that were checked, all of them in memory, and then replace what they have."""
     models = [task.load_model(store.corpus, precision).to(store.device) for task in tasks]
     for task, logits in zip(tasks, predict_sets(tasks, models, store, bar), strict=True):
-        written, manifest = write_logits(task, logits, store, precision), task.run.manifest()
-        update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
-        task.run.write_manifest(manifest.model_copy(update=update))
+        try:
+            written, manifest = write_logits(task, logits, store, precision), task.run.manifest()
+            update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
+            task.run.write_manifest(manifest.model_copy(update=update))
+        except BaseException:
+            with suppress(OSError, DataError):  # the first error counts
+                discard_pending(task.run.folder, task.run.manifest().sha256)
+            raise
 
 
 def write_predictions(
