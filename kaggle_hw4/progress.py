@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from kaggle_hw4.pace import Pace, Speed, in_words, is_quiet, is_verbose, rate_of, write_line
+from kaggle_hw4.pace import (
+    Pace,
+    Speed,
+    clock_time,
+    in_words,
+    is_quiet,
+    is_verbose,
+    rate_of,
+    write_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,7 +111,9 @@ class Lines:
         rate = rate_of(self.speed.per_second, "step")
         count = f"step {step:,} of {self.total:,}"
         left = self.speed.left(self.total) if step < self.total else ""
-        self.pace.say(self.name, count, self.figures, rate, left)
+        seconds = self.speed.seconds_left(self.total)
+        end = f"trained by {clock_time(seconds)}" if left and seconds is not None else ""
+        self.pace.say(self.name, count, self.figures, rate, left, end)
 
 
 def describe(figures: dict[str, float]) -> str:

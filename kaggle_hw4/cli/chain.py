@@ -6,7 +6,7 @@ import typer
 
 from kaggle_hw4.cli.ensemble import ensemble_json
 from kaggle_hw4.cli.layout import Prose
-from kaggle_hw4.cli.options import AsJson, Device, Precision, Root
+from kaggle_hw4.cli.options import AsJson, Device, Precision, Root, StopAfter, stopping
 from kaggle_hw4.cli.output import page, percent, say, show
 from kaggle_hw4.cli.report import try_report
 from kaggle_hw4.cli.submissions import after, submitted
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run_command(
     pipeline: Annotated[str, typer.Argument(help="A name in pipelines, or a .toml file.")],
+    stop_after: StopAfter = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -32,9 +33,13 @@ def run_command(
 
     Example: hw4 run pipelines/demo.toml
     """
+    with stopping(stop_after):
+        _run(Workspace.at(workspace), pipeline, device, precision, as_json)
+
+
+def _run(place: Workspace, pipeline: str, device: str, precision: str, as_json: bool) -> None:
     from kaggle_hw4.pipeline import prepare_data, read_pipeline, run_pipeline
 
-    place = Workspace.at(workspace)
     plan = read_pipeline(place, pipeline)
 
     def say_stage(stage: str, result: str) -> None:

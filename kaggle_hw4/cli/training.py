@@ -16,10 +16,12 @@ from kaggle_hw4.cli.options import (
     Seeds,
     Settings,
     SplitName,
+    StopAfter,
     Variant,
     choice,
     folders_of_runs,
     one_variant,
+    stopping,
 )
 from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
@@ -97,6 +99,7 @@ def train_command(
     seed: Seeds = None,
     split: SplitName = None,
     settings: Settings = None,
+    stop_after: StopAfter = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -115,7 +118,7 @@ def train_command(
     root = str(Workspace.at(workspace).root)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
-    with live("train") as monitor:
+    with stopping(stop_after), live("train") as monitor:
         runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0])
     _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
     _show_runs(runs, as_json, after_training(spec, runs))

@@ -15,9 +15,11 @@ from kaggle_hw4.cli.options import (
     Seeds,
     Settings,
     SplitName,
+    StopAfter,
     VariantOrCommand,
     choice,
     one_variant,
+    stopping,
 )
 from kaggle_hw4.cli.output import page, show
 from kaggle_hw4.progress import bars
@@ -86,6 +88,7 @@ def tune_command(
     study: StudyName = None,
     storage: Storage = None,
     heartbeat: Heartbeat = 20,
+    stop_after: StopAfter = None,
     dry_run: DryRun = False,
     settings: Settings = None,
     device: Device = "auto",
@@ -126,7 +129,8 @@ def tune_command(
     if dry_run:
         _estimate(plan, as_json, same_command("--dry-run"))
     else:
-        _tune(plan, storage, heartbeat, as_json)
+        with stopping(stop_after):
+            _tune(plan, storage, heartbeat, as_json)
 
 
 def _estimate(plan: "Plan", as_json: bool, command: str) -> None:

@@ -19,10 +19,10 @@ from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters, parameters_of
 from kaggle_hw4.precision import can_compute, choose_precision, make_scaler
-from kaggle_hw4.progress import Bar, Monitor, no_bar
+from kaggle_hw4.progress import Bar, Monitor, Progress, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import FoldTable, Manifest, Run
-from kaggle_hw4.signals import graceful_shutdown
+from kaggle_hw4.signals import StopRequest, graceful_shutdown
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer
 from kaggle_hw4.training.step import Step, seed_step
@@ -110,7 +110,10 @@ def _train_locked(
                 where = f"stopped after step {state.step}, checkpoint written"
                 raise request.error(f"{run.name}: {where}")
 
-    manifest = finish(run, recipe, state, store, folds, monitor.bar)
+    # The predictions: the checkpoint is behind them, so a signal ends them at once.
+    with graceful_shutdown() as request:
+        bar = ending_on(request, run.name, monitor.bar)
+        manifest = finish(run, recipe, state, store, folds, bar)
     monitor.end(manifest.validation.accuracy, manifest.seconds)
     return manifest
 
@@ -160,6 +163,22 @@ def validate(
         state.best = validation.accuracy
         state.best_weights = weights_bytes(state.ema)
     return {"validation_accuracy": validation.accuracy, "validation_loss": validation.loss}
+
+
+def ending_on(request: StopRequest, name: str, bar: Bar) -> Bar:
+    """`bar`, whose stages end where they are when a signal has asked for it."""
+
+    def stage(what: str) -> Progress:
+        progress = bar(what)
+
+        def show(done: int, total: int | None) -> None:
+            if request.signal:
+                raise request.error(f"{name}: stopped in its {what}")
+            progress(done, total)
+
+        return show
+
+    return stage
 
 
 def finish(
