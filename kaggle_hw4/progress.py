@@ -36,6 +36,9 @@ class Monitor(Protocol):
     def advance(self, step: int) -> None:
         """So many steps are done."""
 
+    def replan(self, total: int) -> None:
+        """The run will have `total` steps, which its time allows."""
+
     def report(self, step: int, figures: dict[str, float]) -> None:
         """Means since the last report: `loss`, `accuracy`; or `validation_accuracy` as well."""
 
@@ -93,6 +96,9 @@ class Lines:
         self.speed.add(step)
         if self.pace.is_due():
             self._say(step)
+
+    def replan(self, total: int) -> None:
+        self.total = total
 
     def report(self, step: int, figures: dict[str, float]) -> None:
         validated = "validation_accuracy" in figures
@@ -163,6 +169,10 @@ class Bars:
     def advance(self, step: int) -> None:
         self.speed.add(step)
         self._show(step)
+
+    def replan(self, total: int) -> None:
+        self.total = total
+        self.shown.update(self.task, total=total)
 
     def report(self, step: int, figures: dict[str, float]) -> None:
         if "validation_accuracy" in figures:

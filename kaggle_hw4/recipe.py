@@ -205,9 +205,9 @@ class Recipe(Section):
         fine_tuning = self.large_margin_fine_tuning
         return bool(self.loss.margin or (fine_tuning.steps and fine_tuning.margin))
 
-    def is_fine_tuning(self, step: int) -> bool:
-        """Whether a training step belongs to the fine-tuning."""
-        return step >= self.schedule.steps - self.large_margin_fine_tuning.steps
+    def is_fine_tuning(self, place: float) -> bool:
+        """Whether a place in the schedule, a step of it, belongs to the fine-tuning."""
+        return place >= self.schedule.steps - self.large_margin_fine_tuning.steps
 
     def sections(self) -> Values:
         """Its keys and values by section; `networks` is a list of such sections."""

@@ -103,6 +103,7 @@ class Manifest(Record):
     folds: FoldTable
     parameters: int
     steps: int
+    breakpoints: tuple[tuple[int, float, float], ...] = ()  # of training.timeline: a time limit's
     seconds: float
     best_while_training: float  # validation accuracy
     memory: int  # bytes at the most
@@ -117,7 +118,9 @@ class Manifest(Record):
 
     def sealed(self) -> "Manifest":
         """The same with its seal."""
-        values = self.model_dump(mode="json", exclude={"seal"})
+        # Without breakpoints the seal is that of a manifest which knows none.
+        left_out = {"seal"} if self.breakpoints else {"seal", "breakpoints"}
+        values = self.model_dump(mode="json", exclude=left_out)
         return self.model_copy(update={"seal": sha256_json(values)[:16]})
 
     @model_validator(mode="after")

@@ -74,6 +74,9 @@ class Silent:
     def advance(self, step: int) -> None:
         self.last = step
 
+    def replan(self, total: int) -> None:
+        self.total = total
+
     def report(self, step: int, figures: dict[str, float]) -> None:
         self.reports.append((step, figures))
 
