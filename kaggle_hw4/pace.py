@@ -89,6 +89,13 @@ def read_duration(text: str, parameter: str) -> float:
     return total
 
 
+def write_duration(seconds: float) -> str:
+    """A time as `read_duration` reads it: 1h30m."""
+    minutes, left = divmod(round(seconds), 60)
+    parts = zip((*divmod(minutes, 60), left), "hms", strict=True)
+    return "".join(f"{value}{unit}" for value, unit in parts if value) or "0s"
+
+
 def clock_time(seconds: float = 0.0) -> str:
     """What the clock shows in so many seconds: 14:05, with the date where that is another day."""
     now = time.time()

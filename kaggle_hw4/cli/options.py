@@ -80,6 +80,11 @@ SplitName = Annotated[
 ]
 
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate what it takes.")]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Choose steps and networks so that all is done by then."),
+]
 StopAfter = Annotated[
     str | None,
     typer.Option(

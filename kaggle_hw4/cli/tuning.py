@@ -10,6 +10,7 @@ from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
+    DryRun,
     Precision,
     Root,
     Seeds,
@@ -70,7 +71,6 @@ StudyName = Annotated[
 Heartbeat = Annotated[
     int, typer.Option(min=1, metavar="SECONDS", help="Between two heartbeats to the server.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate the time.")]
 
 
 @app.callback()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.progress import Monitor, Progress
     from kaggle_hw4.recipe import Recipe
     from kaggle_hw4.runs import Manifest, Run
+    from kaggle_hw4.training.pacing import Limit
 
 PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the run
 
@@ -64,14 +65,14 @@ def prepare(spec: RunSpec) -> Prepared:
     return Prepared(spec, run, recipe, corpus, folds)
 
 
-def execute(prepared: Prepared, monitor: "Monitor") -> "Manifest":
-    """Train a run, or what is left of it; return its manifest."""
+def execute(prepared: Prepared, monitor: "Monitor", limit: "Limit | None" = None) -> "Manifest":
+    """Train a run, or what is left of it, within its time; return its manifest."""
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.training.loop import train_run
 
     device, precision = choose_device(prepared.spec.device), prepared.spec.precision
     run, recipe, corpus, folds = prepared.run, prepared.recipe, prepared.corpus, prepared.folds
-    return train_run(run, recipe, corpus, folds, device, monitor, precision)
+    return train_run(run, recipe, corpus, folds, device, monitor, precision, limit)
 
 
 class Silent:

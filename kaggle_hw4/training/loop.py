@@ -101,7 +101,7 @@ def take_steps(
     monitor: Monitor,
 ) -> None:
     """The training itself, from `state` on; `validation` are the rows that it is validated on."""
-    take_step, store, every = Step(state, recipe), batches.store, recipe.schedule.validate_every
+    take_step, store = Step(state, recipe), batches.store
     clock = saved = time.monotonic()
     first = state.step + 1
 
@@ -122,8 +122,7 @@ def take_steps(
                 monitor.replan(pacer.steps)
 
             # Validation, and a line of figures.
-            last = state.step == pacer.steps
-            validated = state.step % every == 0 or last
+            validated = pacer.is_validation_due()
             if validated or state.step % REPORT_EVERY == 0:
                 figures = _figures(run, recipe, state)
                 if validated:
@@ -139,7 +138,7 @@ def take_steps(
                 state.memory = max(state.memory, peak_memory(store.device))
                 save_checkpoint(run.checkpoint, state)
                 saved = time.monotonic()
-            if request.signal and not last:
+            if request.signal and state.step < pacer.steps:
                 where = f"stopped after step {state.step}, checkpoint written"
                 raise request.error(f"{run.name}: {where}")
 

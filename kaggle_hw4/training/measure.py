@@ -26,6 +26,7 @@ WARM_UP = {"cpu": 1, "cuda": 3}  # steps before: a CUDA graph is recorded in the
 SAMPLE = 32  # validation utterances predicted
 SPREAD_ROWS = 512  # of random embeddings, between which labels are spread
 WIDTH = 256  # of these embeddings
+STATES = 6  # copies of a network's weights on the disk: best, EMA, and a checkpoint's four
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Cost:
     prediction: float
     memory: int
 
-    def training(self, steps: int, validate_every: int) -> float:
+    def run(self, steps: int, validate_every: int) -> float:
         """Seconds of a run of so many steps, validations and predictions included."""
         validations = -(-steps // validate_every)
         return steps * self.step + validations * self.validation + self.prediction
@@ -70,6 +71,11 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
         sizes = [len(rows) for rows, _ in folds.subsets(fold)] + [len(rows) for rows in sets[1:]]
         predicting += _spreading_seconds(sizes, len(corpus.speakers), recipe.predict)
     return Cost(seconds_of_step, validating, predicting, peak_memory(device))
+
+
+def bytes_of_run(parameters: int, speakers: int, rows: float) -> int:
+    """Bytes that a run leaves on the disk, with logits of so many `rows`."""
+    return round(STATES * 4 * parameters + 4 * speakers * rows)
 
 
 def _time_steps(state: State, take_step: Step, batches: Batches) -> float:

@@ -1,5 +1,6 @@
 """A training within its time: the rest of its schedule is stretched or shortened as it trains."""
 
+import math
 import statistics
 import time
 from collections import deque
@@ -17,7 +18,7 @@ LAST = 0.9  # from this share of the steps on
 OFTEN = 5  # times as often,
 STRICT = 4  # and so many times as strictly
 TOLERANCE = 0.02  # of all steps, by which the plan may be off before it is changed
-RECENT = 8  # checks between which the time of a step is taken: their median, whatever happened once
+RECENT = 12  # spells between checks, whose median is the time of a step, whatever happened once
 
 
 class Limit(Protocol):
@@ -66,6 +67,15 @@ class Pacer:
         if abs(end - self.steps) > tolerance * self.steps:
             self.state.timeline = self.state.timeline.ending(step, end, self.schedule.steps)
 
+    def is_validation_due(self) -> bool:
+        """Whether to validate after this step: as often as the schedule says, and at the end."""
+        step, every, place = (
+            self.state.step,
+            self.schedule.validate_every,
+            self.state.timeline.place,
+        )
+        return step == self.steps or place(step) // every > place(step - 1) // every
+
     @contextmanager
     def validating(self) -> Iterator[None]:
         """What is in the block is the time of no step."""
@@ -83,5 +93,6 @@ class Pacer:
         step, cost = statistics.median(self.recent), limit.cost
         slower = step / cost.step  # than when it was measured: predictions are so, too
         validation = slower * cost.validation if self.validation is None else self.validation
-        left = limit.left(self.state.seconds) - slower * cost.prediction - validation
-        return int(left / (step + validation / self.schedule.validate_every))
+        ahead = (self.schedule.steps - self.state.place) / self.schedule.validate_every
+        after = slower * cost.prediction + math.ceil(ahead) * validation
+        return int((limit.left(self.state.seconds) - after) / step)

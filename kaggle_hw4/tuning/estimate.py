@@ -58,7 +58,7 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     mean = Cost(*np.mean([astuple(cost) for cost in costs], 0).tolist())
     # Extrapolate to a trial, then to all of them and to the finals.
     schedule = plan.baseline.schedule
-    startup, training = startup_seconds(), mean.training(schedule.steps, schedule.validate_every)
+    startup, training = startup_seconds(), mean.run(schedule.steps, schedule.validate_every)
     share = trained_share(min_steps(schedule), schedule.steps)
     final_runs = (plan.finalists + 1) * plan.folds.count * len(plan.seeds)
     search = plan.trials * (startup + share * training) / plan.jobs
