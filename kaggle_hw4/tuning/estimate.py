@@ -36,6 +36,11 @@ class CostEstimate:
     final_runs: int
     total: float
 
+    def trials_in(self, seconds: float, trials: int) -> int:
+        """How many of the trials fit into a time that the finals fit in, too; one in any case."""
+        fitting = trials * max(0.0, seconds - self.finals) / self.search
+        return max(1, min(trials, int(fitting)))
+
 
 def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     """Measure the baseline and some random points of the space, and extrapolate to the study.
