@@ -165,8 +165,9 @@ def _group(workspace: Workspace, folder: Path, runs: list["Run"]) -> RunGroup:
 def _progress(run: "Run") -> Unfinished:
     from kaggle_hw4.locks import is_locked
 
-    step = max((int(line.get("step", 0)) for line in run.logged()), default=0)
-    return Unfinished(run.name, step, run.recipe().schedule.steps, is_locked(run.lock))
+    *_, last = [{"step": 0.0}, *run.logged()]
+    steps = int(last.get("steps", run.recipe().schedule.steps))  # another, with a time limit
+    return Unfinished(run.name, int(last["step"]), steps, is_locked(run.lock))
 
 
 def _mean(pairs: Iterable[tuple[float, int]]) -> float | None:

@@ -129,7 +129,9 @@ def take_steps(
                     with pacer.validating():
                         figures |= validate(state, store, validation, monitor.bar)
                 state.seconds, clock = _lap(state.seconds, clock)
-                run.log({"step": state.step, **figures, "seconds": round(state.seconds, 3)})
+                stretched = {"steps": pacer.steps} if state.timeline.breakpoints else {}
+                seconds = round(state.seconds, 3)
+                run.log({"step": state.step, **stretched, **figures, "seconds": seconds})
                 monitor.report(state.step, figures)
 
             # A checkpoint, and the end where a signal asked for it.

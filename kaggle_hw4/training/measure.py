@@ -62,6 +62,7 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
 
     def predicted(config: PredictionConfig, rows: IntArray) -> float:
         sample = validation[:SAMPLE]
+        predict_logits(state.ema, store, sample[:2], config)  # prepares kernels
         seconds = _seconds(lambda: predict_logits(state.ema, store, sample, config))
         return seconds * _frames(store, rows, config) / _frames(store, sample, config)
 

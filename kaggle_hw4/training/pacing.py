@@ -37,7 +37,7 @@ class Pacer:
     def __init__(self, limit: Limit | None, state: State, schedule: ScheduleConfig) -> None:
         self.limit, self.state, self.schedule = limit, state, schedule
         self.recent: deque[float] = deque(maxlen=RECENT)  # seconds of a step
-        self.validation: float | None = None  # seconds of the last one
+        self.inference = 1.0  # how much longer validations took than steps, to what was measured
         self.warm = False  # the first steps prepare kernels and graphs: they are not counted
         self.marked, self.mark = state.step, time.monotonic()
 
@@ -81,8 +81,11 @@ class Pacer:
         """What is in the block is the time of no step."""
         begin = time.monotonic()
         yield
-        self.validation = time.monotonic() - begin
-        self.mark += self.validation
+        seconds = time.monotonic() - begin
+        self.mark += seconds
+        if self.limit and self.recent and self.limit.cost.validation:
+            slower = statistics.median(self.recent) / self.limit.cost.step
+            self.inference = seconds / self.limit.cost.validation / slower
 
     @property
     def _in_last_part(self) -> bool:
@@ -91,8 +94,8 @@ class Pacer:
     def _steps_left(self, limit: Limit) -> int:
         """The steps that fit into the time left, with their validations and the predictions."""
         step, cost = statistics.median(self.recent), limit.cost
-        slower = step / cost.step  # than when it was measured: predictions are so, too
-        validation = slower * cost.validation if self.validation is None else self.validation
-        ahead = (self.schedule.steps - self.state.place) / self.schedule.validate_every
-        after = slower * cost.prediction + math.ceil(ahead) * validation
-        return int((limit.left(self.state.seconds) - after) / step)
+        ahead = math.ceil((self.schedule.steps - self.state.place) / self.schedule.validate_every)
+        # What steps are slower by than when they were measured, predictions are, too.
+        slower = self.inference * step / cost.step
+        inference = slower * (ahead * cost.validation + cost.prediction)
+        return int((limit.left(self.state.seconds) - inference) / step)
