@@ -167,6 +167,16 @@ def test_a_stretched_run_resumes_with_its_breakpoints_and_their_bits(
     assert log(stopped.run)[-1]["steps"] == manifest.steps
 
 
+def test_a_kill_costs_a_tenth_of_a_short_time_at_most(
+    corpus: Corpus, folds: Folds, tmp_path: Path
+) -> None:
+    recipe = tiny("boss")
+    state = start(*job(recipe, corpus, folds, tmp_path)[:3], CPU)
+    limits = (None, Steps(9000.0), Steps(90.0))
+    pacers = [Pacer(limit, state, recipe.schedule) for limit in limits]
+    assert [pacer.between_checkpoints(60.0) for pacer in pacers] == [60, 60, 9]
+
+
 def test_a_run_without_a_limit_has_the_manifest_and_the_checkpoint_of_its_schedule(
     corpus: Corpus, folds: Folds, tmp_path: Path
 ) -> None:

@@ -18,8 +18,8 @@ from kaggle_hw4.runs import Record, Run
 from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.workspace import Workspace
 
-RESERVE = 0.015  # share of the time for what is not foreseen
-PROCESS = 1.0  # seconds for the start and the end of a process, which it cannot measure
+RESERVE = 0.01  # share of the time for what is not foreseen
+START = END = 0.3  # seconds that a process takes before and after what it can measure
 HEARTBEAT = 5.0  # seconds between two notes of the time used: what a kill may leave uncounted
 
 
@@ -53,7 +53,7 @@ class TimeLimit(Record):
     @property
     def available(self) -> float:
         """Seconds for the training and its predictions."""
-        return self.seconds * (1 - RESERVE) - PROCESS - self.after
+        return self.seconds * (1 - RESERVE) - END - self.after
 
     def path(self, workspace: Workspace) -> Path:
         """Where it is kept: a function of what was asked for, and not of what was chosen."""
@@ -85,7 +85,7 @@ class Budget:
     @property
     def used(self) -> float:
         """Seconds, all the time that the command was running."""
-        return self.limit.used + time.monotonic() - self.began
+        return self.limit.used + START + time.monotonic() - self.began
 
     @property
     def left(self) -> float:

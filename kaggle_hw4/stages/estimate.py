@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.device import choose_device
+from kaggle_hw4.device import choose_device, release_memory
 from kaggle_hw4.execution.spec import Asked
 from kaggle_hw4.execution.worker import Prepared, prepare
 from kaggle_hw4.models.build import parameters_of
@@ -67,9 +67,11 @@ def estimate_at(
 
 def cost_of(prepared: Prepared) -> Cost:
     """Measure a recipe on its fold and device."""
-    store = FrameStore(prepared.corpus, choose_device(prepared.spec.device))
-    spec = prepared.spec
-    return measure(prepared.recipe, prepared.folds, spec.fold, store, spec.precision)
+    recipe, folds, spec = prepared.recipe, prepared.folds, prepared.spec
+    device = choose_device(spec.device)
+    cost = measure(recipe, folds, spec.fold, FrameStore(prepared.corpus, device), spec.precision)
+    release_memory(device)
+    return cost
 
 
 def runs_of(asked: Asked) -> list[Run]:

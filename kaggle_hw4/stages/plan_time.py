@@ -20,6 +20,7 @@ from kaggle_hw4.execution.choice import (
 from kaggle_hw4.execution.spec import Asked
 from kaggle_hw4.execution.time_limit import (
     RESERVE,
+    START,
     Budget,
     Part,
     TimeLimit,
@@ -99,7 +100,7 @@ def _choose(asked: Sequence[Asked], limit: TimeLimit, began: float, bar: Bar) ->
     runs = sum(len(part.folds) * len(part.seeds) for part in limit.parts)
 
     def share() -> float:
-        return (limit.available - (time.monotonic() - began)) / runs
+        return (limit.available - START - (time.monotonic() - began)) / runs
 
     # One network of each kind, where the settings don't say how many.
     single = [each if _counts(each) else _with(each, ["networks.count=1"]) for each in asked]

@@ -103,7 +103,7 @@ def take_steps(
     """The training itself, from `state` on; `validation` are the rows that it is validated on."""
     take_step, store = Step(state, recipe), batches.store
     clock = saved = time.monotonic()
-    first = state.step + 1
+    first, patience = state.step + 1, pacer.between_checkpoints(CHECKPOINT_EVERY)
 
     with graceful_shutdown() as request:
         while state.step < pacer.steps:
@@ -135,7 +135,7 @@ def take_steps(
                 monitor.report(state.step, figures)
 
             # A checkpoint, and the end where a signal asked for it.
-            if request.signal or validated or time.monotonic() - saved > CHECKPOINT_EVERY:
+            if request.signal or validated or time.monotonic() - saved > patience:
                 state.seconds, clock = _lap(state.seconds, clock)
                 state.memory = max(state.memory, peak_memory(store.device))
                 save_checkpoint(run.checkpoint, state)

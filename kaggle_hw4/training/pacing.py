@@ -67,6 +67,11 @@ class Pacer:
         if abs(end - self.steps) > tolerance * self.steps:
             self.state.timeline = self.state.timeline.ending(step, end, self.schedule.steps)
 
+    def between_checkpoints(self, usual: float) -> float:
+        """Seconds: of a short time, a kill is to cost a tenth at most."""
+        left = self.limit.left(self.state.seconds) if self.limit else math.inf
+        return min(usual, left / 10)
+
     def is_validation_due(self) -> bool:
         """Whether to validate after this step: as often as the schedule says, and at the end."""
         step, every, place = (
