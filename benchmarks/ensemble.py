@@ -16,7 +16,8 @@ from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.metrics import Evaluation
-from kaggle_hw4.runs import Device, FoldTable, Logits, Manifest, Prediction, Run, find_runs
+from kaggle_hw4.run_manifest import Device, FoldTable, Manifest, Prediction
+from kaggle_hw4.runs import Logits, Run, find_runs
 
 MEMBERS, BAD, FOLDS = 20, 3, 5
 ROWS, TESTS, CLASSES = 56_666, 8_000, 600

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kaggle_hw4.execution.choice import CorpusSize, choose_networks
-from kaggle_hw4.training.measure import Cost, measure
 from ladder_corpus import SPLIT, LadderCorpus
 from ladder_report import INTRODUCTION, PEERS, Hits, Result, Sets, section
 
 from kaggle_hw4.competition import LADDER
+from kaggle_hw4.execution.choice import CorpusSize, choose_networks
 from kaggle_hw4.execution.executor import run_all
 from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
@@ -31,6 +30,7 @@ from kaggle_hw4.models.build import build_model
 from kaggle_hw4.networks import AnyNetwork, AttentionConfig, ConvolutionConfig
 from kaggle_hw4.recipe import NEIGHBOURS, Recipe, read_recipe
 from kaggle_hw4.runs import Run
+from kaggle_hw4.training.measure import Cost, measure
 
 SEEDS = (0, 1, 2)
 BATCH = 32
@@ -106,7 +106,6 @@ def cost_of(case: LadderCorpus, name: str) -> Cost:
     costs = json.loads(path.read_text()) if path.is_file() else {}
     if name not in costs:
         recipe = recipe_of(case, Trained(name, 1, case.steps))
-        recipe = recipe.model_copy(update={"predict": recipe.predict.settled("utterance")})
         costs[name] = vars(measure(recipe, case.folds, 0, case.store, "float32"))
         path.write_text(json.dumps(costs, indent=1))
     return Cost(**costs[name])

@@ -25,7 +25,8 @@ from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.report.write import write_report
-from kaggle_hw4.runs import Device, FoldTable, Logits, Manifest, Prediction, Run
+from kaggle_hw4.run_manifest import Device, FoldTable, Manifest, Prediction
+from kaggle_hw4.runs import Logits, Run
 from kaggle_hw4.stages.ensemble import ensemble
 from kaggle_hw4.workspace import Workspace, shipped
 

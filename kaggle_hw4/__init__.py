@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from kaggle_hw4.errors import Hw4Error
     from kaggle_hw4.project import Project, synthesise
     from kaggle_hw4.recipe import Recipe, read_recipe
-    from kaggle_hw4.runs import Manifest, Run
+    from kaggle_hw4.run_manifest import Manifest
+    from kaggle_hw4.runs import Run
 
 __all__ = [
     "Corpus",

@@ -1,5 +1,6 @@
 """On which device a model runs, and how much memory there is."""
 
+import gc
 import math
 import os
 import sys
@@ -76,6 +77,14 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether Python or torch raised `error` for want of memory: what was read is not damaged."""
     torch_says = isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
     return torch_says or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back the CUDA card's memory that nothing uses any more, and begin its peak anew."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     pass
 
 OLDEST_TORCH = (2, 10)  # torch.load with weights_only=True is safe from there on
-STATES = 6  # copies of a network's weights on the disk: best, EMA, and a checkpoint's four
 HEADROOM = 2 * 2**30  # bytes of memory beside the logits: Python, torch, activations
 
 
@@ -117,6 +116,7 @@ def needs(workspace: Workspace, pipeline: Pipeline) -> Needs:
     from kaggle_hw4.competition import DEFAULT
     from kaggle_hw4.models.build import parameters_of
     from kaggle_hw4.recipe import read_recipe
+    from kaggle_hw4.training.measure import bytes_of_run
 
     speakers, train, test = DEFAULT.speakers, DEFAULT.training_utterances, DEFAULT.test_utterances
     if workspace.corpus.is_dir():
@@ -129,8 +129,8 @@ def needs(workspace: Workspace, pipeline: Pipeline) -> Needs:
         recipe = read_recipe(workspace.variant(section.variant), section.settings)
         chosen = folds if section.folds == "all" else len(section.folds)
         runs, members = chosen * len(section.seeds), members + len(section.seeds)
-        logits = 4 * speakers * (1.1 * train / folds + test)
-        disk += runs * (STATES * 4 * parameters_of(recipe, speakers) + logits)
+        rows = 1.1 * train / folds + test
+        disk += runs * bytes_of_run(parameters_of(recipe, speakers), speakers, rows)
     return Needs(disk, HEADROOM + 4 * speakers * train * (members + 1))
 
 

@@ -1,10 +1,15 @@
-"""How fast something is, and how often and whether that is said."""
+"""How fast something is, how long it takes, and how often and whether that is said."""
 
+import re
 import sys
 import time
 from collections import deque
 from contextlib import suppress
 from enum import Enum
+
+from kaggle_hw4.errors import UsageError
+
+DURATION = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
 
 
 class Verbosity(Enum):
@@ -52,8 +57,13 @@ class Speed:
 
     def left(self, total: int) -> str:
         """The time left until `total`, in words; "" while it is unknown."""
+        seconds = self.seconds_left(total)
+        return "" if seconds is None else f"{in_words(seconds)} left"
+
+    def seconds_left(self, total: int) -> float | None:
+        """The same in seconds; None while it is unknown."""
         rate = self.per_second
-        return f"{in_words((total - self.samples[-1][1]) / rate)} left" if rate > 0 else ""
+        return (total - self.samples[-1][1]) / rate if rate > 0 else None
 
 
 def rate_of(per_second: float, unit: str) -> str:
@@ -67,6 +77,30 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def read_duration(text: str, parameter: str) -> float:
+    """The seconds of 90s, 90m, 11h or 1h30m; UsageError for anything else."""
+    match = DURATION.fullmatch(text)
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600.0 * hours + 60 * minutes + seconds
+    if not total:
+        raise UsageError(f"{text!r} is no duration", "write 90s, 90m, 11h or 1h30m", parameter)
+    return total
+
+
+def write_duration(seconds: float) -> str:
+    """A time as `read_duration` reads it: 1h30m."""
+    minutes, left = divmod(round(seconds), 60)
+    parts = zip((*divmod(minutes, 60), left), "hms", strict=True)
+    return "".join(f"{value}{unit}" for value, unit in parts if value) or "0s"
+
+
+def clock_time(seconds: float = 0.0) -> str:
+    """What the clock shows in so many seconds: 14:05, with the date where that is another day."""
+    now = time.time()
+    then, today = time.localtime(now + seconds), time.localtime(now)
+    return time.strftime("%H:%M" if then[:3] == today[:3] else "%a %d %b, %H:%M", then)
 
 
 class Pace:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.kaggle.submissions import LABEL
 from kaggle_hw4.progress import Bar
 from kaggle_hw4.recipe import read_recipe
@@ -18,8 +18,13 @@ from kaggle_hw4.stages import submit as submit_stage
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.progress import Monitor
+
+
+STARTING = 8.0  # seconds that ensemble and report take at least, and those of a logit more
+FOLLOWING = 120 / (64_666 * 600)  # (two minutes at the competition's size: README)
 
 
 class DataConfig(Section):
@@ -124,45 +129,74 @@ def run_pipeline(
     precision: str,
     monitor: "Monitor",
     say: Say,
+    given: train.TimeGiven | None = None,
 ) -> PipelineResult:
-    """Folds → runs → submission → score."""
+    """Folds → runs → submission → score; in a given time, with steps and networks chosen for it."""
     from kaggle_hw4.kaggle.submissions import path_of
 
     # The runs.
     runs = []
-    for section in pipeline.train:
-        for finished in _train(workspace, section, folds, device, precision, monitor):
-            runs.append(finished.run.folder)
-            accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
-            say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
+    asked = runs_asked(workspace, pipeline, folds, device, precision)
+    with train.in_time(asked, given, monitor) as (chosen, executor):
+        for each in chosen:
+            for finished in train.train(each.spec, executor, each.folds, each.seeds, monitor.bar):
+                runs.append(finished.run.folder)
+                accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
+                say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
 
-    # The submission.
-    request = ensemble.Request(pipeline.ensemble.label)
-    result = ensemble.ensemble(workspace, runs, request, monitor.bar)
-    version = result.created.version
-    say("ensemble", f"{version}: {result.created.cv[0].accuracy:.4f} out of fold")
+        # The submission.
+        request = ensemble.Request(pipeline.ensemble.label)
+        result = ensemble.ensemble(workspace, runs, request, monitor.bar)
+        version = result.created.version
+        say("ensemble", f"{version}: {result.created.cv[0].accuracy:.4f} out of fold")
 
-    # Its score.
-    score = _submit(workspace, pipeline.submit, version)
+        # Its score.
+        score = _submit(workspace, pipeline.submit, version)
     path = path_of(workspace.submissions, version)
     return PipelineResult(result, path, pipeline.split.folds, score)
 
 
-def _train(
-    workspace: Workspace,
-    section: TrainConfig,
-    folds: "Folds",
-    device: str,
-    precision: str,
-    monitor: "Monitor",
-) -> list[train.FinishedRun]:
-    from kaggle_hw4.execution.local import InProcess
-
-    settings = tuple(section.settings)
+def runs_asked(
+    workspace: Workspace, pipeline: Pipeline, folds: "Folds", device: str, precision: str
+) -> list[Asked]:
+    """What a pipeline trains."""
     root = str(workspace.root)
-    spec = RunSpec(root, section.variant, settings, folds.name, device=device, precision=precision)
-    chosen = None if section.folds == "all" else section.folds
-    return train.train(spec, InProcess(monitor), chosen, section.seeds, monitor.bar)
+    return [
+        Asked(
+            RunSpec(
+                root,
+                section.variant,
+                tuple(section.settings),
+                folds.name,
+                device=device,
+                precision=precision,
+            ),
+            None if section.folds == "all" else section.folds,
+            section.seeds,
+        )
+        for section in pipeline.train
+    ]
+
+
+def made_folds(workspace: Workspace, pipeline: Pipeline) -> "Folds":
+    """The fold table of a pipeline whose data is prepared; DataError where it is not."""
+    from kaggle_hw4.data.folds import KINDS, read_folds, table_name
+
+    corpus, section = split.corpus_of(workspace), pipeline.split
+    kinds = KINDS if section.by == split.AUTO else (section.by,)
+    names = [table_name(kind, section.folds, section.seed) for kind in kinds]
+    paths = [workspace.folds / f"{name}.csv" for name in names]
+    for path in filter(Path.is_file, paths):
+        return read_folds(path, corpus)
+    raise DataError(
+        "there is no fold table yet", f"`hw4 split` with {section.folds} folds makes it"
+    )
+
+
+def seconds_after(corpus: "Corpus", pipeline: Pipeline) -> float:
+    """What ensemble and report take after the training: more with the rows and the members."""
+    members = sum(len(section.seeds) for section in pipeline.train)
+    return STARTING + FOLLOWING * len(corpus.ids) * len(corpus.speakers) * members
 
 
 def _submit(workspace: Workspace, submit: SubmitConfig, version: str) -> submit_stage.SubmitResult:

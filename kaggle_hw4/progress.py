@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from kaggle_hw4.pace import Pace, Speed, in_words, is_quiet, is_verbose, rate_of, write_line
+from kaggle_hw4.pace import (
+    Pace,
+    Speed,
+    clock_time,
+    in_words,
+    is_quiet,
+    is_verbose,
+    rate_of,
+    write_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +35,9 @@ class Monitor(Protocol):
 
     def advance(self, step: int) -> None:
         """So many steps are done."""
+
+    def replan(self, total: int) -> None:
+        """The run will have `total` steps, which its time allows."""
 
     def report(self, step: int, figures: dict[str, float]) -> None:
         """Means since the last report: `loss`, `accuracy`; or `validation_accuracy` as well."""
@@ -85,6 +97,9 @@ class Lines:
         if self.pace.is_due():
             self._say(step)
 
+    def replan(self, total: int) -> None:
+        self.total = total
+
     def report(self, step: int, figures: dict[str, float]) -> None:
         validated = "validation_accuracy" in figures
         self.figures = describe(figures)
@@ -102,7 +117,9 @@ class Lines:
         rate = rate_of(self.speed.per_second, "step")
         count = f"step {step:,} of {self.total:,}"
         left = self.speed.left(self.total) if step < self.total else ""
-        self.pace.say(self.name, count, self.figures, rate, left)
+        seconds = self.speed.seconds_left(self.total)
+        end = f"trained by {clock_time(seconds)}" if left and seconds is not None else ""
+        self.pace.say(self.name, count, self.figures, rate, left, end)
 
 
 def describe(figures: dict[str, float]) -> str:
@@ -152,6 +169,10 @@ class Bars:
     def advance(self, step: int) -> None:
         self.speed.add(step)
         self._show(step)
+
+    def replan(self, total: int) -> None:
+        self.total = total
+        self.shown.update(self.task, total=total)
 
     def report(self, step: int, figures: dict[str, float]) -> None:
         if "validation_accuracy" in figures:

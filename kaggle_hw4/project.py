@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
 
@@ -88,20 +88,22 @@ class Project:
         split: str | None = None,
         device: str = "auto",
         precision: str = "auto",
+        time_limit: str | None = None,
     ) -> "list[FinishedRun]":
         """Train `variant` on every fold with every seed, or resume where it was stopped.
 
         `settings` are `section.key=value`, laid over the recipe. `split` names the fold table where
-        there are several.
+        there are several. With a `time_limit`, such as 1h30m, steps and networks are chosen so that
+        all is trained and predicted in it.
         """
-        from kaggle_hw4.execution.local import InProcess
-        from kaggle_hw4.stages.train import train
+        from kaggle_hw4.stages.train import in_time, time_given, train
 
+        given = time_given(time_limit)
         root = str(self.workspace.root)
         spec = RunSpec(root, variant, tuple(settings), split, device=device, precision=precision)
-        with live() as monitor:
-            chosen = None if folds == "all" else folds
-            return train(spec, InProcess(monitor), chosen, seeds, monitor.bar)
+        asked = Asked(spec, None if folds == "all" else folds, seeds)
+        with live() as monitor, in_time([asked], given, monitor) as ([asked], executor):
+            return train(asked.spec, executor, asked.folds, asked.seeds, monitor.bar)
 
     def predict(
         self, runs: "Iterable[FinishedRun | str | Path]", settings: Iterable[str] = ()

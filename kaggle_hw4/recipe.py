@@ -174,10 +174,13 @@ class PredictionConfig(Section):
 
     def settled(self, by: str) -> "PredictionConfig":
         """The config whose number of neighbours is settled, for folds `by` session or utterance."""
+        return self.model_copy(update={"spreading_neighbours": self.spread_over(by)})
+
+    def spread_over(self, by: str) -> int:
+        """The number of neighbours, for folds `by` session or utterance."""
         if self.spreading_neighbours != "auto":
-            return self
-        neighbours = NEIGHBOURS if by == "session" else 0
-        return self.model_copy(update={"spreading_neighbours": neighbours})
+            return self.spreading_neighbours
+        return NEIGHBOURS if by == "session" else 0
 
 
 class Recipe(Section):
@@ -216,9 +219,9 @@ class Recipe(Section):
         fine_tuning = self.large_margin_fine_tuning
         return bool(self.loss.margin or (fine_tuning.steps and fine_tuning.margin))
 
-    def is_fine_tuning(self, step: int) -> bool:
-        """Whether a training step belongs to the fine-tuning."""
-        return step >= self.schedule.steps - self.large_margin_fine_tuning.steps
+    def is_fine_tuning(self, place: float) -> bool:
+        """Whether a place in the schedule, a step of it, belongs to the fine-tuning."""
+        return place >= self.schedule.steps - self.large_margin_fine_tuning.steps
 
     def sections(self) -> Values:
         """Its keys and values by section; `networks` is a list of such sections."""

@@ -21,17 +21,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kaggle_hw4.artifact import (
     named_errors,
-    read_model,
     settle,
     sha256_json,
     verify,
@@ -40,12 +37,10 @@ from kaggle_hw4.artifact import (
     write_text,
 )
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.metrics import Evaluation
-from kaggle_hw4.recipe import PredictionConfig, Recipe, read_recipe
+from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.run_manifest import Manifest, read_manifest, write_manifest
 from kaggle_hw4.workspace import real_path
 
-FORMAT = 3
-MAX_FOLDS = 1000  # each trains a model of its own
 FOLDER = re.compile(r"fold([0-9]{1,9})-seed([0-9]{1,9})")
 
 
@@ -55,78 +50,6 @@ class Logits:
 
     ids: tuple[str, ...]
     values: npt.NDArray[np.float32]
-
-
-class Record(BaseModel):
-    """Frozen and complete: a field too many or too few is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FoldTable(Record):
-    """The fold table that a run was trained on."""
-
-    name: str
-    by: str
-    count: Annotated[int, Field(ge=2, le=MAX_FOLDS)]
-    hash: str
-
-
-class Device(Record):
-    """Where a model ran: the bits depend on it."""
-
-    device: str
-    precision: str
-    threads: int
-
-    def __str__(self) -> str:
-        noun = "thread" if self.threads == 1 else "threads"
-        return f"{self.device}, {self.precision}, {self.threads} {noun}"
-
-
-class Prediction(Record):
-    """How the logits were made, and where."""
-
-    config: PredictionConfig
-    device: Device
-
-
-class Manifest(Record):
-    """run.json. `seen_session` is there only where the folds are by session; `earlier` are the
-    devices that parts of the training ran on before it was resumed on `training`.
-    """
-
-    format: Literal[3] = 3
-    variant: str
-    fold: Annotated[int, Field(ge=0)]
-    seed: int
-    recipe: str  # hash
-    corpus: str  # hash
-    folds: FoldTable
-    parameters: int
-    steps: int
-    seconds: float
-    best_while_training: float  # validation accuracy
-    memory: int  # bytes at the most
-    training: Device
-    earlier: tuple[Device, ...] = ()
-    prediction: Prediction
-    validation: Evaluation
-    seen_session: Evaluation | None = None
-    sha256: dict[str, str]  # by the file's name
-    made_by: dict[str, str]
-    seal: str = ""  # hash of the other fields; filled in when it is written
-
-    def sealed(self) -> "Manifest":
-        """The same with its seal."""
-        values = self.model_dump(mode="json", exclude={"seal"})
-        return self.model_copy(update={"seal": sha256_json(values)[:16]})
-
-    @model_validator(mode="after")
-    def fold_exists(self) -> "Manifest":
-        if self.fold >= self.folds.count:
-            raise ValueError(f"fold is none of 0 to {self.folds.count - 1}")
-        return self
 
 
 @dataclass(frozen=True)
@@ -188,17 +111,7 @@ class Run:
 
     def manifest(self) -> Manifest:
         """What run.json says; DataError where it is damaged, edited or of another version."""
-        path = self.folder / "run.json"
-        try:
-            manifest = read_model(Manifest, path, "the manifest of a run", self.remedy)
-        except DataError as error:
-            if _format(path) != FORMAT:
-                what = f"{self.name} was trained by another version of hw4"
-                raise DataError(what, self.remedy) from error
-            raise
-        if manifest != manifest.sealed():
-            raise DataError(f"{path} was changed after it was written", self.remedy)
-        return manifest
+        return read_manifest(self.folder / "run.json", self.name, self.remedy)
 
     def recipe(self) -> Recipe:
         return read_recipe(self.folder / "recipe.toml")
@@ -208,8 +121,7 @@ class Run:
 
     def write_manifest(self, manifest: Manifest) -> Manifest:
         """Write run.json, and return it with its seal; what it names is no longer pending."""
-        manifest = manifest.sealed()
-        write_text(self.folder / "run.json", manifest.model_dump_json(indent=1) + "\n")
+        manifest = write_manifest(self.folder / "run.json", manifest)
         settle(self.folder, manifest.sha256)
         return manifest
 
@@ -260,15 +172,6 @@ class Run:
         # The format itself does not notice a flipped bit.
         verify(path, sha256.get(path.name, ""), f"`hw4 predict {self.folder}`")
         return path
-
-
-def _format(path: Path) -> object:
-    """The format of a manifest that cannot be read; FORMAT where it is no JSON object at all."""
-    try:
-        values = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return FORMAT
-    return values.get("format") if isinstance(values, dict) else FORMAT
 
 
 def _ids(file: safetensors.safe_open) -> tuple[str, ...]:

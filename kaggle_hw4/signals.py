@@ -72,6 +72,23 @@ def graceful_shutdown() -> Iterator[StopRequest]:
         raise request.error("stopped")
 
 
+@contextmanager
+def stopping_after(seconds: float | None) -> Iterator[None]:
+    """Act after so many seconds of the block as if SIGTERM had come; None: never."""
+    if seconds is None:
+        yield
+        return
+    # To the main thread, which alone runs handlers: another one's signal would not wake it.
+    target = threading.main_thread().ident
+    timer = threading.Timer(seconds, signal.pthread_kill, (target, signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def unwind_on_signals() -> None:
     """Have the first signal raise a Shutdown, so that temporary files are removed."""
     for number in SIGNALS:

@@ -20,7 +20,8 @@ from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.progress import Progress, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe
-from kaggle_hw4.runs import Device, FoldTable, Manifest, Prediction, Run
+from kaggle_hw4.run_manifest import Device, FoldTable, Manifest, Prediction
+from kaggle_hw4.runs import Run
 from kaggle_hw4.synth.corpus import write_corpus
 from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.workspace import shipped
@@ -73,6 +74,9 @@ class Silent:
 
     def advance(self, step: int) -> None:
         self.last = step
+
+    def replan(self, total: int) -> None:
+        self.total = total
 
     def report(self, step: int, figures: dict[str, float]) -> None:
         self.reports.append((step, figures))

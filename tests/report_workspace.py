@@ -11,7 +11,7 @@ from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds, write_folds
 from kaggle_hw4.kaggle.events import Failed, Scored, Submitted
 from kaggle_hw4.kaggle.ledger import Ledger
-from kaggle_hw4.runs import FoldTable
+from kaggle_hw4.run_manifest import FoldTable
 from kaggle_hw4.stages.ensemble import Request, ensemble
 from kaggle_hw4.stages.submit import submit
 from kaggle_hw4.tuning.fingerprint import Fingerprint

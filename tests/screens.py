@@ -13,7 +13,8 @@ from kaggle_hw4.cli.training import render_runs
 from kaggle_hw4.kaggle.events import Created, Validation
 from kaggle_hw4.kaggle.forecast import Forecast
 from kaggle_hw4.metrics import Accuracy, Evaluation, PairedDifference, Z
-from kaggle_hw4.runs import FoldTable, Run
+from kaggle_hw4.run_manifest import FoldTable
+from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.compare import ComparedRuns, Comparison, GroupComparison, Pair
 from kaggle_hw4.stages.ensemble import EnsembleResult
 from kaggle_hw4.stages.train import FinishedRun

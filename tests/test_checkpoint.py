@@ -54,8 +54,9 @@ def test_a_checkpoint_says_its_format(corpus: Corpus, folds: Folds, tmp_path: Pa
     """A number of its own for every layout: an older hw4 must refuse a newer one."""
     run = trained(tiny("simple"), corpus, folds, tmp_path)
     values = torch.load(run.checkpoint, weights_only=True)
-    assert values["format"] == 4
+    assert values["format"] == 5
     assert set(values) == {
         "format", "model", "ema", "optimizer", "step", "best", "best_weights", "seconds",
         "since_report", "steps_since_report", "memory", "precision", "devices", "scaler",
+        "breakpoints",
     }  # fmt: skip

@@ -10,6 +10,8 @@ import torch
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.training import measure
+from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.tuning import estimate
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
@@ -21,7 +23,7 @@ from tests.conftest import tiny
 def test_an_estimate_shows_which_recipe_is_measured(
     corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "measure", lambda *_: (1.0, 1.0))
+    monkeypatch.setattr(estimate, "measure", lambda *_: Cost(1.0, 1.0, 1.0, 0))
     monkeypatch.setattr(estimate, "startup_seconds", lambda: 1.0)
     recipe, target = tiny("simple"), OBJECTIVES["session"]
     plan = Plan(Workspace(tmp_path), "simple", recipe, Space("s"), target, corpus, folds, "s")
@@ -33,7 +35,7 @@ def test_an_estimate_shows_which_recipe_is_measured(
 
 
 def test_a_step_costs_what_it_takes(
-    corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, folds: Folds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every step and every prediction take 0.05 s longer than the tiny recipe needs."""
 
@@ -44,14 +46,15 @@ def test_a_step_costs_what_it_takes(
 
         return call
 
-    monkeypatch.setattr(estimate.Step, "__call__", slower(estimate.Step.__call__))
-    monkeypatch.setattr(estimate, "predict_logits", slower(estimate.predict_logits))
-    monkeypatch.setattr(estimate, "SAMPLE", 6)
-    recipe, target = tiny("simple"), OBJECTIVES["session"]
-    space = Space("simple.toml")
-    plan = Plan(Workspace(tmp_path), "simple", recipe, space, target, corpus, folds, "s")
+    monkeypatch.setattr(measure.Step, "__call__", slower(measure.Step.__call__))
+    monkeypatch.setattr(measure, "predict_logits", slower(measure.predict_logits))
+    monkeypatch.setattr(measure, "SAMPLE", 6)
+    recipe = tiny("boss", "predict.segments=0", "predict.spreading_neighbours=2")
     store = FrameStore(corpus, torch.device("cpu"))
-    step, validation = estimate.measure(plan, store, recipe)
-    assert 0.05 < step < 5, "seconds, also where the machine is busy"
+    cost = measure.measure(recipe, folds, 0, store, "auto")
+    assert 0.05 < cost.step < 5, "seconds, also where the machine is busy"
     frames = corpus.lengths[folds.validation(0)]
-    assert 0.05 < validation * frames[:6].sum() / frames.sum() < 5
+    assert 0.05 < cost.validation * frames[:6].sum() / frames.sum() < 5
+    predicted = sum(len(rows) for rows in (folds.validation(0), folds.seen_session(0), corpus.test))
+    assert cost.prediction > 0.05 * predicted / 10
+    assert cost.memory > 10**6

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.runs import FoldTable
+from kaggle_hw4.run_manifest import FoldTable
 from kaggle_hw4.tuning.fingerprint import Fingerprint, read_fingerprint
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.space import Int, Params, read_space

@@ -1,7 +1,7 @@
 """A study and its cost as text."""
 
 from kaggle_hw4.cli.study import render_cost, render_summary
-from kaggle_hw4.runs import FoldTable
+from kaggle_hw4.run_manifest import FoldTable
 from kaggle_hw4.tuning.estimate import CostEstimate
 from kaggle_hw4.tuning.finals import Finals, Standing
 from kaggle_hw4.tuning.fingerprint import Fingerprint

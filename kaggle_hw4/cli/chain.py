@@ -1,12 +1,23 @@
 """hw4 run: a whole pipeline."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kaggle_hw4.cli.ensemble import ensemble_json
+from kaggle_hw4.cli.estimate import show_estimate
 from kaggle_hw4.cli.layout import Prose
-from kaggle_hw4.cli.options import AsJson, Device, Precision, Root
+from kaggle_hw4.cli.options import (
+    AsJson,
+    Device,
+    DryRun,
+    Precision,
+    Root,
+    StopAfter,
+    TimeLimit,
+    stopping,
+)
 from kaggle_hw4.cli.output import page, percent, say, show
 from kaggle_hw4.cli.report import try_report
 from kaggle_hw4.cli.submissions import after, submitted
@@ -14,7 +25,8 @@ from kaggle_hw4.progress import bars, live
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
-    from kaggle_hw4.pipeline import PipelineResult
+    from kaggle_hw4.pipeline import Pipeline, PipelineResult
+    from kaggle_hw4.stages.train import TimeGiven
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,6 +35,9 @@ def add_to(app: typer.Typer) -> None:
 
 def run_command(
     pipeline: Annotated[str, typer.Argument(help="A name in pipelines, or a .toml file.")],
+    time_limit: TimeLimit = None,
+    stop_after: StopAfter = None,
+    dry_run: DryRun = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -30,20 +45,64 @@ def run_command(
 ) -> None:
     """Run what is missing of a whole pipeline.
 
+    With a time limit, steps and networks are chosen so that all is done in it, report included.
+
     Example: hw4 run pipelines/demo.toml
     """
-    from kaggle_hw4.pipeline import prepare_data, read_pipeline, run_pipeline
+    from kaggle_hw4.pipeline import read_pipeline
+    from kaggle_hw4.stages.train import time_given
 
-    place = Workspace.at(workspace)
+    given, place = time_given(time_limit), Workspace.at(workspace)
     plan = read_pipeline(place, pipeline)
+    if dry_run:
+        _estimate(place, plan, given, device, precision, as_json)
+        return
+    with stopping(stop_after):
+        _run(place, plan, given, device, precision, as_json)
+
+
+def _estimate(
+    place: Workspace,
+    plan: "Pipeline",
+    given: "TimeGiven | None",
+    device: str,
+    precision: str,
+    as_json: bool,
+) -> None:
+    from kaggle_hw4.pipeline import made_folds, runs_asked
+
+    asked = runs_asked(place, plan, made_folds(place, plan), device, precision)
+    show_estimate(asked, _with_report(place, plan, given), as_json)
+
+
+def _with_report(
+    place: Workspace, plan: "Pipeline", given: "TimeGiven | None"
+) -> "TimeGiven | None":
+    """The same, of which some is kept for what follows the training."""
+    from kaggle_hw4.pipeline import seconds_after
+    from kaggle_hw4.stages.split import corpus_of
+
+    return given and replace(given, after=seconds_after(corpus_of(place), plan))
+
+
+def _run(
+    place: Workspace,
+    plan: "Pipeline",
+    given: "TimeGiven | None",
+    device: str,
+    precision: str,
+    as_json: bool,
+) -> None:
+    from kaggle_hw4.pipeline import prepare_data, run_pipeline
 
     def say_stage(stage: str, result: str) -> None:
         say(f"{stage:>9}  {result}")
 
     with bars("data") as bar:
         folds = prepare_data(place, plan, say_stage, bar)
+    given = _with_report(place, plan, given)
     with live("train") as monitor:
-        result = run_pipeline(place, plan, folds, device, precision, monitor, say_stage)
+        result = run_pipeline(place, plan, folds, device, precision, monitor, say_stage, given)
     path = place.shown(result.path)
     report = try_report(place)
     value = {

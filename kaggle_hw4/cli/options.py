@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from kaggle_hw4.errors import UsageError
+from kaggle_hw4.pace import clock_time, read_duration, write_line
+from kaggle_hw4.signals import stopping_after
 from kaggle_hw4.workspace import Workspace
 
 ORDER = (  # of the work
@@ -75,6 +78,30 @@ SplitName = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The fold table, where there are several: session5."),
 ]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate what it takes.")]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Choose steps and networks so that all is done by then."),
+]
+StopAfter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="Stop with a checkpoint after 90m, 11h or 1h30m; resumable."
+    ),
+]
+
+
+@contextmanager
+def stopping(after: str | None) -> Iterator[None]:
+    """Stop what is in the block after the duration that --stop-after names, and say so before."""
+    seconds = None if after is None else read_duration(after, "stop_after")
+    if seconds is not None:
+        stop = clock_time(seconds)
+        write_line(f"it is {clock_time()}; stops at {stop}, and the same command resumes it")
+    with stopping_after(seconds):
+        yield
 
 
 def one_variant(positional: str | None, named: str | None, example: str) -> str:

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaggle_hw4.cli.estimate import show_estimate
 from kaggle_hw4.cli.hints import after_split, after_training, all_runs
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
+    DryRun,
     GroupsOfRuns,
     NamedVariant,
     Precision,
@@ -16,10 +18,13 @@ from kaggle_hw4.cli.options import (
     Seeds,
     Settings,
     SplitName,
+    StopAfter,
+    TimeLimit,
     Variant,
     choice,
     folders_of_runs,
     one_variant,
+    stopping,
 )
 from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
@@ -97,6 +102,9 @@ def train_command(
     seed: Seeds = None,
     split: SplitName = None,
     settings: Settings = None,
+    time_limit: TimeLimit = None,
+    stop_after: StopAfter = None,
+    dry_run: DryRun = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -104,21 +112,31 @@ def train_command(
 ) -> None:
     """Train a variant, or resume where it stopped.
 
-    Finished runs are left alone; one that was stopped or killed resumes from its checkpoint.
+    Finished runs are left alone; one that was stopped or killed resumes from its checkpoint. With a
+    time limit, steps and networks are chosen so that all runs and their predictions are done in it;
+    the time between a kill and the same command does not count.
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
-    from kaggle_hw4.execution.local import InProcess
-    from kaggle_hw4.execution.spec import RunSpec
-    from kaggle_hw4.stages.train import train
+    from kaggle_hw4.execution.spec import Asked, RunSpec
+    from kaggle_hw4.stages.train import in_time, time_given, train
 
+    given = time_given(time_limit)
     root = str(Workspace.at(workspace).root)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
-    with live("train") as monitor:
-        runs = train(spec, InProcess(monitor), _folds(fold or [], folds), seed or [0], monitor.bar)
+    asked = Asked(spec, _folds(fold or [], folds), tuple(seed or [0]))
+    if dry_run:
+        show_estimate([asked], given, as_json)
+        return
+    with (
+        stopping(stop_after),
+        live("train") as monitor,
+        in_time([asked], given, monitor) as ([asked], executor),
+    ):
+        runs = train(asked.spec, executor, asked.folds, asked.seeds, monitor.bar)
     _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
-    _show_runs(runs, as_json, after_training(spec, runs))
+    _show_runs(runs, as_json, after_training(asked.spec, runs))
 
 
 def _say_known(names: list[str]) -> None:

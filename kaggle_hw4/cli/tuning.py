@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,14 +11,18 @@ from kaggle_hw4.cli.hints import same_command
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
+    DryRun,
     Precision,
     Root,
     Seeds,
     Settings,
     SplitName,
+    StopAfter,
+    TimeLimit,
     VariantOrCommand,
     choice,
     one_variant,
+    stopping,
 )
 from kaggle_hw4.cli.output import page, show
 from kaggle_hw4.progress import bars
@@ -25,6 +30,7 @@ from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.cli.watching import LiveTable
+    from kaggle_hw4.stages.train import TimeGiven
     from kaggle_hw4.tuning.plan import Plan
     from kaggle_hw4.tuning.summary import StudySummary
 
@@ -68,7 +74,6 @@ StudyName = Annotated[
 Heartbeat = Annotated[
     int, typer.Option(min=1, metavar="SECONDS", help="Between two heartbeats to the server.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate the time.")]
 
 
 @app.callback()
@@ -86,6 +91,8 @@ def tune_command(
     study: StudyName = None,
     storage: Storage = None,
     heartbeat: Heartbeat = 20,
+    time_limit: TimeLimit = None,
+    stop_after: StopAfter = None,
     dry_run: DryRun = False,
     settings: Settings = None,
     device: Device = "auto",
@@ -105,8 +112,10 @@ def tune_command(
     if context.invoked_subcommand:
         return
     variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
+    from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.tuning.plan import make_plan
 
+    given = time_given(time_limit)
     with bars("tune") as bar:
         plan = make_plan(
             Workspace.at(workspace),
@@ -126,27 +135,37 @@ def tune_command(
             bar=bar,
         )
     if dry_run:
-        _estimate(plan, as_json, same_command("--dry-run"))
+        _estimate(plan, given, as_json)
     else:
-        _tune(plan, storage, heartbeat, as_json)
+        with stopping(stop_after):
+            _tune(plan, storage, heartbeat, given, as_json)
 
 
-def _estimate(plan: "Plan", as_json: bool, command: str) -> None:
+def _estimate(plan: "Plan", given: "TimeGiven | None", as_json: bool) -> None:
     from kaggle_hw4.cli.study import render_cost
 
     with bars("estimate") as bar:
         from kaggle_hw4.tuning.estimate import estimate
 
         cost = estimate(plan, bar)
-    lines = render_cost(cost, plan.trials, plan.jobs).splitlines()
-    show(cost, as_json, lambda: page(*lines), command)
+    trials = plan.trials if given is None else cost.trials_in(given.seconds, plan.trials)
+    search = cost.search * trials / plan.trials
+    cost = replace(cost, search=search, total=search + cost.finals)
+    lines = render_cost(cost, trials, plan.jobs).splitlines()
+    show(cost, as_json, lambda: page(*lines), same_command("--dry-run"))
 
 
-def _tune(plan: "Plan", storage: str | None, heartbeat: int, as_json: bool) -> None:
+def _tune(
+    plan: "Plan",
+    storage: str | None,
+    heartbeat: int,
+    given: "TimeGiven | None",
+    as_json: bool,
+) -> None:
     from kaggle_hw4.tuning.tune import tune
 
     with live_table() as monitor:
-        summary = tune(plan, storage, heartbeat, monitor)
+        summary = tune(plan, storage, heartbeat, monitor, given)
     winner = summary.finals.winner.trial if summary.finals and summary.finals.variant else None
     runs = None if winner is None else summary.runs.get(winner)
     _show(summary, as_json, f"hw4 ensemble {shown(runs)}" if runs else show_again(plan, storage))

@@ -35,7 +35,8 @@ class Batch:
 
 
 class Batches:
-    """The batches of a training run: `at(step)` is a function of the seed and the step alone.
+    """The batches of a training run: `at(step)` is a function of the seed and the step alone, and
+    of the step's place in the schedule.
 
     `rows` are the rows trained on, `sessions` the session clusters of all training rows.
     """
@@ -46,10 +47,12 @@ class Batches:
         self.store, self.rows, self.sessions = store, rows, sessions
         self.recipe, self.seed = recipe, seed
 
-    def at(self, step: int) -> Batch:
-        """The batch of `step`, on the store's device."""
+    def at(self, step: int, place: float | None = None) -> Batch:
+        """The batch of `step`, on the store's device; its `place` in the schedule is the step
+        unless the schedule is stretched.
+        """
         recipe, store = self.recipe, self.store
-        size, frames = recipe.segments.batch_size, segment_length(self.seed, step, recipe)
+        size, frames = recipe.segments.batch_size, segment_length(self.seed, step, recipe, place)
         segments = draw_segments(self.seed, step, self.rows, store.corpus.lengths, size, frames)
         random = np.random.default_rng([self.seed, PARTNERS, step])
         augmenter = Augmenter(recipe.augment, self.seed, step)

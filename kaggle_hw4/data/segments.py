@@ -57,16 +57,20 @@ def draw_starts(random: np.random.Generator, lengths: IntArray, frames: IntArray
     return starts
 
 
-def segment_length(seed: int, step: int, recipe: Recipe) -> int:
-    """The length of the segments of a training step, in frames."""
-    if recipe.is_fine_tuning(step):
+def segment_length(seed: int, step: int, recipe: Recipe, place: float | None = None) -> int:
+    """The length of the segments of a training step, in frames; its `place` in the schedule is the
+    step unless the schedule is stretched.
+    """
+    place = step if place is None else place
+    if recipe.is_fine_tuning(place):
         return recipe.large_margin_fine_tuning.frames
     if recipe.segments.lengths == "uniform":
-        place = float(np.random.default_rng([seed, LENGTHS, step]).random())
+        share = float(np.random.default_rng([seed, LENGTHS, step]).random())
     else:
-        place = step / max(1, recipe.schedule.steps - recipe.large_margin_fine_tuning.steps - 1)
+        growing = recipe.schedule.steps - recipe.large_margin_fine_tuning.steps
+        share = min(1.0, place / max(1, growing - 1))
     min_fraction = recipe.segments.min_fraction
-    return max(1, round(recipe.segments.frames * (min_fraction + (1 - min_fraction) * place)))
+    return max(1, round(recipe.segments.frames * (min_fraction + (1 - min_fraction) * share)))
 
 
 class FrameStore:

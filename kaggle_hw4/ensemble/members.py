@@ -12,7 +12,8 @@ import numpy.typing as npt
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.progress import Bar, counted, no_bar
-from kaggle_hw4.runs import Manifest, Run
+from kaggle_hw4.run_manifest import Manifest
+from kaggle_hw4.runs import Run
 
 Logits = npt.NDArray[np.float32]
 LogitsFile = Literal["oof", "seen_session", "test"]

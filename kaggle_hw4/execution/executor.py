@@ -20,7 +20,8 @@ from kaggle_hw4.errors import (
     UsageError,
 )
 from kaggle_hw4.execution.spec import RunSpec
-from kaggle_hw4.runs import Manifest, Run
+from kaggle_hw4.run_manifest import Manifest
+from kaggle_hw4.runs import Run
 from kaggle_hw4.signals import graceful_shutdown
 
 POLL = 0.3  # seconds between two looks at the runs

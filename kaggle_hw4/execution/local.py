@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from kaggle_hw4.execution.executor import Outcome
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.execution.worker import execute, prepare
-from kaggle_hw4.runs import Manifest, Run
+from kaggle_hw4.run_manifest import Manifest
+from kaggle_hw4.runs import Run
 
 if TYPE_CHECKING:
+    from kaggle_hw4.execution.time_limit import Budget
     from kaggle_hw4.progress import Monitor
 
 PATIENCE = 60.0  # seconds for a process to finish its step after it was asked to stop
@@ -21,16 +23,20 @@ LOG = "worker.log"  # what a process prints, in its run's folder
 
 
 class InProcess:
-    """One run after the other in this process, shown by a monitor; its errors are raised."""
+    """One run after the other in this process, shown by a monitor; its errors are raised.
+
+    With a budget each has its share of the time.
+    """
 
     jobs = 1
 
-    def __init__(self, monitor: "Monitor") -> None:
-        self.monitor = monitor
+    def __init__(self, monitor: "Monitor", budget: "Budget | None" = None) -> None:
+        self.monitor, self.budget = monitor, budget
 
     def submit(self, spec: RunSpec) -> "Finished":
         prepared = prepare(spec)
-        return Finished(spec, prepared.run, execute(prepared, self.monitor))
+        limit = self.budget.of(prepared.run) if self.budget else None
+        return Finished(spec, prepared.run, execute(prepared, self.monitor, limit))
 
 
 @dataclass(frozen=True, eq=False)

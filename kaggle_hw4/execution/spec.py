@@ -1,7 +1,7 @@
 """RunSpec: a run to be trained, in plain values that any process or machine can be given."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
@@ -37,3 +37,16 @@ class RunSpec:
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         return cls(**values | {"settings": tuple(values["settings"])})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The folds and seeds of one variant that are to be trained; folds None: all."""
+
+    spec: RunSpec
+    folds: Sequence[int] | None = None
+    seeds: Sequence[int] = (0,)
+
+    def folds_of(self, count: int) -> Sequence[int]:
+        """The folds, of a table that has so many."""
+        return range(count) if self.folds is None else self.folds

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.progress import Monitor, Progress
     from kaggle_hw4.recipe import Recipe
-    from kaggle_hw4.runs import Manifest, Run
+    from kaggle_hw4.run_manifest import Manifest
+    from kaggle_hw4.runs import Run
+    from kaggle_hw4.training.pacing import Limit
 
 PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the run
 
@@ -68,14 +70,14 @@ def prepare(spec: RunSpec, bar: Bar = no_bar) -> Prepared:
     return Prepared(spec, run, recipe, corpus, folds)
 
 
-def execute(prepared: Prepared, monitor: "Monitor") -> "Manifest":
-    """Train a run, or what is left of it; return its manifest."""
+def execute(prepared: Prepared, monitor: "Monitor", limit: "Limit | None" = None) -> "Manifest":
+    """Train a run, or what is left of it, within its time; return its manifest."""
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.training.loop import train_run
 
     device, precision = choose_device(prepared.spec.device), prepared.spec.precision
     run, recipe, corpus, folds = prepared.run, prepared.recipe, prepared.corpus, prepared.folds
-    return train_run(run, recipe, corpus, folds, device, monitor, precision)
+    return train_run(run, recipe, corpus, folds, device, monitor, precision, limit)
 
 
 class Silent:
@@ -83,6 +85,7 @@ class Silent:
 
     def begin(self, name: str, done: int, total: int) -> None: ...
     def advance(self, step: int) -> None: ...
+    def replan(self, total: int) -> None: ...
     def report(self, step: int, figures: dict[str, float]) -> None: ...
     def end(self, accuracy: float, seconds: float) -> None: ...
 

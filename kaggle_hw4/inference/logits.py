@@ -19,7 +19,8 @@ from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import PredictionConfig
-from kaggle_hw4.runs import Device, Logits, Manifest, Prediction, Run
+from kaggle_hw4.run_manifest import Device, Manifest, Prediction
+from kaggle_hw4.runs import Logits, Run
 
 MODELS = 8  # models in memory at a time: with more of them, a batch's gathering is saved already
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from kaggle_hw4.errors import Hw4Error
 from kaggle_hw4.report.groups import Group, logged
-from kaggle_hw4.runs import Device, Run
+from kaggle_hw4.run_manifest import Device
+from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import FinishedRun
 
 
@@ -100,7 +101,7 @@ def _total(owner: str, group: Group, runs: Sequence[RunCost]) -> GroupCost:
 def _unfinished(run: Run) -> Unfinished:
     *_, last = [{"step": 0.0, "seconds": 0.0}, *logged(run)]
     try:
-        steps = run.recipe().schedule.steps
+        steps = int(last.get("steps", run.recipe().schedule.steps))  # another, with a time limit
     except (Hw4Error, OSError):
         steps = None
     return Unfinished(run.name, int(last["step"]), steps, last.get("seconds", 0.0))

@@ -11,7 +11,8 @@ from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.recipe import Recipe
-    from kaggle_hw4.runs import Manifest, Run
+    from kaggle_hw4.run_manifest import Manifest
+    from kaggle_hw4.runs import Run
 
 Values = Mapping[str, Any]  # a section of a recipe
 
@@ -165,8 +166,9 @@ def _group(workspace: Workspace, folder: Path, runs: list["Run"]) -> RunGroup:
 def _progress(run: "Run") -> Unfinished:
     from kaggle_hw4.locks import is_locked
 
-    step = max((int(line.get("step", 0)) for line in run.logged()), default=0)
-    return Unfinished(run.name, step, run.recipe().schedule.steps, is_locked(run.lock))
+    *_, last = [{"step": 0.0}, *run.logged()]
+    steps = int(last.get("steps", run.recipe().schedule.steps))  # another, with a time limit
+    return Unfinished(run.name, int(last["step"]), steps, is_locked(run.lock))
 
 
 def _mean(pairs: Iterable[tuple[float, int]]) -> float | None:

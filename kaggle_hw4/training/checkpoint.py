@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from kaggle_hw4.device import enough_memory, is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.precision import make_scaler
-from kaggle_hw4.runs import Device
+from kaggle_hw4.run_manifest import Device
 from kaggle_hw4.training.optimizer import MovingAverage
+from kaggle_hw4.training.timeline import Timeline
 
 
 @dataclass
@@ -27,6 +28,9 @@ class State:
     scaler: torch.amp.GradScaler
     since_report: torch.Tensor  # sums over steps of the loss and of the batch's accuracy
     step: int = 0  # steps done
+    timeline: Timeline = field(
+        default_factory=Timeline
+    )  # of the schedule, stretched to the time there is
     best: float = -1.0  # highest validation accuracy so far
     best_weights: bytes = b""  # those that reached it, as safetensors
     seconds: float = 0.0  # spent training so far
@@ -44,11 +48,16 @@ class State:
         return cls(model, MovingAverage(model), optimizer, scaler, sums)
 
     @property
+    def place(self) -> float:
+        """Where in the schedule the next step is."""
+        return self.timeline.place(self.step)
+
+    @property
     def ema(self) -> SpeakerClassifier:
         return self.average.model
 
 
-FORMAT = 4
+FORMAT = 5
 MODULES = ("model", "ema", "optimizer")
 PLAIN = ("step", "best", "seconds", "steps_since_report", "memory", "precision")
 
@@ -57,6 +66,7 @@ def save_checkpoint(path: Path, state: State) -> None:
     values: dict[str, object] = {"format": FORMAT}
     values |= {name: getattr(state, name).state_dict() for name in MODULES}
     values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
+    values["breakpoints"] = state.timeline.breakpoints
     values["scaler"] = state.scaler.state_dict()  # empty but in fp16
     values["devices"] = [each.model_dump() for each in state.devices]
     # Here, and not in a file of their own: a kill between two files would leave two states.
@@ -86,6 +96,7 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
             state.scaler.load_state_dict(values["scaler"])
         for name in PLAIN:
             setattr(state, name, values[name])
+        state.timeline = Timeline(tuple(map(tuple, values["breakpoints"])))
         state.devices = tuple(Device.model_validate(each) for each in values["devices"])
         state.since_report = values["since_report"].to(device)
         state.best_weights = values["best_weights"].numpy().tobytes()

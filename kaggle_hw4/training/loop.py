@@ -19,12 +19,14 @@ from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model, count_parameters, parameters_of
 from kaggle_hw4.precision import can_compute, choose_precision, make_scaler
-from kaggle_hw4.progress import Bar, Monitor, no_bar
+from kaggle_hw4.progress import Bar, Monitor, Progress, no_bar
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.runs import FoldTable, Manifest, Run
-from kaggle_hw4.signals import graceful_shutdown
+from kaggle_hw4.run_manifest import FoldTable, Manifest
+from kaggle_hw4.runs import Run
+from kaggle_hw4.signals import StopRequest, graceful_shutdown
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer
+from kaggle_hw4.training.pacing import Limit, Pacer
 from kaggle_hw4.training.step import Step, seed_step
 
 REPORT_EVERY = 25  # steps
@@ -41,18 +43,20 @@ def train_run(
     device: torch.device,
     monitor: Monitor,
     precision: str = "auto",
+    limit: Limit | None = None,
 ) -> Manifest:
     """Train `run`, or what is left of it, and return its manifest.
 
-    A run that was begun in a `precision` keeps it, where "auto" is asked for now. Raises Stopped
-    or Interrupted, with a checkpoint on the disk, when a signal asks for it.
+    A run that was begun in a `precision` keeps it, where "auto" is asked for now. With a `limit`
+    its schedule is stretched or shortened so that its predictions are written within that time.
+    Raises Stopped or Interrupted, with a checkpoint on the disk, when a signal asks for it.
     """
     if run.done:
         return run.manifest()
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(run.lock, timeout=0):
-            return _train_locked(run, recipe, corpus, folds, device, monitor, precision)
+            return _train_locked(run, recipe, corpus, folds, device, monitor, precision, limit)
     except Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
 
@@ -65,54 +69,81 @@ def _train_locked(
     device: torch.device,
     monitor: Monitor,
     precision: str,
+    limit: Limit | None,
 ) -> Manifest:
     # The data, and a fresh state or the checkpoint's.
     store = FrameStore(corpus, device)
     batches = Batches(store, folds.training(run.fold), folds.session, recipe, run.seed)
     state = start(run, recipe, corpus, device, precision)
-    take_step = Step(state, recipe)
     run.write_recipe(recipe)
-    steps, every = recipe.schedule.steps, recipe.schedule.validate_every
-    monitor.begin(run.name, state.step, steps)
+
+    # The steps that are left of the schedule, which a limit stretches or shortens.
+    pacer = Pacer(limit, state, recipe.schedule)
+    monitor.begin(run.name, state.step, pacer.steps)
     if state.step and len(state.devices) > 1:
         monitor.note(f"trains on {state.devices[-1]}; before, on {state.devices[-2]}")
+    take_steps(run, recipe, state, batches, folds.validation(run.fold), pacer, monitor)
+
+    # The predictions: the checkpoint is written, so a signal ends them at once.
+    with graceful_shutdown() as request:
+        bar = ending_on(request, run.name, monitor.bar)
+        manifest = finish(run, recipe, state, store, folds, bar)
+    monitor.end(manifest.validation.accuracy, manifest.seconds)
+    return manifest
+
+
+def take_steps(
+    run: Run,
+    recipe: Recipe,
+    state: State,
+    batches: Batches,
+    validation: IntArray,
+    pacer: Pacer,
+    monitor: Monitor,
+) -> None:
+    """The training itself, from `state` on; `validation` are the rows that it is validated on."""
+    take_step, store = Step(state, recipe), batches.store
     clock = saved = time.monotonic()
-    first = state.step + 1
+    first, patience = state.step + 1, pacer.between_checkpoints(CHECKPOINT_EVERY)
 
     with graceful_shutdown() as request:
-        while state.step < steps:
+        while state.step < pacer.steps:
             # A step; all that is random in it is a function of (seed, step).
             with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
                 seed_step(state, run.seed)
-                take_step(batches.at(state.step))
+                take_step(batches.at(state.step, state.place))
             monitor.advance(state.step)
             if state.step == first:  # so that something is seen at once
                 monitor.report(first, _means(run, state))
 
+            # With a limit: when it will end, by the time that steps have taken lately.
+            if pacer.is_due():
+                state.seconds, clock = _lap(state.seconds, clock)
+                pacer.replan()
+                monitor.replan(pacer.steps)
+
             # Validation, and a line of figures.
-            last = state.step == steps
-            validated = state.step % every == 0 or last
+            validated = pacer.is_validation_due()
             if validated or state.step % REPORT_EVERY == 0:
                 figures = _figures(run, recipe, state)
                 if validated:
-                    figures |= validate(state, store, folds.validation(run.fold), monitor.bar)
+                    with pacer.validating():
+                        figures |= validate(state, store, validation, monitor.bar)
                 state.seconds, clock = _lap(state.seconds, clock)
-                run.log({"step": state.step, **figures, "seconds": round(state.seconds, 3)})
+                stretched = {"steps": pacer.steps} if state.timeline.breakpoints else {}
+                seconds = round(state.seconds, 3)
+                run.log({"step": state.step, **stretched, **figures, "seconds": seconds})
                 monitor.report(state.step, figures)
 
             # A checkpoint, and the end where a signal asked for it.
-            if request.signal or validated or time.monotonic() - saved > CHECKPOINT_EVERY:
+            if request.signal or validated or time.monotonic() - saved > patience:
                 state.seconds, clock = _lap(state.seconds, clock)
-                state.memory = max(state.memory, peak_memory(device))
+                state.memory = max(state.memory, peak_memory(store.device))
                 save_checkpoint(run.checkpoint, state)
                 saved = time.monotonic()
-            if request.signal and not last:
+            if request.signal and state.step < pacer.steps:
                 where = f"stopped after step {state.step}, checkpoint written"
                 raise request.error(f"{run.name}: {where}")
-
-    manifest = finish(run, recipe, state, store, folds, monitor.bar)
-    monitor.end(manifest.validation.accuracy, manifest.seconds)
-    return manifest
 
 
 def start(
@@ -162,6 +193,22 @@ def validate(
     return {"validation_accuracy": validation.accuracy, "validation_loss": validation.loss}
 
 
+def ending_on(request: StopRequest, name: str, bar: Bar) -> Bar:
+    """`bar`, whose stages end where they are when a signal has asked for it."""
+
+    def stage(what: str) -> Progress:
+        progress = bar(what)
+
+        def show(done: int, total: int | None) -> None:
+            if request.signal:
+                raise request.error(f"{name}: stopped in its {what}")
+            progress(done, total)
+
+        return show
+
+    return stage
+
+
 def finish(
     run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Folds, bar: Bar = no_bar
 ) -> Manifest:
@@ -180,6 +227,7 @@ def finish(
         folds=FoldTable(name=folds.name, by=folds.by, count=folds.count, hash=folds.hash),
         parameters=count_parameters(state.model),
         steps=state.step,
+        breakpoints=state.timeline.breakpoints,
         seconds=round(state.seconds, 1),
         best_while_training=state.best,
         memory=state.memory,
@@ -199,7 +247,7 @@ def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
     means = _means(run, state)
     state.since_report.zero_()
     state.steps_since_report = 0
-    rate = learning_rate(state.step, recipe.optimizer, recipe.schedule)
+    rate = learning_rate(state.place, recipe.optimizer, recipe.schedule)
     return means | {"learning_rate": rate}
 
 

@@ -8,15 +8,16 @@ from kaggle_hw4.data.batches import Batch
 from kaggle_hw4.recipe import LossConfig, Recipe
 
 
-def margin_at(recipe: Recipe, step: int) -> float:
-    """The margin of a training step: grown from 0 over the warm-up, larger while fine-tuning.
+def margin_at(recipe: Recipe, place: float) -> float:
+    """The margin at a place in the schedule, which is the step unless the schedule is stretched:
+    grown from 0 over the warm-up, larger while fine-tuning.
 
     A full margin on random embeddings teaches nothing.
     """
-    if recipe.is_fine_tuning(step):
+    if recipe.is_fine_tuning(place):
         return recipe.large_margin_fine_tuning.margin
     warmup = min(recipe.loss.margin_warmup_steps, recipe.schedule.steps // 2)
-    return recipe.loss.margin * (min(1.0, step / warmup) if warmup else 1.0)
+    return recipe.loss.margin * (min(1.0, place / warmup) if warmup else 1.0)
 
 
 def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, margin: Tensor | None) -> Tensor:

@@ -24,12 +24,14 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
     )
 
 
-def learning_rate(step: int, config: OptimizerConfig, schedule: ScheduleConfig) -> float:
-    """Linear warm-up, then half a cosine down to 0; a function of the step, with no history."""
-    if step < schedule.warmup_steps:
-        return config.learning_rate * step / schedule.warmup_steps
+def learning_rate(place: float, config: OptimizerConfig, schedule: ScheduleConfig) -> float:
+    """Linear warm-up, then half a cosine down to 0; a function of the place in the schedule, which
+    is the step unless the schedule is stretched, with no history.
+    """
+    if place < schedule.warmup_steps:
+        return config.learning_rate * place / schedule.warmup_steps
     left = schedule.steps - schedule.warmup_steps
-    progress = (step - schedule.warmup_steps) / max(1, left)
+    progress = (place - schedule.warmup_steps) / max(1, left)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -59,7 +59,7 @@ class Step:
 
         # The weights, and their moving average.
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(state.step, config, self.recipe.schedule)
+            group["lr"] = learning_rate(state.place, config, self.recipe.schedule)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
@@ -73,7 +73,7 @@ class Step:
     def _margin(self) -> Tensor | None:
         if not self.recipe.has_margin:
             return None
-        return torch.full((), margin_at(self.recipe, self.state.step), device=self.device)
+        return torch.full((), margin_at(self.recipe, self.state.place), device=self.device)
 
     def run_gradients(self, inputs: Inputs) -> Outputs:
         """The mean loss and accuracy of the networks (2,), then the gradient of each parameter."""

@@ -74,13 +74,29 @@ class StudyMonitor(Protocol):
     def say(self, text: str) -> None: ...
 
 
+class TimeForTrials(Protocol):
+    """What is left of the time that a study may take."""
+
+    def allows_trial(self) -> bool:
+        """Whether there is time for another trial."""
+
+
 class Coordinator:
-    """`search` asks and tells until the plan's number of trials has finished."""
+    """`search` asks and tells until the plan's number of trials has finished, or its time is over.
+
+    The first trial, which is the baseline, has the time in any case.
+    """
 
     def __init__(
-        self, plan: Plan, storage: Storage, study: optuna.Study, monitor: StudyMonitor
+        self,
+        plan: Plan,
+        storage: Storage,
+        study: optuna.Study,
+        monitor: StudyMonitor,
+        time_left: TimeForTrials | None = None,
     ) -> None:
         self.plan, self.storage, self.study, self.monitor = plan, storage, study, monitor
+        self.time_left = time_left
         self.pruner = make_pruner(plan.baseline.schedule)
         self.executor = plan.executor
         self.running: list[RunningTrial] = []
@@ -163,11 +179,19 @@ class Coordinator:
                     pass
         # Show the progress.
         self.monitor.show(self.plan, self.study, self.running)
-        return not self.running and count(self.study).finished >= self.plan.trials
+        enough = count(self.study).finished >= self.plan.trials
+        return not self.running and (enough or self.is_time_over())
+
+    def is_time_over(self) -> bool:
+        """Whether no more trials are asked for, though fewer have finished than were planned."""
+        if self.time_left is None or self.time_left.allows_trial():
+            return False
+        return bool(self.running) or count(self.study).finished > 0
 
     def launch(self) -> bool:
         """Ask for a trial and start its run; False when no more is needed."""
-        trial = ask(self.study, self.plan.trials, self.plan.seeds[0])
+        over = self.is_time_over()
+        trial = None if over else ask(self.study, self.plan.trials, self.plan.seeds[0])
         if trial is None:
             return False
         self.storage.heartbeat([trial._trial_id])

@@ -3,37 +3,26 @@
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import optuna
-import torch
 
-from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.device import choose_device, threads
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.models.build import build_model
-from kaggle_hw4.precision import choose_precision
 from kaggle_hw4.progress import Bar, counted, no_bar
-from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.training.checkpoint import State
-from kaggle_hw4.training.optimizer import make_optimizer
-from kaggle_hw4.training.step import Step
+from kaggle_hw4.training.measure import Cost, measure
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.quiet import quiet_optuna
 from kaggle_hw4.tuning.study import REDUCTION_FACTOR, min_steps
 
 DRAWS = 3  # random points of the space, measured beside the baseline
-STEPS = 4  # measured
-WARM_UP = {"cpu": 1, "cuda": 3}  # steps before: a CUDA graph is recorded in the second
-SAMPLE = 32  # validation utterances predicted
 
 
 @dataclass(frozen=True)
 class CostEstimate:
     """Times in seconds. `step` and `validation` are means over the measured recipes, `trial` is a
-    whole training; `trained_share` is the share of all steps that pruning leaves.
+    whole run with its predictions; `trained_share` is the share of all steps that pruning leaves.
     """
 
     measured: int  # recipes
@@ -46,6 +35,11 @@ class CostEstimate:
     finals: float
     final_runs: int
     total: float
+
+    def trials_in(self, seconds: float, trials: int) -> int:
+        """How many of the trials fit into a time that the finals fit in, too; one in any case."""
+        fitting = trials * max(0.0, seconds - self.finals) / self.search
+        return max(1, min(trials, int(fitting)))
 
 
 def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
@@ -62,21 +56,23 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
         ]
     store = FrameStore(plan.corpus, choose_device(plan.device))
     with threads(plan.executor.threads):
-        costs = np.array([measure(plan, store, each) for each in counted(recipes, bar("recipes"))])
-    startup, (step, validation) = startup_seconds(), costs.mean(0).tolist()
+        costs = [
+            measure(each, plan.folds, plan.fold, store, plan.precision)
+            for each in counted(recipes, bar("recipes"))
+        ]
+    mean = Cost(*np.mean([astuple(cost) for cost in costs], 0).tolist())
     # Extrapolate to a trial, then to all of them and to the finals.
     schedule = plan.baseline.schedule
-    validations = -(-schedule.steps // schedule.validate_every)
-    training = schedule.steps * step + validations * validation
+    startup, training = startup_seconds(), mean.run(schedule.steps, schedule.validate_every)
     share = trained_share(min_steps(schedule), schedule.steps)
     final_runs = (plan.finalists + 1) * plan.folds.count * len(plan.seeds)
     search = plan.trials * (startup + share * training) / plan.jobs
     finals = final_runs * (startup + training) / plan.jobs
     return CostEstimate(
         measured=len(recipes),
-        step=step,
-        slowest_step=float(costs[:, 0].max()),
-        validation=validation,
+        step=mean.step,
+        slowest_step=max(cost.step for cost in costs),
+        validation=mean.validation,
         trial=startup + training,
         trained_share=share,
         search=search,
@@ -84,33 +80,6 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
         final_runs=final_runs,
         total=search + finals,
     )
-
-
-def measure(plan: Plan, store: FrameStore, recipe: Recipe) -> tuple[float, float]:
-    """Seconds of a training step and of a validation of `recipe`."""
-    torch.manual_seed(0)
-    model = build_model(recipe, len(plan.corpus.speakers), plan.corpus.n_mels).to(store.device)
-    model.precision = choose_precision(plan.precision, store.device)
-    state = State.start(model, make_optimizer(model, recipe.optimizer), store.device)
-    training, validation = plan.folds.training(plan.fold), plan.folds.validation(plan.fold)
-    batches = Batches(store, training, plan.folds.session, recipe, seed=0)
-    take_step = Step(state, recipe)
-    warm_up = WARM_UP.get(store.device.type, 1)
-    for step in range(warm_up):
-        take_step(batches.at(step))
-    # Time some steps.
-    begin = time.perf_counter()
-    for step in range(warm_up, warm_up + STEPS):
-        take_step(batches.at(step))
-    float(state.since_report.sum())  # waits for the device
-    seconds_of_step = (time.perf_counter() - begin) / STEPS
-    # Time the prediction of some utterances, and scale it to the frames of all.
-    sample = validation[:SAMPLE]
-    begin = time.perf_counter()
-    predict_logits(state.ema, store, sample, WHOLE)
-    seconds = time.perf_counter() - begin
-    lengths = plan.corpus.lengths
-    return seconds_of_step, seconds * float(lengths[validation].sum() / lengths[sample].sum())
 
 
 def startup_seconds() -> float:

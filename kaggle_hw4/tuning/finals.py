@@ -7,7 +7,7 @@ import optuna
 
 from kaggle_hw4.artifact import commit, write_text
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.runs import Record
+from kaggle_hw4.run_manifest import Record
 from kaggle_hw4.tuning.finalists import Finalist, Scores, group_of
 from kaggle_hw4.tuning.plan import Plan
 

@@ -6,7 +6,7 @@ from typing import Literal
 import optuna
 
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.runs import FoldTable, Record
+from kaggle_hw4.run_manifest import FoldTable, Record
 from kaggle_hw4.settings import Values
 from kaggle_hw4.tuning.space import AnyParameter
 

@@ -8,7 +8,7 @@ from typing import Literal
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, find_folds
 from kaggle_hw4.errors import DataError, UsageError
-from kaggle_hw4.runs import Manifest
+from kaggle_hw4.run_manifest import Manifest
 
 
 @dataclass(frozen=True)

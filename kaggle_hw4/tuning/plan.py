@@ -13,7 +13,7 @@ from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe
-from kaggle_hw4.runs import FoldTable
+from kaggle_hw4.run_manifest import FoldTable
 from kaggle_hw4.stages.split import corpus_of
 from kaggle_hw4.tuning.fingerprint import Fingerprint
 from kaggle_hw4.tuning.objective import Objective, find_fold_table, find_objective

@@ -6,23 +6,36 @@ import optuna
 
 from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.stages.train import TimeGiven
 from kaggle_hw4.tuning.coordinator import Coordinator, StudyMonitor
 from kaggle_hw4.tuning.finalists import find_candidates, retrain
 from kaggle_hw4.tuning.finals import name_winner, write_finals, write_winner
 from kaggle_hw4.tuning.plan import Plan
+from kaggle_hw4.tuning.search_time import search_time
 from kaggle_hw4.tuning.server import note_address
 from kaggle_hw4.tuning.storage import open_storage, read_storage
 from kaggle_hw4.tuning.study import BASELINE, EARLIER_BEST, enqueue, open_study
 from kaggle_hw4.tuning.summary import StudySummary, load_study, summarise
 
 
-def tune(plan: Plan, url: str | None, heartbeat: int, monitor: StudyMonitor) -> StudySummary:
+def tune(
+    plan: Plan,
+    url: str | None,
+    heartbeat: int,
+    monitor: StudyMonitor,
+    given: TimeGiven | None = None,
+) -> StudySummary:
     """Search until the plan's trials have finished, retrain the finalists, summarise.
+
+    In a given time it asks for no trial that would not leave the time for the finals.
 
     `url` is that of a server; without one the study is a journal file in the plan's folder.
     `heartbeat` is the time in seconds between two heartbeats to the server.
     """
-    with open_storage(plan.folder, url, plan.jobs, heartbeat) as storage:
+    with (
+        search_time(plan, given, monitor) as time_left,
+        open_storage(plan.folder, url, plan.jobs, heartbeat) as storage,
+    ):
         if url is not None:
             note_address(plan.folder, url)
         # Open the study; its first trials are the baseline and an earlier winner.
@@ -31,7 +44,7 @@ def tune(plan: Plan, url: str | None, heartbeat: int, monitor: StudyMonitor) -> 
             enqueue(study, BASELINE, plan.space.locate(plan.baseline))
             enqueue_earlier_best(plan, study, monitor)
         # Search.
-        Coordinator(plan, storage, study, monitor).search()
+        Coordinator(plan, storage, study, monitor, time_left).search()
         # One of the coordinators retrains the finalists.
         with storage.finals_lock() as locked:
             if locked:

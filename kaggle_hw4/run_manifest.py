@@ -1,0 +1,119 @@
+"""run.json: what a finished run says of itself. Reader and writer."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kaggle_hw4.artifact import read_model, sha256_json, write_text
+from kaggle_hw4.errors import DataError
+from kaggle_hw4.metrics import Evaluation
+from kaggle_hw4.recipe import PredictionConfig
+
+FORMAT = 3
+MAX_FOLDS = 1000  # each trains a model of its own
+
+
+class Record(BaseModel):
+    """Frozen and complete: a field too many or too few is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FoldTable(Record):
+    """The fold table that a run was trained on."""
+
+    name: str
+    by: str
+    count: Annotated[int, Field(ge=2, le=MAX_FOLDS)]
+    hash: str
+
+
+class Device(Record):
+    """Where a model ran: the bits depend on it."""
+
+    device: str
+    precision: str
+    threads: int
+
+    def __str__(self) -> str:
+        noun = "thread" if self.threads == 1 else "threads"
+        return f"{self.device}, {self.precision}, {self.threads} {noun}"
+
+
+class Prediction(Record):
+    """How the logits were made, and where."""
+
+    config: PredictionConfig
+    device: Device
+
+
+class Manifest(Record):
+    """run.json. `seen_session` is there only where the folds are by session; `earlier` are the
+    devices that parts of the training ran on before it was resumed on `training`.
+    """
+
+    format: Literal[3] = 3
+    variant: str
+    fold: Annotated[int, Field(ge=0)]
+    seed: int
+    recipe: str  # hash
+    corpus: str  # hash
+    folds: FoldTable
+    parameters: int
+    steps: int
+    breakpoints: tuple[tuple[int, float, float], ...] = ()  # of training.timeline: a time limit's
+    seconds: float
+    best_while_training: float  # validation accuracy
+    memory: int  # bytes at the most
+    training: Device
+    earlier: tuple[Device, ...] = ()
+    prediction: Prediction
+    validation: Evaluation
+    seen_session: Evaluation | None = None
+    sha256: dict[str, str]  # by the file's name
+    made_by: dict[str, str]
+    seal: str = ""  # hash of the other fields; filled in when it is written
+
+    def sealed(self) -> "Manifest":
+        """The same with its seal."""
+        # Without breakpoints the seal is that of a manifest which knows none.
+        left_out = {"seal"} if self.breakpoints else {"seal", "breakpoints"}
+        values = self.model_dump(mode="json", exclude=left_out)
+        return self.model_copy(update={"seal": sha256_json(values)[:16]})
+
+    @model_validator(mode="after")
+    def fold_exists(self) -> "Manifest":
+        if self.fold >= self.folds.count:
+            raise ValueError(f"fold is none of 0 to {self.folds.count - 1}")
+        return self
+
+
+def read_manifest(path: Path, name: str, remedy: str) -> Manifest:
+    """DataError where the manifest of the run `name` is damaged, edited or of another version."""
+    try:
+        manifest = read_model(Manifest, path, "the manifest of a run", remedy)
+    except DataError as error:
+        if _format(path) != FORMAT:
+            raise DataError(f"{name} was trained by another version of hw4", remedy) from error
+        raise
+    if manifest != manifest.sealed():
+        raise DataError(f"{path} was changed after it was written", remedy)
+    return manifest
+
+
+def write_manifest(path: Path, manifest: Manifest) -> Manifest:
+    """Write it, and return it with its seal."""
+    manifest = manifest.sealed()
+    write_text(path, manifest.model_dump_json(indent=1) + "\n")
+    return manifest
+
+
+def _format(path: Path) -> object:
+    """The format of a manifest that cannot be read; FORMAT where it is no JSON object at all."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return FORMAT
+    return values.get("format") if isinstance(values, dict) else FORMAT

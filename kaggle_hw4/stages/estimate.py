@@ -1,0 +1,103 @@
+"""From what is to be trained to what it will take, by some measured steps and predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.device import choose_device, release_memory
+from kaggle_hw4.execution.spec import Asked
+from kaggle_hw4.execution.worker import Prepared, prepare
+from kaggle_hw4.models.build import parameters_of
+from kaggle_hw4.progress import Bar, counted
+from kaggle_hw4.runs import Run
+from kaggle_hw4.training.measure import Cost, bytes_of_run, measure
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """What is left to do of a run: seconds, predictions included; 0 where it is finished. `memory`
+    is the most bytes that it takes, as measured, `disk` the bytes that it leaves.
+    """
+
+    run: str
+    steps: int
+    networks: int
+    seconds: float
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of all runs: the sum of their seconds and of their bytes on the disk, the most of their
+    memory. With a `limit` in seconds, `used` of them are over.
+    """
+
+    runs: tuple[RunEstimate, ...]
+    seconds: float
+    memory: int
+    disk: int
+    limit: float | None = None
+    used: float = 0.0
+
+
+def estimate(asked: Sequence[Asked], bar: Bar) -> Estimate:
+    """Measure each recipe; nothing is written. Raises what a training raises."""
+    prepared = [prepare(each.spec) for each in asked]
+    costs = [cost_of(each) for each in counted(prepared, bar("recipes"))]
+    return estimate_at(asked, costs)
+
+
+def estimate_at(
+    asked: Sequence[Asked], costs: Sequence[Cost], limit: float | None = None, used: float = 0.0
+) -> Estimate:
+    """The estimate at what a step, a validation and the predictions of each recipe cost."""
+    pairs = zip(asked, costs, strict=True)
+    runs = tuple(run for each, cost in pairs for run in _estimates(each, cost))
+    return Estimate(
+        runs=runs,
+        seconds=sum(run.seconds for run in runs),
+        memory=max(run.memory for run in runs),
+        disk=sum(run.disk for run in runs),
+        limit=limit,
+        used=used,
+    )
+
+
+def cost_of(prepared: Prepared) -> Cost:
+    """Measure a recipe on its fold and device."""
+    recipe, folds, spec = prepared.recipe, prepared.folds, prepared.spec
+    device = choose_device(spec.device)
+    cost = measure(recipe, folds, spec.fold, FrameStore(prepared.corpus, device), spec.precision)
+    release_memory(device)
+    return cost
+
+
+def runs_of(asked: Asked) -> list[Run]:
+    """The run of every fold with every seed, trained or not."""
+    prepared = prepare(asked.spec)
+    folds, group = asked.folds_of(prepared.folds.count), prepared.run.folder.parent
+    return [Run(group / f"fold{fold}-seed{seed}") for seed, fold in product(asked.seeds, folds)]
+
+
+def _estimates(asked: Asked, cost: Cost) -> list[RunEstimate]:
+    prepared = prepare(asked.spec)
+    recipe, corpus, folds = prepared.recipe, prepared.corpus, prepared.folds
+    parameters = parameters_of(recipe, len(corpus.speakers), corpus.n_mels)
+    schedule, estimates = recipe.schedule, []
+    for run in runs_of(asked):
+        rows = len(folds.validation(run.fold)) + len(folds.seen_session(run.fold))
+        trained = max((int(line["step"]) for line in run.logged()), default=0)
+        left = cost.run(max(0, schedule.steps - trained), schedule.validate_every)
+        estimates.append(
+            RunEstimate(
+                run=run.name,
+                steps=schedule.steps,
+                networks=sum(config.count for config in recipe.networks),
+                seconds=0.0 if run.done else left,
+                memory=cost.memory,
+                disk=bytes_of_run(parameters, len(corpus.speakers), rows + len(corpus.test)),
+            )
+        )
+    return estimates
