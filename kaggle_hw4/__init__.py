@@ -33,7 +33,7 @@ _MODULES = {
     "Corpus": "data.corpus",
     "Folds": "data.folds",
     "Hw4Error": "errors",
-    "Manifest": "runs",
+    "Manifest": "run_manifest",
     "Project": "project",
     "Recipe": "recipe",
     "Run": "runs",

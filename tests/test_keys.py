@@ -94,7 +94,7 @@ CHANGES = [
     ("conformer", "networks.positions", "sinusoidal"),
     ("conformer", "networks.pooling", "mean"),
     ("conformer", "networks.pooling", "statistics"),
-    ("conformer", "networks.pooling", "attentive_statistics"),
+    ("conformer", "networks.pooling", "self_attention"),
     ("conformer", "networks.embedding", "relu"),
     ("conformer", "networks.d_embedding", 24),
     ("transformer", "networks.head", "cosine"),

@@ -171,7 +171,7 @@ def test_a_failure_between_two_runs_leaves_each_as_it_was_or_new(
             run.read_logits(name)
 
 
-@pytest.mark.parametrize("call", ["settle", "write_text"])
+@pytest.mark.parametrize("call", ["settle", "write_manifest"])
 def test_a_kill_around_a_manifest_leaves_every_run_as_it_was_or_new(
     place: Workspace, call: str
 ) -> None:

@@ -103,19 +103,18 @@ def tune_command(
     """Search for a better recipe; the same command resumes it.
 
     Optuna's TPE and Hyperband search on one fold, each trial in its own process. Then the best
-    trials and the baseline, which is the variant as it is, are retrained on all folds and seeds,
-    and the winner is written as pipelines/variants/VARIANT_tuned.toml. Their runs are in
-    studies/STUDY/runs: an ensemble of runs/* leaves them out.
+    trials and the variant as it is are retrained on all folds and seeds, in studies/STUDY/runs, and
+    the winner is written as pipelines/variants/VARIANT_tuned.toml.
 
     Example: hw4 tune boss --trials 50
     """
     if context.invoked_subcommand:
         return
-    variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
     from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.tuning.plan import make_plan
 
-    given = time_given(time_limit)
+    variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
+    given, seeds = time_given(time_limit), tuple(dict.fromkeys(seed or [0]))
     with bars("tune") as bar:
         plan = make_plan(
             Workspace.at(workspace),
@@ -129,16 +128,16 @@ def tune_command(
             jobs=jobs,
             finalists=finalists,
             fold=fold,
-            seeds=tuple(dict.fromkeys(seed or [0])),
+            seeds=seeds,
             device=device,
             precision=precision,
             bar=bar,
         )
     if dry_run:
         _estimate(plan, given, as_json)
-    else:
-        with stopping(stop_after):
-            _tune(plan, storage, heartbeat, given, as_json)
+        return
+    with stopping(stop_after):
+        _tune(plan, storage, heartbeat, given, as_json)
 
 
 def _estimate(plan: "Plan", given: "TimeGiven | None", as_json: bool) -> None:

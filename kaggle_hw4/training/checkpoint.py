@@ -58,6 +58,7 @@ class State:
 
 
 FORMAT = 5
+READABLE = (4, FORMAT)  # 4 knows no breakpoints
 MODULES = ("model", "ema", "optimizer")
 PLAIN = ("step", "best", "seconds", "steps_since_report", "memory", "precision")
 
@@ -87,7 +88,7 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
         # To the CPU: load_state_dict moves what belongs on the device, and AdamW's counts of
         # steps do not.
         values = torch.load(path, map_location="cpu", weights_only=True)
-        if values.get("format") != FORMAT:
+        if values.get("format") not in READABLE:
             raise ValueError(f"another version of hw4 wrote it, format {values.get('format')}")
         for name in MODULES:
             getattr(state, name).load_state_dict(values[name])
@@ -96,7 +97,7 @@ def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
             state.scaler.load_state_dict(values["scaler"])
         for name in PLAIN:
             setattr(state, name, values[name])
-        state.timeline = Timeline(tuple(map(tuple, values["breakpoints"])))
+        state.timeline = Timeline(tuple(map(tuple, values.get("breakpoints", ()))))
         state.devices = tuple(Device.model_validate(each) for each in values["devices"])
         state.since_report = values["since_report"].to(device)
         state.best_weights = values["best_weights"].numpy().tobytes()

@@ -11,7 +11,6 @@ from kaggle_hw4.tuning.coordinator import Coordinator, StudyMonitor
 from kaggle_hw4.tuning.finalists import find_candidates, retrain
 from kaggle_hw4.tuning.finals import name_winner, write_finals, write_winner
 from kaggle_hw4.tuning.plan import Plan
-from kaggle_hw4.tuning.search_time import search_time
 from kaggle_hw4.tuning.server import note_address
 from kaggle_hw4.tuning.storage import open_storage, read_storage
 from kaggle_hw4.tuning.study import BASELINE, EARLIER_BEST, enqueue, open_study
@@ -32,6 +31,8 @@ def tune(
     `url` is that of a server; without one the study is a journal file in the plan's folder.
     `heartbeat` is the time in seconds between two heartbeats to the server.
     """
+    from kaggle_hw4.tuning.search_time import search_time  # measures, and so needs torch
+
     with (
         search_time(plan, given, monitor) as time_left,
         open_storage(plan.folder, url, plan.jobs, heartbeat) as storage,
