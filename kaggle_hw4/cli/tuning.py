@@ -113,12 +113,11 @@ def tune_command(
     from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.tuning.plan import make_plan
 
-    variant = one_variant(variant, None, "hw4 tune --variant boss --trials 50")
     given, seeds = time_given(time_limit), tuple(dict.fromkeys(seed or [0]))
     with bars("tune") as bar:
         plan = make_plan(
             Workspace.at(workspace),
-            variant,
+            one_variant(variant, None, "hw4 tune --variant boss --trials 50"),
             settings or [],
             space=space,
             objective=objective,
