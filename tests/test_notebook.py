@@ -69,7 +69,7 @@ def test_the_notebook_ends_in_a_checked_submission(
 def test_a_session_that_ends_too_early_is_resumed_by_the_next(
     parameters: dict[str, Any], tmp_path: Path
 ) -> None:
-    parameters["SETTINGS"] += ["schedule.steps=400"]  # more than a second's worth
+    parameters["SETTINGS"] += ["schedule.steps=400", "schedule.validate_every=400"]  # over a second
     printed = execute(tmp_path, **parameters, HOURS=0.0)
     first = Path(parameters["WORK"])
     assert "The time is over" in printed
