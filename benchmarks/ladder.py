@@ -20,7 +20,7 @@ from ladder_corpus import SPLIT, LadderCorpus
 from ladder_report import INTRODUCTION, PEERS, Hits, Result, Sets, section
 
 from kaggle_hw4.competition import LADDER
-from kaggle_hw4.execution.choice import CorpusSize, choose_networks
+from kaggle_hw4.execution.choice import choose_networks
 from kaggle_hw4.execution.executor import run_all
 from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
@@ -89,8 +89,7 @@ def in_time(case: LadderCorpus, name: str, seconds: float) -> list[Trained]:
     """One network of each kind in so many seconds, and as many as are best spent on, if more."""
     recipe, cost = recipe_of(case, Trained(name, 1, case.steps)), cost_of(case, name)
     utterances = len(case.folds.training(0))
-    size = CorpusSize(utterances, len(case.corpus.speakers), 0)
-    counts = {1, choose_networks(seconds, cost, size, recipe)}
+    counts = {1, choose_networks(seconds, cost, utterances, recipe)}
     left = seconds - cost.prediction - cost.validation
     return [
         Trained(name, count, max(20, int(left / (count * cost.step) / 10) * 10))

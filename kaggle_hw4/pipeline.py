@@ -139,7 +139,7 @@ def run_pipeline(
     asked = runs_asked(workspace, pipeline, folds, device, precision)
     with train.in_time(asked, given, monitor) as (chosen, executor):
         for each in chosen:
-            for finished in train.train(each.spec, executor, each.folds, each.seeds, monitor.bar):
+            for finished in train.train(each, executor, monitor.bar):
                 runs.append(finished.run.folder)
                 accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
                 say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")

@@ -103,7 +103,7 @@ class Project:
         spec = RunSpec(root, variant, tuple(settings), split, device=device, precision=precision)
         asked = Asked(spec, None if folds == "all" else folds, seeds)
         with live() as monitor, in_time([asked], given, monitor) as ([asked], executor):
-            return train(asked.spec, executor, asked.folds, asked.seeds, monitor.bar)
+            return train(asked, executor, monitor.bar)
 
     def predict(
         self, runs: "Iterable[FinishedRun | str | Path]", settings: Iterable[str] = ()

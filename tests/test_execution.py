@@ -13,7 +13,7 @@ from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.errors import FAULT, DataError, RecipeError, Stopped, UsageError
 from kaggle_hw4.execution.executor import RETRIES, Handle, Outcome, run_all
 from kaggle_hw4.execution.local import InProcess, Process, Subprocesses, share_of_threads
-from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.execution.worker import prepare
 from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import train
@@ -47,11 +47,11 @@ def test_a_process_of_its_own_gives_the_bits_of_this_one(spec: RunSpec, tmp_path
 
 
 def test_a_stage_trains_every_fold_with_every_seed_once(spec: RunSpec) -> None:
-    runs = train(spec, InProcess(Silent()), folds=None, seeds=(0, 1))
+    runs = train(Asked(spec, seeds=(0, 1)), InProcess(Silent()))
     assert [(each.run.fold, each.run.seed) for each in runs] == [(0, 0), (1, 0), (0, 1), (1, 1)]
     assert len({each.manifest.sha256["ema.safetensors"] for each in runs}) == 4
     with pytest.raises(UsageError, match="has 0 to 1") as caught:
-        train(spec, InProcess(Silent()), folds=[0, 2])
+        train(Asked(spec, [0, 2]), InProcess(Silent()))
     assert caught.value.parameter == "fold"
 
 

@@ -75,6 +75,7 @@ def test_nothing_in_a_step_waits_for_the_device(corpus: Corpus, folds: Folds, va
                 torch.cuda.set_sync_debug_mode("error")
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert state.step == 6
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])

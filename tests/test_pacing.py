@@ -77,7 +77,7 @@ def test_rate_margin_lengths_and_fine_tuning_are_those_of_the_place() -> None:
 
 
 class Clock:
-    """Time that passes only when it is told to."""
+    """Time that passes only when a test moves it on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0

@@ -14,7 +14,7 @@ from kaggle_hw4 import artifact
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.execution.local import InProcess
-from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.pace import Speed, Verbosity, in_words, rate_of, set_verbosity
 from kaggle_hw4.progress import Bars, Lines, fit, waiting
 from kaggle_hw4.stages.split import split
@@ -173,7 +173,7 @@ def test_opening_before_a_training_and_a_study_is_shown(workspace: Path) -> None
     monitor, place = Named(), Workspace(workspace)
     split(place, "utterance", 2, 0, monitor.bar)
     spec = RunSpec(str(workspace), "boss", TINY)
-    train(spec, InProcess(monitor), [0], bar=monitor.bar)
+    train(Asked(spec, [0]), InProcess(monitor), monitor.bar)
     assert monitor.stages[:3] == ["opening (MB)", "opening (MB)", "prediction"]
     asked = {"space": None, "objective": "utterance", "split": None, "name": None}
     make_plan(place, "boss", [], **asked, bar=monitor.bar)

@@ -13,7 +13,6 @@ from kaggle_hw4.execution.choice import (
     FEWEST,
     NETWORKS,
     VALIDATIONS,
-    CorpusSize,
     choose_networks,
     choose_steps,
     fewest_seconds,
@@ -32,15 +31,17 @@ from tests.test_cli import workspace as workspace  # the fixture
 from tests.test_pipeline import stamps
 
 COST = Cost(step=0.1, validation=2.0, prediction=10.0, memory=10**9)
-SIZE = CorpusSize(utterances=6400, speakers=100, sessions=6)
+UTTERANCES = 6400
 LIMITED = ("train", "boss", "--folds", "all", *SETTINGS, "--time-limit")
 
 
 def test_networks_are_more_only_where_each_still_has_its_epochs() -> None:
     recipe = read_recipe(shipped("pipelines/variants/boss.toml"))
-    epoch = SIZE.utterances // recipe.segments.batch_size
+    epoch = UTTERANCES // recipe.segments.batch_size
     seconds = EPOCHS * epoch * COST.step + COST.prediction + COST.validation + 1
-    counts = [choose_networks(n * seconds, COST, SIZE, recipe) for n in (0.5, 1, 1.9, 2, 2.9, 3, 9)]
+    counts = [
+        choose_networks(n * seconds, COST, UTTERANCES, recipe) for n in (0.5, 1, 1.9, 2, 2.9, 3, 9)
+    ]
     assert counts == [1, 1, 1, 2, 2, NETWORKS, NETWORKS]
 
 

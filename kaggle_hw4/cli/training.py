@@ -134,7 +134,7 @@ def train_command(
         live("train") as monitor,
         in_time([asked], given, monitor) as ([asked], executor),
     ):
-        runs = train(asked.spec, executor, asked.folds, asked.seeds, monitor.bar)
+        runs = train(asked, executor, monitor.bar)
     _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
     _show_runs(runs, as_json, after_training(asked.spec, runs))
 

@@ -13,15 +13,6 @@ FEWEST = 20  # steps of a training that is worth its predictions
 
 
 @dataclass(frozen=True)
-class CorpusSize:
-    """What a run trains on; `sessions` are those of a speaker, 0 where they are not known."""
-
-    utterances: int
-    speakers: int
-    sessions: float
-
-
-@dataclass(frozen=True)
 class Choice:
     """`networks` of each kind, None: as many as the recipe has."""
 
@@ -30,16 +21,16 @@ class Choice:
     validate_every: int
 
 
-def choose_networks(seconds: float, cost: Cost, size: CorpusSize, recipe: Recipe) -> int:
+def choose_networks(seconds: float, cost: Cost, utterances: int, recipe: Recipe) -> int:
     """How many networks of each kind a run of so many seconds is best spent on.
 
-    `cost` is that of one of each. As many as still pass EPOCHS times over the training utterances
+    `cost` is that of one of each. As many as still pass EPOCHS times over the training `utterances`
     each: where there are few passes, more of them are worth more than more networks.
     """
     most = max(NETWORKS, *(config.count for config in recipe.networks))
     for count in range(most, 1, -1):
         steps = _steps(seconds, count * cost.step, count * cost.prediction, cost.validation * count)
-        if steps * recipe.segments.batch_size >= EPOCHS * size.utterances:
+        if steps * recipe.segments.batch_size >= EPOCHS * utterances:
             return count
     return 1
 

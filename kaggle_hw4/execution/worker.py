@@ -44,10 +44,11 @@ class Prepared:
     folds: "Folds"
 
 
-def prepare(spec: RunSpec, bar: Bar = no_bar) -> Prepared:
+def prepare(spec: RunSpec, bar: Bar = no_bar, like: Prepared | None = None) -> Prepared:
     """Find what `spec` names; RecipeError, DataError or UsageError where it is not there.
 
-    `bar(name)` makes the progress of the corpus's check.
+    `bar(name)` makes the progress of the corpus's check. The data of `like`, which is that of the
+    same workspace and split, is not read and checked again.
     """
     # The recipe first: a misspelt name or key ends it at once.
     from kaggle_hw4.recipe import read_recipe
@@ -61,8 +62,8 @@ def prepare(spec: RunSpec, bar: Bar = no_bar) -> Prepared:
     from kaggle_hw4.data.folds import find_folds
     from kaggle_hw4.runs import Run
 
-    corpus = open_corpus(workspace.corpus, bar)
-    folds = find_folds(workspace.folds, corpus, spec.split)
+    corpus = like.corpus if like else open_corpus(workspace.corpus, bar)
+    folds = like.folds if like else find_folds(workspace.folds, corpus, spec.split)
     folds.check(spec.fold)
     runs = Path(spec.runs) if spec.runs else workspace.runs
     inputs = [corpus.hash, folds.hash]

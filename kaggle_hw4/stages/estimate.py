@@ -44,17 +44,22 @@ class Estimate:
 
 def estimate(asked: Sequence[Asked], bar: Bar) -> Estimate:
     """Measure each recipe; nothing is written. Raises what a training raises."""
-    prepared = [prepare(each.spec) for each in asked]
+    data = prepare(asked[0].spec)
+    prepared = [prepare(each.spec, like=data) for each in asked]
     costs = [cost_of(each) for each in counted(prepared, bar("recipes"))]
-    return estimate_at(asked, costs)
+    return estimate_at(asked, prepared, costs)
 
 
 def estimate_at(
-    asked: Sequence[Asked], costs: Sequence[Cost], limit: float | None = None, used: float = 0.0
+    asked: Sequence[Asked],
+    prepared: Sequence[Prepared],
+    costs: Sequence[Cost],
+    limit: float | None = None,
+    used: float = 0.0,
 ) -> Estimate:
     """The estimate at what a step, a validation and the predictions of each recipe cost."""
-    pairs = zip(asked, costs, strict=True)
-    runs = tuple(run for each, cost in pairs for run in _estimates(each, cost))
+    rows = zip(asked, prepared, costs, strict=True)
+    runs = tuple(run for row in rows for run in _estimates(*row))
     return Estimate(
         runs=runs,
         seconds=sum(run.seconds for run in runs),
@@ -74,19 +79,17 @@ def cost_of(prepared: Prepared) -> Cost:
     return cost
 
 
-def runs_of(asked: Asked) -> list[Run]:
+def runs_of(asked: Asked, prepared: Prepared) -> list[Run]:
     """The run of every fold with every seed, trained or not."""
-    prepared = prepare(asked.spec)
     folds, group = asked.folds_of(prepared.folds.count), prepared.run.folder.parent
     return [Run(group / f"fold{fold}-seed{seed}") for seed, fold in product(asked.seeds, folds)]
 
 
-def _estimates(asked: Asked, cost: Cost) -> list[RunEstimate]:
-    prepared = prepare(asked.spec)
+def _estimates(asked: Asked, prepared: Prepared, cost: Cost) -> list[RunEstimate]:
     recipe, corpus, folds = prepared.recipe, prepared.corpus, prepared.folds
     parameters = parameters_of(recipe, len(corpus.speakers), corpus.n_mels)
     schedule, estimates = recipe.schedule, []
-    for run in runs_of(asked):
+    for run in runs_of(asked, prepared):
         rows = len(folds.validation(run.fold)) + len(folds.seen_session(run.fold))
         trained = max((int(line["step"]) for line in run.logged()), default=0)
         left = cost.run(max(0, schedule.steps - trained), schedule.validate_every)

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from kaggle_hw4.artifact import provenance
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.choice import (
-    CorpusSize,
     choose_networks,
     choose_steps,
     fewest_seconds,
@@ -41,6 +38,7 @@ class Planned:
     """What was asked for, with the settings that were chosen for its time; `path` keeps them."""
 
     asked: tuple[Asked, ...]
+    prepared: tuple[Prepared, ...]
     limit: TimeLimit
     path: Path
 
@@ -51,13 +49,13 @@ class Planned:
 
     def budget(self, began: float) -> Budget:
         """The clock of the command, which began at that time (time.monotonic)."""
-        pairs = zip(self.asked, self.limit.parts, strict=True)
-        runs = [(run, part.cost) for each, part in pairs for run in runs_of(each)]
+        rows = zip(self.asked, self.prepared, self.limit.parts, strict=True)
+        runs = [(run, part.cost) for a, p, part in rows for run in runs_of(a, p)]
         return Budget(self.path, self.limit, runs, began)
 
     def estimate(self) -> Estimate:
         costs = [part.cost for part in self.limit.parts]
-        return estimate_at(self.asked, costs, self.limit.seconds, self.limit.used)
+        return estimate_at(self.asked, self.prepared, costs, self.limit.seconds, self.limit.used)
 
 
 def plan_time(asked: Sequence[Asked], given: TimeGiven, bar: Bar) -> Planned:
@@ -67,8 +65,9 @@ def plan_time(asked: Sequence[Asked], given: TimeGiven, bar: Bar) -> Planned:
     Nothing is written. UsageError where the time is too short for a handful of steps and the
     predictions.
     """
-    prepared = [prepare(each.spec) for each in asked]
-    corpus, folds = prepared[0].corpus, prepared[0].folds
+    data = prepare(asked[0].spec)
+    prepared = [prepare(each.spec, like=data) for each in asked]
+    corpus, folds = data.corpus, data.folds
     parts = tuple(
         Part(
             variant=each.run.variant,
@@ -90,12 +89,21 @@ def plan_time(asked: Sequence[Asked], given: TimeGiven, bar: Bar) -> Planned:
     if path.is_file():
         limit = read_time_limit(path)
     else:
-        limit = limit.model_copy(update={"parts": _choose(asked, limit, given.began, bar)})
+        limit = limit.model_copy(
+            update={"parts": _choose(asked, prepared, limit, given.began, bar)}
+        )
     pairs = zip(asked, limit.parts, strict=True)
-    return Planned(tuple(_with(each, part.settings) for each, part in pairs), limit, path)
+    chosen = tuple(_with(each, part.settings) for each, part in pairs)
+    return Planned(chosen, tuple(prepare(c.spec, like=data) for c in chosen), limit, path)
 
 
-def _choose(asked: Sequence[Asked], limit: TimeLimit, began: float, bar: Bar) -> tuple[Part, ...]:
+def _choose(
+    asked: Sequence[Asked],
+    prepared: Sequence[Prepared],
+    limit: TimeLimit,
+    began: float,
+    bar: Bar,
+) -> tuple[Part, ...]:
     """The parts of `limit` with what was chosen for each. Measuring takes some of the time, too."""
     runs = sum(len(part.folds) * len(part.seeds) for part in limit.parts)
 
@@ -104,17 +112,20 @@ def _choose(asked: Sequence[Asked], limit: TimeLimit, began: float, bar: Bar) ->
 
     # One network of each kind, where the settings don't say how many.
     single = [each if _counts(each) else _with(each, ["networks.count=1"]) for each in asked]
-    prepared = [prepare(each.spec) for each in single]
-    costs = [cost_of(each) for each in counted(prepared, bar("recipes"))]
+    data = prepared[0]
+    measured = [prepare(each.spec, like=data) for each in single]
+    costs = [cost_of(each) for each in counted(measured, bar("recipes"))]
     _refuse_too_short(limit, costs, runs, share())
     # As many of them as the time is best spent on.
     parts = []
-    for each, one_each, cost, part in zip(asked, prepared, costs, limit.parts, strict=True):
-        recipe, networks = prepare(each.spec).recipe, None
+    for each, whole, cost, part in zip(asked, prepared, costs, limit.parts, strict=True):
+        recipe, networks = whole.recipe, None
         if not _counts(each):
-            networks = choose_networks(share(), cost, size_of(one_each), recipe)
+            utterances = len(data.folds.training(each.spec.fold))
+            networks = choose_networks(share(), cost, utterances, recipe)
             if networks > 1:
-                cost = cost_of(prepare(_with(each, [f"networks.count={networks}"]).spec))
+                several = _with(each, [f"networks.count={networks}"])
+                cost = cost_of(prepare(several.spec, like=data))
         parts.append((part, recipe, networks, cost))
     # The steps, in what time is left now.
     chosen = []
@@ -133,14 +144,6 @@ def _refuse_too_short(limit: TimeLimit, costs: Sequence[Cost], runs: int, share:
         what = f"{write_duration(limit.seconds)} is too short for {noun} and the predictions"
         then = f"give {write_duration(10 * math.ceil(needed / 10))} or more"
         raise UsageError(what, then, "time_limit")
-
-
-def size_of(prepared: Prepared) -> CorpusSize:
-    """What a fold trains on."""
-    corpus, folds = prepared.corpus, prepared.folds
-    rows, speakers = folds.training(prepared.spec.fold), len(corpus.speakers)
-    sessions = len(np.unique(folds.session[rows])) / speakers if folds.by == "session" else 0.0
-    return CorpusSize(len(rows), speakers, sessions)
 
 
 def _with(asked: Asked, settings: Sequence[str]) -> Asked:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaggle_hw4.execution.spec import Asked, RunSpec
+from kaggle_hw4.execution.spec import Asked
 from kaggle_hw4.pace import clock_time, read_duration, write_duration, write_line
 from kaggle_hw4.progress import Bar, no_bar
 
@@ -44,26 +44,20 @@ def time_given(time_limit: str | None) -> TimeGiven | None:
     return TimeGiven(read_duration(time_limit, "time_limit"), time.monotonic())
 
 
-def train(
-    spec: RunSpec,
-    executor: "Executor",
-    folds: Sequence[int] | None = None,
-    seeds: Sequence[int] = (0,),
-    bar: Bar = no_bar,
-) -> list[FinishedRun]:
-    """Train what is not trained yet of `spec`, on every fold with every seed; return all of it.
+def train(asked: Asked, executor: "Executor", bar: Bar = no_bar) -> list[FinishedRun]:
+    """Train what is not trained yet, on every fold with every seed; return all of it.
 
-    `folds` None is all that there are; `bar(name)` makes the progress of what comes before the
-    first step. Raises what a training raises.
+    `bar(name)` makes the progress of what comes before the first step. Raises what a training
+    raises.
     """
     from kaggle_hw4.execution.executor import run_all
     from kaggle_hw4.execution.worker import prepare
 
-    table = prepare(spec, bar).folds
-    chosen = range(table.count) if folds is None else folds
+    table = prepare(asked.spec, bar).folds
+    chosen = asked.folds_of(table.count)
     for fold in chosen:
         table.check(fold)
-    outcomes = run_all(executor, spec.over(chosen, seeds))
+    outcomes = run_all(executor, asked.spec.over(chosen, asked.seeds))
     return [FinishedRun(outcome.run, outcome.result()) for outcome in outcomes.values()]
 
 
