@@ -1,0 +1,197 @@
+"""The corpus, small trained models, and what they make of changed test utterances."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from benchmarks.lecture.claims import Hits
+from kaggle_hw4.data.corpus import Corpus, open_corpus
+from kaggle_hw4.data.folds import Folds, find_folds
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.inference.weights import read_weights
+from kaggle_hw4.kaggle.submissions import read_submission
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.models.classifier import SpeakerClassifier, SpeakerNetwork
+from kaggle_hw4.progress import Lines
+from kaggle_hw4.recipe import Recipe, read_recipe
+from kaggle_hw4.runs import Run
+from kaggle_hw4.training.loop import train_run
+from kaggle_hw4.workspace import Workspace, shipped
+
+CPU = torch.device("cpu")
+BATCH = 32  # test utterances at a time, of similar length
+SMALL = {"d_model": 64, "n_layers": 2, "n_heads": 4, "d_ffn": 128, "dropout": 0.05, "groups": 4}
+Change = Callable[[Tensor, np.random.Generator], Tensor]  # of an utterance's frames (T, D)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A packed and split corpus with the answers of its test set, whose sessions are unseen.
+
+    Every model is trained from each of `seeds`, for so many `steps`; a finished run is not trained
+    again.
+    """
+
+    name: str
+    place: Workspace
+    truth: Path
+    steps: int
+    seeds: tuple[int, ...] = (0, 1, 2)
+    models: dict[str, list[SpeakerClassifier]] = field(default_factory=dict)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        return open_corpus(self.place.corpus)
+
+    @cached_property
+    def folds(self) -> Folds:
+        return find_folds(self.place.folds, self.corpus, None)
+
+    @cached_property
+    def store(self) -> FrameStore:
+        return FrameStore(self.corpus, CPU)
+
+    @cached_property
+    def speakers(self) -> npt.NDArray[np.int64]:
+        """The labels (N,) of the test utterances."""
+        named, corpus = dict(read_submission(self.truth)), self.corpus
+        return np.array([corpus.speakers.index(named[corpus.ids[row]]) for row in corpus.test])
+
+    @cached_property
+    def test(self) -> list[Tensor]:
+        """The test utterances' frames, each (T, n_mels)."""
+        return [self.frames(int(row)) for row in self.corpus.test]
+
+    @property
+    def longest(self) -> Tensor:
+        """A test utterance to be shown: the median of the longer half, at most 200 frames."""
+        order = sorted(self.test, key=len)
+        return order[3 * len(order) // 4][:200]
+
+    def frames(self, row: int) -> Tensor:
+        start, length = int(self.corpus.offsets[row]), int(self.corpus.lengths[row])
+        return self.corpus.frames[start : start + length].float()
+
+    def recipe(self, name: str, **network: Any) -> Recipe:
+        """A shipped recipe, made small by one rule for all, with `network`'s values laid over it;
+        those of another section are named `section__key`.
+        """
+        sections = read_recipe(shipped(f"pipelines/variants/{name}.toml")).sections()
+        sections["networks"] = [small_network(sections["networks"][0], network)]
+        steps = self.steps
+        sections["segments"] |= {"batch_size": 32, "frames": 128}
+        sections["schedule"] = {
+            "steps": steps, "warmup_steps": steps // 10, "validate_every": steps,
+        }  # fmt: skip
+        sections["optimizer"] |= {"learning_rate": 3e-3, "clip_norm": 1.0, "ema_decay": 0.98}
+        sections["loss"]["margin_warmup_steps"] = steps // 4
+        sections["large_margin_fine_tuning"]["steps"] = 0
+        sections["predict"] |= {"segments": 0, "spreading_neighbours": 0, "weights": "ema"}
+        for key, value in network.items():
+            if "__" in key:
+                section, name_of_key = key.split("__")
+                sections[section][name_of_key] = value
+        return Recipe.model_validate(sections)
+
+    def train(self, name: str, **changes: Any) -> list[SpeakerClassifier]:
+        """The recipe's models, one from each seed, for evaluation; each holds out another fold."""
+        recipe = self.recipe(name, **changes)
+        if recipe.hash not in self.models:
+            runs = [self._run(name.replace("/", "-"), recipe, seed) for seed in self.seeds]
+            self.models[recipe.hash] = [self._load(run, recipe) for run in runs]
+        return self.models[recipe.hash]
+
+    def _run(self, variant: str, recipe: Recipe, seed: int) -> Run:
+        inputs, fold = [self.corpus.hash, self.folds.hash], seed % self.folds.count
+        run = Run.of(self.place.runs, variant, recipe, inputs, fold, seed)
+        train_run(run, recipe, self.corpus, self.folds, CPU, Lines(), "float32")
+        return run
+
+    def _load(self, run: Run, recipe: Recipe) -> SpeakerClassifier:
+        model = build_model(recipe, len(self.corpus.speakers), self.corpus.n_mels)
+        read_weights(run.folder / "ema.safetensors", model)
+        return model.eval()
+
+    def hits(self, models: Sequence[SpeakerClassifier], **changes: Any) -> Hits:
+        """Which test utterances each of the models recognises: (models, N)."""
+        return np.stack([self.logits(m, **changes).argmax(1) == self.speakers for m in models])
+
+    def logits(self, model: SpeakerClassifier, **changes: Any) -> npt.NDArray[np.float32]:
+        """Plain logits (N, C) of the test utterances, changed or not: see `embed`."""
+        with torch.inference_mode():
+            logits: npt.NDArray[np.float32] = model.head(self.embed(model, **changes)).numpy()
+        return logits
+
+    @torch.inference_mode()
+    def embed(
+        self,
+        model: SpeakerClassifier,
+        before: Change | None = None,
+        after: Change | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """Embeddings (N, D) of the test utterances, whose frames are changed `before` or `after`
+        the features are normalised.
+        """
+        [network] = model.networks
+        utterances = []
+        for i, x in enumerate(self.test):
+            random = np.random.default_rng([seed, i])
+            x = x if before is None else before(x, random)
+            x = network.frontend(x[None], None)[0]
+            utterances.append(x if after is None else after(x, random))
+        order = sorted(range(len(utterances)), key=lambda i: len(utterances[i]))
+        parts = [
+            embed_normalised(network, [utterances[i] for i in order[k : k + BATCH]])
+            for k in range(0, len(order), BATCH)
+        ]
+        return torch.cat(parts)[np.argsort(order)]
+
+
+def small_network(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A network's values, narrow and shallow, with the `changes` that are its own."""
+    values = config | {key: SMALL[key] for key in SMALL.keys() & config.keys()}
+    if config["encoder"] == "graph" and not config["n_heads"]:
+        values["n_heads"] = 0  # a GCN has none
+    if values.get("kernel_size", 0) > 15:
+        values["kernel_size"] = 15
+    values |= {key: value for key, value in changes.items() if "__" not in key}
+    values["count"] = 1
+    # So that poolings of every width can be compared, and none is told apart by its head.
+    values |= {"embedding": "batch_norm_linear", "d_embedding": 64}
+    return values
+
+
+def embed_normalised(network: SpeakerNetwork, utterances: Sequence[Tensor]) -> Tensor:
+    """Embeddings (B, D) of normalised utterances, padded to the longest."""
+    padded = pad_sequence(list(utterances), batch_first=True)
+    lengths = torch.tensor([len(x) for x in utterances])
+    mask = torch.arange(padded.shape[1]) < lengths[:, None]
+    encoded, mask = network.encoder(padded, mask)
+    embedded: Tensor = network.embedding(network.pooling(encoded.float(), mask))
+    return embedded
+
+
+@contextmanager
+def captured(*modules: nn.Module) -> Iterator[list[tuple[Any, Any]]]:
+    """The (inputs, output) of every call of the modules meanwhile, in their order."""
+    calls: list[tuple[Any, Any]] = []
+
+    def keep(_module: nn.Module, inputs: Any, output: Any) -> None:
+        calls.append((inputs, output))
+
+    handles = [module.register_forward_hook(keep) for module in modules]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
