@@ -63,10 +63,8 @@ def formulas(lab: Lab) -> tuple[Claim, str]:
     ]
     weights = by_hand[-1][0]
     T = weights.shape[1]
-    spread = np.exp(-(weights * weights.clamp_min(1e-12).log()).sum(-1).mean(1).numpy())
-    del spread
     effective = (-(weights * weights.clamp_min(1e-12).log()).sum(-1)).exp().mean(1)
-    head = int(effective.argmin())  # the one that chooses most
+    head = int(effective.argmin())  # the most selective one
     rows = [(f"layer {i + 1}: largest difference", small(c)) for i, c in enumerate(changes)]
     rows += [
         (f"frames that head {h + 1} of the last layer attends to, of {T}", f"{float(e):.0f}")
@@ -232,7 +230,7 @@ def heads(lab: Lab) -> Claim:
     own_large = large @ torch.stack([v, v.flip(0), -v, v.roll(1, 0)])
     loss = difference(single, several, lab.speakers)
     rows = (
-        (f"trained model: {count} heads joined to one, change of the embedding", small(float(change))),
+        (f"trained model, {count} heads joined to one: change of embedding", small(float(change))),
         ("the same: accuracy with its heads, %", accuracy(several)),
         ("the same: accuracy as one head, %", accuracy(single)),
         ("the same: difference, points", str(loss)),

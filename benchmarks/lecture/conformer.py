@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from benchmarks.lecture.attention import relative_change, shuffled, swapped
 from benchmarks.lecture.claims import Claim, accuracy, difference, small
-from benchmarks.lecture.lab import Lab
+from benchmarks.lecture.lab import Change, Lab
 from kaggle_hw4.models.classifier import SpeakerClassifier
 
 TRANSFORMERS = ("zoo/transformer", "zoo/sinusoidal", "zoo/rotary")
@@ -25,12 +26,7 @@ def sensitivity(lab: Lab) -> Claim:
     rows, changes = [], {}
     for name, each in models.items():
         plain = [lab.embed(model) for model in each]
-        near, far = (
-            float(np.mean([
-                relative_change(x, lab.embed(m, after=how)) for x, m in zip(plain, each, strict=True)
-            ]))
-            for how in (swapped, shuffled)
-        )  # fmt: skip
+        near, far = (mean_change(lab, each, plain, how) for how in (swapped, shuffled))
         changes[name] = near
         rows.append((name, small(near), small(far), accuracy(lab.hits(each))))
     conformer = changes.pop("Conformer, linear stem")
@@ -44,6 +40,14 @@ def sensitivity(lab: Lab) -> Claim:
          "accuracy, %"),
         tuple(rows),
     )  # fmt: skip
+
+
+def mean_change(
+    lab: Lab, models: list[SpeakerClassifier], plain: list[Tensor], how: Change
+) -> float:
+    """How much `how` changes embeddings, the mean over models."""
+    pairs = zip(plain, models, strict=True)
+    return float(np.mean([relative_change(x, lab.embed(m, after=how)) for x, m in pairs]))
 
 
 def better(lab: Lab) -> Claim:

@@ -90,20 +90,12 @@ def claim_block(key: str, every: Sequence[Measured]) -> str:
 
 
 def answer(named: Sequence[tuple[Measured, Claim]]) -> str:
+    """Whether the claim holds, on which corpora."""
     words = {True: "Confirmed", False: "**Not confirmed**", None: "Measured"}
-    several = len(named) > 1
-    parts = [words[c.holds] + (f" on {m.corpus}" if several else "") for m, c in named]
-    if several and len({c.holds for _, c in named}) == 1:
-        return f"{words[named[0][1].holds]} on {' and on '.join(m.corpus for m, _ in named)}."
-    return (
-        "; ".join(
-            [
-                parts[0],
-                *(
-                    part[0].lower() + part[1:] if part[0] != "*" else part.replace("N", "n", 1)
-                    for part in parts[1:]
-                ),
-            ]
-        )
-        + "."
-    )
+    if len(named) == 1:
+        return f"{words[named[0][1].holds]}."
+    parts = []
+    for holds, word in words.items():
+        if names := [m.corpus for m, claim in named if claim.holds is holds]:
+            parts.append(f"{word} on {' and on '.join(names)}.")
+    return " ".join(parts)

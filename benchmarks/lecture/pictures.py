@@ -1,4 +1,4 @@
-"""Pictures for docs/lecture: the report's charts, as files of their own for light and dark pages."""
+"""Pictures for docs/lecture: the report's charts as files, for light and for dark pages."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaggle_hw4.report.canvas import Labels, draw
-from kaggle_hw4.report.plots import PIXELS
+from kaggle_hw4.report.plots import DASHES, PIXELS
 from kaggle_hw4.report.svg import SERIES
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def over_frames(labels: Labels, frames: Array, curves: Mapping[str, Array]) -> s
         )
         time = (np.arange(len(frames)) + 0.5) * FRAME
         for k, (name, values) in enumerate(curves.items()):
-            axes.plot(
-                time, values, color=SERIES[k], linestyle=("-", "--", "-.", ":")[k], label=name
-            )
+            axes.plot(time, values, color=SERIES[k], linestyle=DASHES[k], label=name)
         axes.set(xlim=(0, seconds), ylim=(0, 2.1))
         axes.set_yticks([0, 0.5, 1])
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)

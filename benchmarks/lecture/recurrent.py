@@ -101,13 +101,11 @@ def lstm_by_hand(x: Tensor, lstm: torch.nn.LSTM) -> tuple[Tensor, dict[str, Tens
     outputs, gates = [], []
     for frame in x:
         z_input, z_forget, z, z_output = (W @ frame + U @ h + bias).chunk(4)
-        gate_input, gate_forget, gate_output = (
-            part.sigmoid() for part in (z_input, z_forget, z_output)
-        )
-        cell = gate_forget * cell + gate_input * z.tanh()
-        h = gate_output * cell.tanh()
+        store, keep, show = (part.sigmoid() for part in (z_input, z_forget, z_output))
+        cell = keep * cell + store * z.tanh()
+        h = show * cell.tanh()
         outputs.append(h)
-        gates.append(torch.stack([gate_input, gate_forget, gate_output]))
+        gates.append(torch.stack([store, keep, show]))
     stacked = torch.stack(gates)  # (T, 3, units)
     named = {name: stacked[:, k] for k, name in enumerate(("input", "forget", "output"))}
     return torch.stack(outputs), named
