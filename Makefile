@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
+.PHONY: help setup demo ladder lecture density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ $(LADDER)/%/corpus: | setup
 $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) data pack $<
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) split --folds 6 --by session
+
+lecture: setup ## Measure the claims of the lecture notes: docs/lecture.md (half an hour)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.lecture
 
 density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
 	$(VENV)/bin/python benchmarks/density.py

@@ -106,9 +106,13 @@ class Lab:
         """The recipe's models, one from each seed, for evaluation; each holds out another fold."""
         recipe = self.recipe(name, **changes)
         if recipe.hash not in self.models:
-            runs = [self._run(name.replace("/", "-"), recipe, seed) for seed in self.seeds]
-            self.models[recipe.hash] = [self._load(run, recipe) for run in runs]
+            with torch.inference_mode(False), torch.enable_grad():  # whoever asks for them
+                self.models[recipe.hash] = self._trained(name, recipe)
         return self.models[recipe.hash]
+
+    def _trained(self, name: str, recipe: Recipe) -> list[SpeakerClassifier]:
+        runs = [self._run(name.replace("/", "-"), recipe, seed) for seed in self.seeds]
+        return [self._load(run, recipe) for run in runs]
 
     def _run(self, variant: str, recipe: Recipe, seed: int) -> Run:
         inputs, fold = [self.corpus.hash, self.folds.hash], seed % self.folds.count
