@@ -55,6 +55,7 @@ CLAIMS: dict[str, Measure] = {
     "gates": recurrent.gates,
     "spectral": graphs.spectral,
     "smoothing": graphs.smoothing,
+    "residual": graphs.residual,
     "depth": graphs.depth,
     "bottleneck": representation.bottleneck,
     "counts": representation.counts,

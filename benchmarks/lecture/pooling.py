@@ -20,8 +20,8 @@ UTTERANCES = 40
 
 
 def added(kind: str, share: float) -> Change:
-    """Adds silence (copies of the quietest frames) or noise in the midst of an utterance that is
-    normalised already, until they are `share` of it.
+    """Adds silence (copies of the quietest frames) or noise (of the utterance's mean spectrum) in
+    the midst of an utterance that is normalised already, until they are `share` of it.
     """
 
     def change(x: Tensor, random: np.random.Generator) -> Tensor:
@@ -30,7 +30,7 @@ def added(kind: str, share: float) -> Change:
             quiet = x.mean(1).argsort()[: max(1, round(QUIET * len(x)))].numpy()
             frames = x[random.choice(quiet, count)]
         else:
-            frames = torch.from_numpy(random.normal(0, 1, (count, x.shape[1]))).float()
+            frames = torch.from_numpy(random.normal(0, 0.5, (count, x.shape[1]))).float()
         return torch.cat([x[:middle], frames, x[middle:]])
 
     return change
@@ -98,7 +98,7 @@ def attended(lab: Lab) -> tuple[Claim, str]:
         weights = {
             kind: [weight_of_added(m, lab, kind) for m in models] for kind in ("silence", "noise")
         }
-        silence[pooling] = float(np.mean(weights["silence"]))
+        silence[pooling] = 100 * float(np.mean(weights["silence"]))
         loud = [loudness_correlation(model, lab) for model in models]
         cells = (
             *(mean_and_spread([100 * v for v in values], 0) for values in weights.values()),

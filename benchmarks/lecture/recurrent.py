@@ -80,9 +80,9 @@ def influence(model: SpeakerClassifier, lab: Lab) -> npt.NDArray[np.float64]:
         state = states(layer, inputs)[0, middle]
         direction = torch.randn(len(state), generator=torch.Generator().manual_seed(0))
         (gradient,) = torch.autograd.grad(state @ direction, inputs)
-        around = gradient[0, middle - REACH : middle + REACH + 1]
-        norms.append(around.norm(dim=1).numpy())
-    return np.mean(norms, axis=0)
+        padded = np.pad(gradient[0].norm(dim=1).numpy(), REACH, constant_values=np.nan)
+        norms.append(padded[middle : middle + 2 * REACH + 1])
+    return np.asarray(np.nanmean(norms, axis=0))
 
 
 def states(layer: torch.nn.Module, inputs: Tensor) -> Tensor:
