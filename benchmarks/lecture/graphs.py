@@ -109,7 +109,7 @@ def measure_all(lab: Lab) -> dict[str, npt.NDArray[np.float64]]:
         kind: np.array([alike_by_layer(lab, name, residual, seed) for seed in lab.seeds])
         for kind, (name, residual) in KINDS.items()
     }
-    return {"averaging alone": alike_by_averaging(lab)[None]} | values
+    return {"averaging, no weights": alike_by_averaging(lab)[None]} | values
 
 
 def smoothing(lab: Lab) -> tuple[Claim, str]:
@@ -130,7 +130,7 @@ def smoothing(lab: Lab) -> tuple[Claim, str]:
             for kind, v in values.items()
         ],
     )
-    bare = [values[kind].mean(0) for kind in ("averaging alone", "GCN", "GAT")]
+    bare = [values[kind].mean(0) for kind in ("averaging, no weights", "GCN", "GAT")]
     return Claim(
         "smoothing",
         "Averaging makes nodes alike as depth grows (over-smoothing)",

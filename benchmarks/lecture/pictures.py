@@ -64,7 +64,8 @@ def over_frames(labels: Labels, frames: Array, curves: Mapping[str, Array]) -> s
             axes.plot(time, values, color=SERIES[k], linestyle=DASHES[k], label=name)
         axes.set(xlim=(0, seconds), ylim=(0, 2.1))
         axes.set_yticks([0, 0.5, 1])
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        columns = 3 if max(map(len, curves)) < 16 else 2
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
     return draw(labels, paint, 300)
 

@@ -20,6 +20,7 @@ RECURRENT = {
 }
 REACH = 60  # frames on each side of the middle one
 UTTERANCES = 24
+SMALLEST = 1e-8  # that is drawn, of the gradient at the frame itself
 FADED = 0.01  # of the gradient at the frame itself
 
 
@@ -46,8 +47,9 @@ def forgetting(lab: Lab) -> tuple[Claim, str]:
             "log10 of the gradient",
         ),
         [
-            Series(kind, offsets[values > 0], log10(values[values > 0] / values[REACH]))
+            Series(kind, offsets[shown], log10(values[shown] / values[REACH]))
             for kind, values in sensitivity.items()
+            for shown in [values > SMALLEST * values[REACH]]
         ],
     )  # fmt: skip
     return Claim(
