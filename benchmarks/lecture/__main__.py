@@ -28,7 +28,7 @@ from benchmarks.lecture import (
     sets,
 )
 from benchmarks.lecture.claims import Claim
-from benchmarks.lecture.lab import Lab
+from benchmarks.lecture.lab import BATCH, FRAMES, Lab
 from benchmarks.lecture.pictures import save
 from kaggle_hw4.data.corpus import pack
 from kaggle_hw4.progress import no_bar
@@ -38,7 +38,7 @@ from kaggle_hw4.workspace import Workspace
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDS = 3
-SPEAKERS, FRAMES, STEPS = 40, 200, 300  # of the synthetic corpus, and of a training on it
+SPEAKERS, LENGTH, STEPS = 40, 200, 300  # of the synthetic corpus; of a training on it
 Measure = Callable[[Lab], "Claim | tuple[Claim, str]"]
 
 # By the key that the claim has in docs/lecture.md.
@@ -56,7 +56,6 @@ CLAIMS: dict[str, Measure] = {
     "spectral": graphs.spectral,
     "smoothing": graphs.smoothing,
     "residual": graphs.residual,
-    "depth": graphs.depth,
     "bottleneck": representation.bottleneck,
     "counts": representation.counts,
     "local": conformer.sensitivity,
@@ -65,6 +64,7 @@ CLAIMS: dict[str, Measure] = {
     "attended": pooling.attended,
     "margin": margin.margin,
     "robust": margin.robust,
+    "depth": graphs.depth,  # the slowest
 }
 
 
@@ -111,7 +111,7 @@ def prepare(arguments: argparse.Namespace) -> Lab:
     else:
         name, place = "synthetic", Workspace.at(arguments.build / f"synthetic{arguments.speakers}")
         truth = place.root / "corpus" / "truth.csv"
-        write_corpus(place.root / "corpus", speakers=arguments.speakers, frames=FRAMES)
+        write_corpus(place.root / "corpus", speakers=arguments.speakers, frames=LENGTH)
         pack(place.root / "corpus", place.corpus)
     if not any(place.folds.glob("*.csv")):
         split(place, "session", FOLDS, 0, no_bar)
@@ -132,8 +132,8 @@ def description(lab: Lab) -> str:
     corpus = lab.corpus
     return (
         f"{len(corpus.speakers)} speakers, {len(corpus.train):,} training utterances, "
-        f"{len(corpus.test):,} test utterances of unseen sessions; {lab.steps} steps of 32 "
-        f"segments, {len(lab.seeds)} seeds."
+        f"{len(corpus.test):,} test utterances of unseen sessions; {lab.steps} steps of {BATCH} "
+        f"segments of {FRAMES} frames, {len(lab.seeds)} seeds."
     )
 
 

@@ -28,8 +28,8 @@ from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.workspace import Workspace, shipped
 
 CPU = torch.device("cpu")
-BATCH = 32  # test utterances at a time, of similar length
-SMALL = {"d_model": 64, "n_layers": 2, "n_heads": 4, "d_ffn": 128, "dropout": 0.05, "groups": 4}
+BATCH, FRAMES = 24, 100  # segments of a step, and their length; test utterances at a time
+SMALL = {"d_model": 64, "n_layers": 2, "n_heads": 4, "d_ffn": 128, "dropout": 0.0, "groups": 4}
 Change = Callable[[Tensor, np.random.Generator], Tensor]  # of an utterance's frames (T, D)
 
 
@@ -88,7 +88,7 @@ class Lab:
         sections = read_recipe(shipped(f"pipelines/variants/{name}.toml")).sections()
         sections["networks"] = [small_network(sections["networks"][0], network)]
         steps = self.steps
-        sections["segments"] |= {"batch_size": 32, "frames": 128}
+        sections["segments"] |= {"batch_size": BATCH, "frames": FRAMES}
         sections["schedule"] = {
             "steps": steps, "warmup_steps": steps // 10, "validate_every": steps,
         }  # fmt: skip
