@@ -9,7 +9,6 @@ command only measures. Everything but times is a function of the corpus, the ste
 
 import argparse
 import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from benchmarks.lecture import (
     sets,
 )
 from benchmarks.lecture.claims import Claim
-from benchmarks.lecture.lab import BATCH, FRAMES, Lab
+from benchmarks.lecture.lab import BATCH, FRAMES, Lab, say
 from benchmarks.lecture.pictures import save
 from kaggle_hw4.data.corpus import pack
 from kaggle_hw4.progress import no_bar
@@ -38,7 +37,7 @@ from kaggle_hw4.workspace import Workspace
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDS = 3
-SPEAKERS, LENGTH, STEPS = 40, 200, 300  # of the synthetic corpus; of a training on it
+SPEAKERS, LENGTH, STEPS = 40, 200, 200  # of the synthetic corpus; of a training on it
 Measure = Callable[[Lab], "Claim | tuple[Claim, str]"]
 
 # By the key that the claim has in docs/lecture.md.
@@ -83,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         measured.save(arguments.docs / "lecture")
         words = {True: "confirmed", False: "not confirmed", None: "measured"}
-        print(f"{key}: {words[claim.holds]} ({time.monotonic() - began:.0f} s)", file=sys.stderr)
+        say(f"{key}: {words[claim.holds]} ({time.monotonic() - began:.0f} s)")
     page.fill(arguments.docs / "lecture.md", arguments.docs / "lecture")
 
 
