@@ -18,6 +18,7 @@ import torch
 from benchmarks.lecture import (
     attention,
     conformer,
+    direction,
     graphs,
     margin,
     page,
@@ -47,6 +48,7 @@ CLAIMS: dict[str, Measure] = {
     "window": sets.window_is_not_enough,
     "matrices": attention.formulas,
     "order": attention.order,
+    "direction": direction.direction,
     "positions": attention.positions_help,
     "truncation": attention.truncation,
     "heads": attention.heads,

@@ -86,26 +86,26 @@ def formulas(lab: Lab) -> tuple[Claim, str]:
 
 def order(lab: Lab) -> Claim:
     """Embeddings and accuracy when the frames of every test utterance are shuffled."""
-    rows, changes, losses = [], {}, {}
+    rows, changes = [], {}
     for positions, name in POSITIONS.items():
         models = lab.train(name)
         plain = lab.hits(models)
         mixed, back = lab.hits(models, after=shuffled), lab.hits(models, after=reversed_)
         pairs = [(lab.embed(m), lab.embed(m, after=shuffled)) for m in models]
         changes[positions] = max(relative_change(*pair) for pair in pairs)
-        losses[positions] = difference(mixed, plain, lab.speakers)
         cells = (small(changes[positions]), accuracy(plain), accuracy(mixed), accuracy(back))
-        rows.append((f"`{name}`", *cells))
-    with_positions = [losses[p] for p in ("sinusoidal", "rotary")]
+        loss = difference(mixed, plain, lab.speakers)
+        rows.append((f"`{name}`", *cells, str(loss)))
     return Claim(
         "order",
         "Without positions, attention cannot tell orders apart",
-        "shuffled frames give the same embedding, to 1e-5 of its length, and with either kind of "
-        "position they cost accuracy",
-        changes["none"] < 1e-5 and all(loss.is_loss for loss in with_positions),
-        ("recipe", "change of the embedding", "in order, %", "shuffled, %", "reversed, %"),
+        "shuffled frames give the same embedding, to 1e-5 of its length, without positions, and "
+        "another one, by 1 % of it at least, with them",
+        changes.pop("none") < 1e-5 and min(changes.values()) > 0.01,
+        ("recipe", "change of the embedding", "in order, %", "shuffled, %", "reversed, %",
+         "shuffled less in order, points"),
         tuple(rows),
-    )
+    )  # fmt: skip
 
 
 def positions_help(lab: Lab) -> Claim:

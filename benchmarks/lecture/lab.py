@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.lecture.claims import Hits
 from kaggle_hw4.artifact import write_bytes
-from kaggle_hw4.data.batches import Batches
+from kaggle_hw4.data.batches import Batch, Batches
 from kaggle_hw4.data.corpus import Corpus, open_corpus
 from kaggle_hw4.data.folds import Folds, find_folds
 from kaggle_hw4.data.segments import FrameStore
@@ -35,6 +35,15 @@ CPU = torch.device("cpu")
 BATCH, FRAMES = 24, 100  # segments of a step, and their length; test utterances at a time
 SMALL = {"d_model": 64, "n_layers": 2, "n_heads": 4, "d_ffn": 128, "dropout": 0.0, "groups": 4}
 Change = Callable[[Tensor, np.random.Generator], Tensor]  # of an utterance's frames (T, D)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be told apart: so many classes; `change` gives a batch its labels."""
+
+    name: str
+    classes: int
+    change: Callable[[Batch], Batch] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,39 +115,41 @@ class Lab:
                 sections[section][name_of_key] = value
         return Recipe.model_validate(sections)
 
-    def train(self, name: str, **changes: Any) -> list[SpeakerClassifier]:
-        """The recipe's models, one from each seed, for evaluation; each holds out another fold."""
-        recipe = self.recipe(name, **changes)
-        if recipe.hash not in self.models:
+    def train(self, name: str, task: Task | None = None, **changes: Any) -> list[SpeakerClassifier]:
+        """The recipe's models, one from each seed, for evaluation; each holds out another fold. A
+        `task` gives them other labels than the speakers.
+        """
+        task, recipe = task or Task("", len(self.corpus.speakers)), self.recipe(name, **changes)
+        key = f"{name.replace('/', '-')}{task.name}-{recipe.hash}"
+        if key not in self.models:
             with torch.inference_mode(False), torch.enable_grad():  # whoever asks for them
-                self.models[recipe.hash] = self._trained(name, recipe)
-        return self.models[recipe.hash]
+                self.models[key] = [self._trained(key, task, recipe, seed) for seed in self.seeds]
+        return self.models[key]
 
-    def _trained(self, name: str, recipe: Recipe) -> list[SpeakerClassifier]:
+    def _trained(self, key: str, task: Task, recipe: Recipe, seed: int) -> SpeakerClassifier:
         """As hw4 trains them, without validations and predictions: the EMA weights at the end."""
-        folder, models = self.place.root / "models", []
-        folder.mkdir(exist_ok=True)
-        for seed in self.seeds:
-            path = folder / f"{name.replace('/', '-')}-{recipe.hash}-seed{seed}.safetensors"
-            model = build_model(recipe, len(self.corpus.speakers), self.corpus.n_mels)
-            if not path.is_file():
-                write_bytes(path, weights_bytes(self._take_steps(recipe, seed)))
-                say(f"{path.stem}: trained")
-            read_weights(path, model)
-            models.append(model.eval())
-        return models
-
-    def _take_steps(self, recipe: Recipe, seed: int) -> SpeakerClassifier:
-        """A training from `seed`, which holds out a fold of its own."""
+        path = self.place.root / "models" / f"{key}-seed{seed}.safetensors"
         torch.manual_seed(seed)
-        model = build_model(recipe, len(self.corpus.speakers), self.corpus.n_mels)
+        model = build_model(recipe, task.classes, self.corpus.n_mels)
+        if not path.is_file():
+            path.parent.mkdir(exist_ok=True)
+            write_bytes(path, weights_bytes(self._take_steps(model, task, recipe, seed)))
+            say(f"{path.stem}: trained")
+        read_weights(path, model)
+        return model.eval()
+
+    def _take_steps(
+        self, model: SpeakerClassifier, task: Task, recipe: Recipe, seed: int
+    ) -> SpeakerClassifier:
+        """A training from `seed`, which holds out a fold of its own."""
         state = State.start(model, make_optimizer(model, recipe.optimizer), CPU)
         rows = self.folds.training(seed % self.folds.count)
         batches = Batches(self.store, rows, self.folds.session, recipe, seed)
         take_step = Step(state, recipe)
         for step in range(recipe.schedule.steps):
             seed_step(state, seed)
-            take_step(batches.at(step, step))
+            batch = batches.at(step, step)
+            take_step(batch if task.change is None else task.change(batch))
         return state.ema
 
     def hits(self, models: Sequence[SpeakerClassifier], **changes: Any) -> Hits:
