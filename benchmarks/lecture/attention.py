@@ -80,7 +80,7 @@ def formulas(lab: Lab) -> tuple[Claim, str]:
         tuple(rows),
         "attention",
         "The weights A′ of the most selective head of the last layer, over a test utterance: "
-        "each row is a query and sums to 1.",
+        "each row is a query and sums to 1; yellow is much, in logarithms.",
     ), image(labels, weights[head].clamp_min(1e-5).log().numpy())
 
 

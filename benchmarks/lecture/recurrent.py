@@ -116,7 +116,7 @@ def lstm_by_hand(x: Tensor, lstm: torch.nn.LSTM) -> tuple[Tensor, dict[str, Tens
 @torch.inference_mode()
 def gates(lab: Lab) -> tuple[Claim, str]:
     """The gates of the first layer over an utterance, by hand, against PyTorch's output."""
-    differences, rows = [], []
+    differences, rows, curves = [], [], {}
     for k, model in enumerate(lab.train("zoo/lstm")):
         layer = model.networks[0].encoder.layers[0]
         with captured(layer.forwards) as calls:
@@ -125,13 +125,15 @@ def gates(lab: Lab) -> tuple[Claim, str]:
         differences.append(float((outputs - calls[0][1][0][0]).abs().max()))
         loud = lab.longest.mean(1).numpy()
         for name, values in named.items():
-            mean = values.mean(1).numpy()
-            steadiest = float(values.mean(0).max())
-            correlation = float(np.corrcoef(mean, loud)[0, 1])
-            cells = (f"{mean.mean():.2f}", f"{steadiest:.2f}", f"{correlation:+.2f}")
+            unit = values[:, values.std(0).argmax()].numpy()  # the one that moves most
+            cells = (
+                f"{float(values.mean()):.2f}",
+                f"{unit.min():.2f} to {unit.max():.2f}",
+                f"{np.corrcoef(unit, loud)[0, 1]:+.2f}",
+            )
             rows.append((f"{name} gate, seed {lab.seeds[k]}", *cells))
-        if k == 0:
-            curves = {f"{name} gate": values.mean(1).numpy() for name, values in named.items()}
+            if k == 0:
+                curves[f"{name} gate"] = unit
     rows.append(("largest difference from PyTorch's output", small(max(differences)), "", ""))
     labels = Labels("gates", "LSTM gates over time", "", "seconds", "gate: 0 shut, 1 open")
     return Claim(
@@ -139,8 +141,8 @@ def gates(lab: Lab) -> tuple[Claim, str]:
         "Input, output and forget gates decide what is stored, read and dropped",
         "the gates computed by hand from the weights give PyTorch's output to 1e-5",
         max(differences) < 1e-5,
-        ("gate", "mean opening", "its most open unit", "correlation with loudness"),
+        ("gate", "mean opening", "the unit that moves most", "its correlation with loudness"),
         tuple(rows),
         "gates",
-        "The gates of the first layer, means over its units, below the frames of the utterance.",
+        "For each gate of the first layer the unit that moves most, below the frames of the utterance.",
     ), over_frames(labels, lab.longest.numpy(), curves)
