@@ -14,7 +14,7 @@ from kaggle_hw4.report.plots import Series, lines
 
 POOLINGS = ("mean", "max", "statistics", "self_attention", "multi_head", "attentive_statistics")
 ATTENTIVE = ("self_attention", "multi_head", "attentive_statistics")
-SHARES = (0.0, 0.25, 0.5, 0.75)  # of the frames of an utterance that are added ones
+SHARES = (0.0, 0.25, 0.5)  # of the frames of an utterance that are added ones
 QUIET = 0.1  # the share of the frames that are copied as silence: the quietest ones
 UTTERANCES = 40
 
