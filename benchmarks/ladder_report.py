@@ -32,8 +32,8 @@ and are given as mean ± standard deviation over the seeds.
   the peers have it, too. The other columns: each utterance alone.
 - Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
 - Networks: one of each kind (`champion` has two kinds), and as many as `--time-limit` would choose.
-- `peers/sample` is the same recipe as `simple`. Seconds are those of one thread while other
-  processes were running.
+- `peers/sample` is the same recipe as `simple`. Seconds are those of one core, reckoned from
+  measured steps and predictions: the same steps may have been trained on a card.
 """
 
 
