@@ -46,7 +46,21 @@ NARROW = (
 )
 TINY = (*NARROW, "networks.n_heads=2", "networks.d_ffn=16")  # where there is attention
 SHAPES = {
-    "champion": (*NARROW, "networks.0.groups=2", "networks.1.n_heads=2", "networks.1.d_ffn=16")
+    "champion": (*NARROW, "networks.0.groups=2", "networks.1.n_heads=2", "networks.1.d_ffn=16"),
+    **dict.fromkeys(
+        ("zoo/mlp", "zoo/elman", "zoo/jordan", "zoo/lstm", "zoo/bilstm", "zoo/gru"), NARROW
+    ),
+    "zoo/gat": (*NARROW, "networks.n_heads=2"),
+    "zoo/gcn": NARROW,
+}
+HOME = {  # a variant with each encoder; the others are in Boss
+    "transformer": "medium",
+    "ecapa": "champion",
+    "mlp": "zoo/mlp",
+    "rnn": "zoo/elman",
+    "lstm": "zoo/bilstm",
+    "gru": "zoo/gru",
+    "graph": "zoo/gat",
 }
 
 
@@ -57,8 +71,7 @@ def tiny(variant: str, *settings: str) -> Recipe:
 
 def tiny_of(encoder: str, *settings: str) -> Recipe:
     """A tiny recipe of one network with that encoder, out of the variants that are shipped."""
-    variant = {"transformer": "medium", "ecapa": "champion"}.get(encoder, "boss")
-    sections = tiny(variant, *settings).sections()
+    sections = tiny(HOME.get(encoder, "boss"), *settings).sections()
     networks = [config for config in sections["networks"] if config["encoder"] == encoder]
     return Recipe.model_validate(sections | {"networks": networks})
 
