@@ -71,7 +71,8 @@ class MultiHeadPooling(nn.Module):
 
     def score(self, x: Tensor) -> Tensor:
         """The heads' scores (B, T, heads) of the frames."""
-        return (self._parts(x) * self.query).sum(-1) * self.query.shape[1] ** -0.5
+        scale: float = self.query.shape[1] ** -0.5
+        return (self._parts(x) * self.query).sum(-1) * scale
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
         x = zero_padding(x, mask)
