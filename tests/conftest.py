@@ -47,12 +47,15 @@ NARROW = (
 TINY = (*NARROW, "networks.n_heads=2", "networks.d_ffn=16")  # where there is attention
 SHAPES = {
     "champion": (*NARROW, "networks.0.groups=2", "networks.1.n_heads=2", "networks.1.d_ffn=16"),
-    **dict.fromkeys(
-        ("zoo/mlp", "zoo/elman", "zoo/jordan", "zoo/lstm", "zoo/bilstm", "zoo/gru"), NARROW
-    ),
+    **{
+        f"zoo/{name}": NARROW for name in ("mlp", "elman", "jordan", "lstm", "bilstm", "gru", "gcn")
+    },
     "zoo/gat": (*NARROW, "networks.n_heads=2"),
-    "zoo/gcn": NARROW,
 }
+ZOO = tuple(  # the recipes of other encoders than those of VARIANTS
+    f"zoo/{name}"
+    for name in ("mlp", "elman", "jordan", "lstm", "bilstm", "gru", "truncated", "gat", "gcn")
+)
 HOME = {  # a variant with each encoder; the others are in Boss
     "transformer": "medium",
     "ecapa": "champion",

@@ -15,10 +15,10 @@ from kaggle_hw4.models.pooling import POOLINGS, MultiHeadPooling
 from kaggle_hw4.models.recurrent import Elman, Jordan, RecurrentLayer, reverse
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.workspace import shipped
-from tests.conftest import tiny, tiny_of
+from tests.conftest import ZOO, tiny, tiny_of
 from tests.test_models import LENGTHS, batch
 
-ZOO = sorted(path.stem for path in shipped("pipelines/variants/zoo").glob("*.toml"))
+FILES = sorted(shipped("pipelines/variants/zoo").glob("*.toml"))
 
 
 def model_of(encoder: str, *settings: str) -> SpeakerClassifier:
@@ -67,7 +67,7 @@ def test_a_row_of_a_batch_changes_no_other(encoder: str) -> None:
 @pytest.mark.parametrize("variant", ZOO)
 def test_a_batch_without_padding_needs_no_mask_in_the_zoo(variant: str) -> None:
     torch.manual_seed(0)
-    model = build_model(tiny(f"zoo/{variant}"), n_speakers=5).eval()
+    model = build_model(tiny(variant), n_speakers=5).eval()
     x, mask = batch()
     torch.testing.assert_close(
         model(x, None), model(x, torch.ones_like(mask)), atol=1e-5, rtol=1e-4
@@ -90,7 +90,7 @@ def test_dropout_reaches_an_encoder_and_sleeps_at_evaluation(encoder: str) -> No
 @pytest.mark.parametrize("variant", ZOO)
 def test_under_bf16_the_zoo_trains_and_stays_near(variant: str) -> None:
     torch.manual_seed(0)
-    model = build_model(tiny(f"zoo/{variant}"), n_speakers=5).eval()
+    model = build_model(tiny(variant), n_speakers=5).eval()
     x, mask = batch()
     exact = model(x, mask)
     model.precision = "bf16"
@@ -158,7 +158,7 @@ def test_each_head_of_the_pooling_has_weights_of_its_own() -> None:
 
 def test_the_recipes_of_the_zoo_differ_from_medium_in_the_network_alone() -> None:
     medium = read_recipe(shipped("pipelines/variants/medium.toml"))
-    zoo = [read_recipe(shipped(f"pipelines/variants/zoo/{name}.toml")) for name in ZOO]
+    zoo = [read_recipe(path) for path in FILES]
     for recipe in zoo:
         assert recipe.model_copy(update={"networks": medium.networks}) == medium
     assert all(a.hash != b.hash for a, b in pairwise(sorted(zoo, key=lambda r: r.hash)))
