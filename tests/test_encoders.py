@@ -14,6 +14,7 @@ from kaggle_hw4.models.mlp import concatenate_frames
 from kaggle_hw4.models.pooling import POOLINGS, MultiHeadPooling
 from kaggle_hw4.models.recurrent import Elman, Jordan, RecurrentLayer, reverse
 from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.report.probe import _pooling_weights
 from kaggle_hw4.workspace import shipped
 from tests.conftest import ZOO, tiny, tiny_of
 from tests.test_models import LENGTHS, batch
@@ -163,3 +164,12 @@ def test_the_recipes_of_the_zoo_differ_from_medium_in_the_network_alone() -> Non
         assert recipe.model_copy(update={"networks": medium.networks}) == medium
     assert all(a.hash != b.hash for a, b in pairwise(sorted(zoo, key=lambda r: r.hash)))
     assert read_recipe(shipped("pipelines/variants/zoo/transformer.toml")) == medium
+
+
+@pytest.mark.parametrize("pooling", ["self_attention", "multi_head", "attentive_statistics"])
+def test_the_report_sees_what_a_pooling_attends_to(pooling: str) -> None:
+    model, x = model_of("lstm", f"networks.pooling={pooling}").eval(), batch()[0]
+    with _pooling_weights(model) as weights, torch.inference_mode():
+        model(x, None)
+    assert weights[0].shape == (50,)
+    assert weights[0].sum() == pytest.approx(1, abs=1e-5)
