@@ -4,8 +4,9 @@
 
 One layer's attention of zoo/truncated (d_model 224, 4 heads) on one utterance, as in training
 (dropout on the weights, forward and backward) and as in prediction. Each in a process of its own,
-of one thread: seconds are the best of some, memory is what the process took at the most beyond what
-it had before. 7,193 frames are the longest utterance of the competition.
+of one thread: seconds are the best of some, of the processor on a CPU; memory is what the process
+took at the most beyond what it had before. 7,193 frames are the longest utterance of the
+competition.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def rows(cases: list[Case], results: list[Measured]) -> list[str]:
-    """A line for each length, and how time and memory grow over the last doubling."""
+    """A line for each length, and how time and memory grow over the last two doublings."""
     first = cases[0]
     name = f"window {first.window}" if first.window else "full"
     name += ", training" if first.training else ", prediction"
@@ -62,9 +63,10 @@ def rows(cases: list[Case], results: list[Measured]) -> list[str]:
         f"| {name} | {case.frames:,} | {result.seconds:.4f} | {result.memory:,.1f} |"
         for case, result in zip(cases, results, strict=True)
     ]
-    growth = math.log(cases[-1].frames / cases[-2].frames)
+    last = min(3, len(cases))
+    growth = math.log(cases[-1].frames / cases[-last].frames)
     time_exponent, memory_exponent = (
-        math.log(max(getattr(results[-1], part), 1e-9) / max(getattr(results[-2], part), 1e-9))
+        math.log(max(getattr(results[-1], part), 1e-9) / max(getattr(results[-last], part), 1e-9))
         / growth
         for part in ("seconds", "memory")
     )
@@ -91,13 +93,14 @@ def measure(case: Case) -> Measured:
 def run(attention: SelfAttention, case: Case) -> float:
     x = torch.randn(1, case.frames, 224, device=case.device, requires_grad=case.training)
     synchronise(case.device)
-    begin = time.perf_counter()
+    clock = time.process_time if case.device == "cpu" else time.perf_counter
+    begin = clock()
     with torch.set_grad_enabled(case.training):
         y = attention(x, None)
         if case.training:
             y.square().mean().backward()
     synchronise(case.device)
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 def synchronise(device: str) -> None:
