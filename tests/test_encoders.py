@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.models.encoders import ENCODERS
@@ -17,6 +19,7 @@ from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.report.probe import _pooling_weights
 from kaggle_hw4.workspace import shipped
 from tests.conftest import ZOO, tiny, tiny_of
+from tests.test_graphs import trained as weights_after
 from tests.test_models import LENGTHS, batch
 
 FILES = sorted(shipped("pipelines/variants/zoo").glob("*.toml"))
@@ -55,6 +58,16 @@ def test_more_padding_changes_no_gradient(encoder: str, pooling: str) -> None:
     largest = max(float(p.grad.abs().max()) for p in model.parameters())
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, atol=2e-5 * largest, rtol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_same_seed_gives_the_same_weights_in_every_encoder_and_pooling(
+    encoder: str, pooling: str, corpus: Corpus, folds: Folds
+) -> None:
+    recipe = tiny_of(encoder, f"networks.pooling={pooling}", "networks.dropout=0.1")
+    once, again = (weights_after(recipe, corpus, folds, None, steps=2) for _ in range(2))
+    assert once == again
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
