@@ -95,11 +95,13 @@ def in_time(case: LadderCorpus, name: str, seconds: float) -> list[Trained]:
     recipe, cost = recipe_of(case, Trained(name, 1, case.steps)), cost_of(case, name)
     utterances = len(case.folds.training(0))
     counts = {1, choose_networks(seconds, cost, utterances, recipe)}
+    return [Trained(name, count, steps_in(seconds, cost, count)) for count in sorted(counts)]
+
+
+def steps_in(seconds: float, cost: Cost, count: int = 1) -> int:
+    """How many steps of so many networks of each kind fit into the seconds; 20 at least."""
     left = seconds - cost.prediction - cost.validation
-    return [
-        Trained(name, count, max(20, int(left / (count * cost.step) / 10) * 10))
-        for count in sorted(counts)
-    ]
+    return max(20, int(left / (count * cost.step) / 10) * 10)
 
 
 def cost_of(case: LadderCorpus, name: str) -> Cost:
