@@ -32,8 +32,8 @@ and are given as mean ± standard deviation over the seeds.
   the peers have it, too. The other columns: each utterance alone.
 - Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
 - Networks: one of each kind (`champion` has two kinds), and as many as `--time-limit` would choose.
-- `peers/sample` is the same recipe as `simple`. Seconds are those of one thread while other
-  processes were running.
+- `peers/sample` is the same recipe as `simple`. Seconds are those of one core, reckoned from
+  measured steps and predictions: the same steps may have been trained on a card.
 """
 
 
@@ -154,10 +154,15 @@ def step(above: Sequence[Hits], below: Sequence[Hits]) -> tuple[float, float]:
     """The step between two recipes, and its standard error: seeds and speakers resampled
     together.
     """
-    gains = [
+    gained = gains(above, below)
+    return float(np.mean(accuracies(gained))), float(np.std(redrawn(gained, seed=0)))
+
+
+def gains(above: Sequence[Hits], below: Sequence[Hits]) -> list[Hits]:
+    """What each utterance is worth to the first rather than to the second: 1, 0 or -1; by run."""
+    return [
         Hits(a.right.astype(float) - b.right, a.speaker) for a, b in zip(above, below, strict=True)
     ]
-    return float(np.mean(accuracies(gains))), float(np.std(redrawn(gains, seed=0)))
 
 
 def gap_error(sets: Sets) -> float:

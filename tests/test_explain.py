@@ -10,7 +10,7 @@ from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.settings import key_names
 from kaggle_hw4.stages.explain import explain
 from kaggle_hw4.workspace import Workspace, shipped
-from tests.conftest import VARIANTS
+from tests.conftest import VARIANTS, ZOO
 from tests.test_cli import run
 
 HERE = Workspace(Path("nowhere"))
@@ -23,7 +23,7 @@ HASHES = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_every_key_of_a_variant_is_explained(variant: str) -> None:
     recipe = explain(HERE, variant)
     values = read_recipe(shipped(f"pipelines/variants/{variant}.toml")).sections()

@@ -32,7 +32,7 @@ def test_a_recipe_survives_its_own_toml(variant: str) -> None:
         ("networks.d_model=wide", "not 'wide'"),
         ("networks.n_heads=3", "no multiple of n_heads 3"),
         ("networks.kernel_size=30", "must be odd"),
-        ("networks.encoder=rnn", "'transformer', 'conformer'"),
+        ("networks.encoder=tdnn", "'transformer', 'conformer'"),
         ("networks.head=linear", "act on cosines"),
         ("loss.margin=1.5", "less than 1"),
         ("optimizer.learning_rate=nan", "finite"),

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.lecture.claims import Claim, accuracy, difference, small
 from benchmarks.lecture.lab import Lab
@@ -12,6 +13,7 @@ from benchmarks.lecture.pictures import Labels
 from benchmarks.smoothing import by_layer, dirichlet_energy, mean_cosine
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.graph import EdgeMean, frame_graph
+from kaggle_hw4.padding import mean_of, zero_padding
 from kaggle_hw4.report.plots import Series, lines
 
 DEPTHS = (2, 6)
@@ -79,6 +81,14 @@ def spectral(_lab: Lab) -> Claim:
 Layers = npt.NDArray[np.float64]  # (DEEPEST + 1, 2): mean cosine and energy behind each layer
 
 
+def padded(lab: Lab) -> tuple[Tensor, Tensor]:
+    """Some test utterances (B, T, n_mels) and their mask."""
+    utterances = lab.test[:UTTERANCES]
+    lengths = torch.tensor([len(x) for x in utterances])
+    x = pad_sequence(utterances, batch_first=True)
+    return x, torch.arange(x.shape[1]) < lengths[:, None]
+
+
 @torch.inference_mode()
 def alike_by_layer(lab: Lab, name: str, residual: bool, seed: int) -> Layers:
     """How alike frames are behind the stem and behind each of many layers, untrained."""
@@ -86,22 +96,21 @@ def alike_by_layer(lab: Lab, name: str, residual: bool, seed: int) -> Layers:
     recipe = lab.recipe(name, n_layers=DEEPEST, residual=residual, aggregation=False)
     model = build_model(recipe, len(lab.corpus.speakers), lab.corpus.n_mels).eval()
     [network] = model.networks
-    return np.mean([by_layer(network, x[None], None) for x in lab.test[:UTTERANCES]], axis=0)
+    return np.array(by_layer(network, *padded(lab)))
 
 
 @torch.inference_mode()
 def alike_by_averaging(lab: Lab) -> Layers:
     """The same of D^-½ A D^-½ applied again and again to the frames, without any weights."""
-    sums = []
-    for frames in lab.test[:UTTERANCES]:
-        x = (frames - frames.mean(0))[None]
-        edges = frame_graph(x, None, time_neighbours=2, feature_neighbours=8).float()
-        scale = edges.sum(-1).rsqrt()
-        matrix, behind = edges * scale.unsqueeze(1) * scale.unsqueeze(2), [x]
-        for _ in range(DEEPEST):
-            behind.append(matrix @ behind[-1])
-        sums.append([(mean_cosine(each, None), dirichlet_energy(each, None)) for each in behind])
-    return np.mean(sums, axis=0)
+    x, mask = padded(lab)
+    x = zero_padding(x - mean_of(x, mask).unsqueeze(1), mask)
+    edges = frame_graph(x, mask, time_neighbours=2, feature_neighbours=8).float()
+    scale = edges.sum(-1).rsqrt()
+    matrix, behind = edges * scale.unsqueeze(1) * scale.unsqueeze(2), [x]
+    for _ in range(DEEPEST):
+        behind.append(matrix @ behind[-1])
+    centred = [each - each[mask].mean(0) for each in behind]
+    return np.array([(mean_cosine(each, mask), dirichlet_energy(each, mask)) for each in centred])
 
 
 def measure_all(lab: Lab) -> dict[str, npt.NDArray[np.float64]]:
