@@ -23,7 +23,7 @@ KINDS = {
     "GAT": ("zoo/gat", False),
     "GAT, residual": ("zoo/gat", True),
 }
-TRAINED = (("GCN", False), ("GCN", True), ("GCN, residual", False))  # readout
+TRAINED = (("GCN", False), ("GCN", True))  # readout
 DEEPEST = 16
 SHOWN = (0, 1, 2, 4, 8, 16)
 UTTERANCES = 12

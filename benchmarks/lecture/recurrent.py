@@ -144,5 +144,5 @@ def gates(lab: Lab) -> tuple[Claim, str]:
         ("gate", "mean opening", "the unit that moves most", "its correlation with loudness"),
         tuple(rows),
         "gates",
-        "For each gate of the first layer the unit that moves most, below the frames of the utterance.",
+        "For each gate of the first layer the unit that moves most, below the utterance's frames.",
     ), over_frames(labels, lab.longest.numpy(), curves)
