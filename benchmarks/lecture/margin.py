@@ -51,7 +51,9 @@ def margin(lab: Lab) -> tuple[Claim, str]:
         seen = [
             training_gaps(lab, model, seed) for model, seed in zip(models, lab.seeds, strict=True)
         ]
-        medians[m] = float(np.median(np.concatenate(seen)))
+        medians[m] = [
+            (float(np.median(a)), float(np.median(b))) for a, b in zip(seen, unseen, strict=True)
+        ]
         samples[m] = np.concatenate(unseen)
         cells = [mean_and_spread([float(np.median(g)) for g in each]) for each in (seen, unseen)]
         safe = [100 * float((g > 0.2).mean()) for g in unseen]
@@ -65,9 +67,10 @@ def margin(lab: Lab) -> tuple[Claim, str]:
     return Claim(
         "margin",
         "The true class must win by a margin: gaps between classes widen",
-        "the median gap on training utterances is wider with a margin of 0.2 than without, by "
-        "0.1 at least",
-        medians[0.2] > medians[0.0] + 0.1,
+        "the median gap is wider with a margin of 0.2 than without, from every seed, both on "
+        "utterances that were trained on and in unseen sessions",
+        all(wide > bare for pair in zip(medians[0.2], medians[0.0], strict=True)
+            for wide, bare in zip(*pair, strict=True)),
         ("margin", "median gap, trained on", "median gap, unseen sessions", "gap above 0.2, %",
          "accuracy, %"),
         tuple(rows),
