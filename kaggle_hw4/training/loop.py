@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 
@@ -22,9 +24,14 @@ from kaggle_hw4.precision import can_compute, choose_precision, make_scaler
 from kaggle_hw4.progress import Bar, Monitor, Progress, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.run_manifest import FoldTable, Manifest
-from kaggle_hw4.runs import Run
+from kaggle_hw4.runs import Run, RunFolder
 from kaggle_hw4.signals import StopRequest, graceful_shutdown
-from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
+from kaggle_hw4.training.checkpoint import (
+    State,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
 from kaggle_hw4.training.optimizer import learning_rate, make_optimizer
 from kaggle_hw4.training.pacing import Limit, Pacer
 from kaggle_hw4.training.step import Step, seed_step
@@ -82,7 +89,16 @@ def _train_locked(
     monitor.begin(run.name, state.step, pacer.steps)
     if state.step and len(state.devices) > 1:
         monitor.note(f"trains on {state.devices[-1]}; before, on {state.devices[-2]}")
-    take_steps(run, recipe, state, batches, folds.validation(run.fold), pacer, monitor)
+    validation = folds.validation(run.fold)
+    take_steps(
+        run,
+        recipe,
+        Step(state, recipe),
+        batches,
+        lambda: validate(state, store, validation, monitor.bar),
+        pacer,
+        monitor,
+    )
 
     # The predictions: the checkpoint is written, so a signal ends them at once.
     with graceful_shutdown() as request:
@@ -92,17 +108,24 @@ def _train_locked(
     return manifest
 
 
+class AnyBatches(Protocol):
+    """The batches of a training, with labels or without."""
+
+    def at(self, step: int, place: float | None = None) -> object:
+        """The batch of `step`, a dataclass of tensors."""
+
+
 def take_steps(
-    run: Run,
+    run: RunFolder,
     recipe: Recipe,
-    state: State,
-    batches: Batches,
-    validation: IntArray,
+    take_step: Step,
+    batches: AnyBatches,
+    validate: Callable[[], dict[str, float]],
     pacer: Pacer,
     monitor: Monitor,
 ) -> None:
-    """The training itself, from `state` on; `validation` are the rows that it is validated on."""
-    take_step, store = Step(state, recipe), batches.store
+    """The training itself, from the state of `take_step` on; `validate` returns figures."""
+    state = take_step.state
     clock = saved = time.monotonic()
     first, patience = state.step + 1, pacer.between_checkpoints(CHECKPOINT_EVERY)
 
@@ -114,7 +137,7 @@ def take_steps(
                 take_step(batches.at(state.step, state.place))
             monitor.advance(state.step)
             if state.step == first:  # so that something is seen at once
-                monitor.report(first, _means(run, state))
+                monitor.report(first, _means(run, take_step))
 
             # With a limit: when it will end, by the time that steps have taken lately.
             if pacer.is_due():
@@ -125,10 +148,10 @@ def take_steps(
             # Validation, and a line of figures.
             validated = pacer.is_validation_due()
             if validated or state.step % REPORT_EVERY == 0:
-                figures = _figures(run, recipe, state)
+                figures = _figures(run, recipe, take_step)
                 if validated:
                     with pacer.validating():
-                        figures |= validate(state, store, validation, monitor.bar)
+                        figures |= validate()
                 state.seconds, clock = _lap(state.seconds, clock)
                 stretched = {"steps": pacer.steps} if state.timeline.breakpoints else {}
                 seconds = round(state.seconds, 3)
@@ -138,7 +161,7 @@ def take_steps(
             # A checkpoint, and the end where a signal asked for it.
             if request.signal or validated or time.monotonic() - saved > patience:
                 state.seconds, clock = _lap(state.seconds, clock)
-                state.memory = max(state.memory, peak_memory(store.device))
+                state.memory = max(state.memory, peak_memory(take_step.device))
                 save_checkpoint(run.checkpoint, state)
                 saved = time.monotonic()
             if request.signal and state.step < pacer.steps:
@@ -167,7 +190,7 @@ def start(
     return state
 
 
-def compute_in(state: State, precision: str, device: torch.device) -> None:
+def compute_in(state: TrainingState[Any], precision: str, device: torch.device) -> None:
     """Settle the precision: the one asked for now, else what the run was begun with."""
     if precision == "auto":
         precision = state.precision if can_compute(state.precision, device) else "auto"
@@ -242,24 +265,25 @@ def finish(
     return run.write_manifest(manifest)
 
 
-def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
+def _figures(run: RunFolder, recipe: Recipe, take_step: Step) -> dict[str, float]:
     """Means since the last report, which they begin anew."""
-    means = _means(run, state)
+    means, state = _means(run, take_step), take_step.state
     state.since_report.zero_()
     state.steps_since_report = 0
     rate = learning_rate(state.place, recipe.optimizer, recipe.schedule)
     return means | {"learning_rate": rate}
 
 
-def _means(run: Run, state: State) -> dict[str, float]:
+def _means(run: RunFolder, take_step: Step) -> dict[str, float]:
     """Means since the last report; RecipeError where the training has diverged."""
-    loss, accuracy = (state.since_report / state.steps_since_report).tolist()
+    state = take_step.state
+    loss, figure = (state.since_report / state.steps_since_report).tolist()
     if not math.isfinite(loss):
         raise RecipeError(
             f"{run.name}: the loss is {loss} at step {state.step}: the training diverged",
             "lower optimizer.learning_rate, or set optimizer.clip_norm = 1.0",
         )
-    return {"loss": loss, "accuracy": accuracy}
+    return dict(zip(take_step.figures, (loss, figure), strict=True))
 
 
 def _lap(seconds: float, since: float) -> tuple[float, float]:
