@@ -89,7 +89,7 @@ def test_a_variant_is_named_by_its_place_or_by_its_option(
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        (("trian", "boss"), "Did you mean 'train'?"),
+        (("trian", "boss"), "Did you mean 'train', 'pretrain'?"),
         (("tune", "shwo", "boss"), "Did you mean 'show'?"),
         (("leaderboard", "chose"), "Did you mean 'choose'?"),
         (("train", "--sead", "1"), "--seed"),

@@ -20,6 +20,7 @@ from kaggle_hw4.cli import (
     ensemble,
     hints,
     leaderboard,
+    pretraining,
     recipe,
     report,
     runs,
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 training.add_to(app)
+pretraining.add_to(app)
 app.add_typer(tuning.app, name="tune")
 ensemble.add_to(app)
 compare.add_to(app)

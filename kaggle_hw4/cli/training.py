@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from kaggle_hw4.stages.split import SplitSummary
     from kaggle_hw4.stages.train import FinishedRun
 
+Fold = Annotated[
+    list[str] | None, typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated.")
+]
+FoldList = Annotated[
+    str | None, typer.Option(metavar="FOLDS", help="Several: all, or a list such as 0,1.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("split")(split_command)
@@ -92,13 +99,8 @@ def _split_text(summary: "SplitSummary", path: str) -> Any:
 def train_command(
     variant: Variant = None,
     named: NamedVariant = None,
-    fold: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated."),
-    ] = None,
-    folds: Annotated[
-        str | None, typer.Option(metavar="FOLDS", help="Several: all, or a list such as 0,1.")
-    ] = None,
+    fold: Fold = None,
+    folds: FoldList = None,
     seed: Seeds = None,
     split: SplitName = None,
     settings: Settings = None,
@@ -125,7 +127,7 @@ def train_command(
     root = str(Workspace.at(workspace).root)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
-    asked = Asked(spec, _folds(fold or [], folds), tuple(seed or [0]))
+    asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
     if dry_run:
         show_estimate([asked], given, as_json)
         return
@@ -145,7 +147,7 @@ def _say_known(names: list[str]) -> None:
         say(f"trained before, left as they are: {', '.join(names)}")
 
 
-def _folds(single: list[str], many: str | None) -> list[int] | None:
+def chosen_folds(single: list[str], many: str | None) -> list[int] | None:
     """The folds asked for; None is all of them, fold 0 what one gets for saying nothing."""
     words = [word for part in (*single, many or "") for word in part.split(",") if word]
     if "all" in words:

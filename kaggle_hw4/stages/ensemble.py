@@ -219,12 +219,16 @@ def _event(
 
 
 def _member(member: "Member", temperature: float, accuracy: "Accuracy") -> dict[str, Any]:
+    learned, marks = member.learned_from, {}
+    if learned is not None:
+        marks = {"learned_from": list(learned.names), "transductive": learned.transductive}
     return {
         "name": member.name,
         "folds": list(member.folds),
         "inputs": dict(member.inputs),
         "temperature": temperature,
         "oof": asdict(accuracy),
+        **marks,
     }
 
 
