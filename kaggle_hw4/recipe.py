@@ -218,6 +218,11 @@ class Recipe(Section):
         ):
             if steps > self.schedule.steps:
                 raise ValueError(f"{part} is more than schedule.steps")
+        if self.pseudo_labels and self.distillation and not self.distillation.transductive:
+            raise ValueError(
+                "the teacher has nothing to say of utterances with pseudo-labels: set "
+                "distillation.transductive = true, or leave one of the two out"
+            )
         return self
 
     @property

@@ -57,20 +57,50 @@ class PretrainedEncoders(Record):
     transductive: bool  # it was trained on the test set's frames, too
 
 
+class PseudoLabels(Record):
+    """Test utterances that were trained on with the labels of an ensemble."""
+
+    labels: str  # hash of what made them
+    seal: str  # of their table
+    utterances: int
+    round: int
+    validation: float  # accuracy of that ensemble on what the fold holds out
+
+
+class TeacherLogits(Record):
+    """The ensemble whose soft targets were learned from."""
+
+    teacher: str  # hash of its members
+    members: tuple[str, ...]
+    sha256: str  # of its logits
+    transductive: bool  # the test set's were learned from, too
+
+
 class LearnedFrom(Record):
     """What a run learned from beside its labelled rows; None: nothing of the kind."""
 
     encoders: PretrainedEncoders | None = None
+    pseudo_labels: PseudoLabels | None = None
+    teacher: TeacherLogits | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """What it was, in words that are the same for every fold."""
-        return (f"pretraining {self.encoders.run.partition('/')[0]}",) if self.encoders else ()
+        names = []
+        if self.encoders:
+            names.append(f"pretraining {self.encoders.run.partition('/')[0]}")
+        if self.pseudo_labels:
+            names.append(f"pseudo-labels {self.pseudo_labels.labels}")
+        if self.teacher:
+            names.append(f"teacher {self.teacher.teacher}")
+        return tuple(names)
 
     @property
     def transductive(self) -> bool:
         """Whether anything of it was the test set's frames."""
-        return self.encoders is not None and self.encoders.transductive
+        pretrained = self.encoders is not None and self.encoders.transductive
+        taught = self.teacher is not None and self.teacher.transductive
+        return pretrained or taught or self.pseudo_labels is not None
 
 
 class Manifest(Record):

@@ -35,7 +35,7 @@ def test_every_option_is_a_sentence(command: str, parameter: object) -> None:
 
 def test_commands_are_listed_in_the_order_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
-    listed = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out.split("Commands:")[1], re.M)
+    listed = re.findall(r"^  ([a-z-]+)  ", capsys.readouterr().out.split("Commands:")[1], re.M)
     assert listed == [name for name in ORDER if name in listed]
     assert set(listed) == set(ROOT_COMMAND.commands)
 

@@ -21,6 +21,7 @@ from kaggle_hw4.cli import (
     hints,
     leaderboard,
     pretraining,
+    pseudo_labels,
     recipe,
     report,
     runs,
@@ -56,6 +57,7 @@ pretraining.add_to(app)
 app.add_typer(tuning.app, name="tune")
 ensemble.add_to(app)
 compare.add_to(app)
+pseudo_labels.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)

@@ -104,6 +104,14 @@ def train_command(
     seed: Seeds = None,
     split: SplitName = None,
     settings: Settings = None,
+    pseudo_labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Train on these pseudo-labels of the test set, too."),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUNS", help="Learn the soft targets of runs; may be repeated."),
+    ] = None,
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
     dry_run: DryRun = False,
@@ -116,18 +124,24 @@ def train_command(
 
     Finished runs are left alone; one that was stopped or killed resumes from its checkpoint. With a
     time limit, steps and networks are chosen so that all runs and their predictions are done in it;
-    the time between a kill and the same command does not count.
+    the time between a kill and the same command does not count. Pseudo-labels and teachers are keys
+    of the recipe: docs/pretraining.md.
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
     from kaggle_hw4.execution.spec import Asked, RunSpec
+    from kaggle_hw4.stages.teach import make_teacher, source_settings
     from kaggle_hw4.stages.train import in_time, time_given, train
 
-    given = time_given(time_limit)
-    root = str(Workspace.at(workspace).root)
+    given, place = time_given(time_limit), Workspace.at(workspace)
     name = one_variant(variant, named, "hw4 train boss --folds all")
-    spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
+    taught = [path for group in teacher or () for path in place.groups_of_runs(group)]
+    keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
+    spec = RunSpec(str(place.root), name, keys, split, device=device, precision=precision)
     asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
+    if taught and not dry_run:
+        with bars("teacher") as bar:
+            make_teacher(asked, taught, bar)
     if dry_run:
         show_estimate([asked], given, as_json)
         return

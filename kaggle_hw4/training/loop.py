@@ -8,7 +8,6 @@ from typing import Protocol
 import torch
 
 from kaggle_hw4.artifact import provenance, write_bytes
-from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
@@ -31,7 +30,7 @@ from kaggle_hw4.training.checkpoint import (
 )
 from kaggle_hw4.training.optimizer import learning_rate
 from kaggle_hw4.training.pacing import Limit, Pacer
-from kaggle_hw4.training.sources import NOTHING, Sources
+from kaggle_hw4.training.sources import NOTHING, Sources, make_batches
 from kaggle_hw4.training.start import start
 from kaggle_hw4.training.step import Step, seed_step
 
@@ -82,7 +81,7 @@ def _train_locked(
 ) -> Manifest:
     # The data, and a fresh state or the checkpoint's.
     store = FrameStore(corpus, device)
-    batches = Batches(store, folds.training(run.fold), folds.session, recipe, run.seed)
+    batches = make_batches(store, folds, recipe, run, sources)
     state = start(run, recipe, corpus, device, precision, sources)
     run.write_recipe(recipe)
 
