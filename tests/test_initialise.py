@@ -89,6 +89,8 @@ def test_the_chain_from_pretraining_to_the_ledger(
         f'[start]\ninitialise_from = "{group}"' in (pretrained.folder / "recipe.toml").read_text()
     )
     capsys.readouterr()
+    assert run("runs", "--json") == 0
+    assert f'start.initialise_from=\\"{group}\\"' in capsys.readouterr().out
     assert run("ensemble", workspace / "runs", "--json") == 0
     members = json.loads(capsys.readouterr().out)["members"]
     assert [member.get("transductive", False) for member in members].count(True) == 1
@@ -101,7 +103,7 @@ def test_a_pretraining_that_is_missing_or_of_another_fold_is_refused(
     name = pretrained(recipe_of("masked"), corpus, folds, workspace / "runs").name
     for fold, value, code, expected in (
         ("0", "boss-masked-00000000", 4, "there is no finished pretraining"),
-        ("1", name, 4, "was pretrained on fold 0, not on 1"),
+        ("1", name, 4, "was made on fold 0, not on 1"),
         ("0", "../runs", 3, "start.initialise_from"),
     ):
         words = ("train", "boss", "--fold", fold, "-s", f"start.initialise_from={value}")
