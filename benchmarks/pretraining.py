@@ -111,9 +111,8 @@ class Bench:
 
     def pretrained(self, objective: str, transductive: bool) -> list[Run]:
         """Boss after a pretraining of a part of the time."""
-        name = f"{objective}{', test set as well' if transductive else ''}"
-        cost = self.measured(f"step of {name}", lambda: self.seconds_of_step(objective))
-        ready = self.measured(f"start of {name}", lambda: self.seconds_of_start(objective))
+        cost = self.measured(f"step of {objective}", lambda: self.seconds_of_step(objective))
+        ready = self.measured(f"start of {objective}", lambda: self.seconds_of_start(objective))
         steps = max(20, int((SHARE * self.seconds - ready) / cost / 10) * 10)
         asked = [
             PretrainingAsked(

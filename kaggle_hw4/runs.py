@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,7 @@ class RunFolder:
     """What every training leaves while it trains, with labels or without."""
 
     folder: Path
+    done_by: ClassVar[str]  # the file whose presence means that it is finished
 
     @classmethod
     def of(
@@ -104,6 +105,11 @@ class RunFolder:
         return self.folder / ".lock"
 
     @property
+    def done(self) -> bool:
+        """Whether there is a manifest, be it a broken one: that is an error, and not unfinished."""
+        return os.path.lexists(self.folder / self.done_by)
+
+    @property
     def remedy(self) -> str:
         return f"delete {self.folder} and train it again"
 
@@ -135,10 +141,7 @@ class RunFolder:
 class Run(RunFolder):
     """The training of a speaker classifier."""
 
-    @property
-    def done(self) -> bool:
-        """Whether there is a run.json, be it a broken one: that is an error, and not unfinished."""
-        return os.path.lexists(self.folder / "run.json")
+    done_by: ClassVar = "run.json"
 
     def manifest(self) -> Manifest:
         """What run.json says; DataError where it is damaged, edited or of another version."""

@@ -17,13 +17,14 @@ from kaggle_hw4.execution.sources import find_sources
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.project import Project
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.stages.teach import teach, teacher_of
 from kaggle_hw4.targets.teacher import path_of, read_teacher
 from kaggle_hw4.training.loss import batch_loss
 from kaggle_hw4.training.sources import make_batches, soft_targets
 from kaggle_hw4.workspace import Workspace
-from tests.conftest import job, tiny, trained
+from tests.conftest import TINY, job, tiny, trained
 from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
 
@@ -150,3 +151,25 @@ def test_the_chain_from_teachers_to_a_student_in_the_ledger(
     members = json.loads(capsys.readouterr().out)["members"]
     marks = [member["transductive"] for member in members if "learned_from" in member]
     assert sorted(marks) == [False, True]
+
+
+def test_from_python_the_same_stages(workspace: Path, corpus: Corpus, folds: Folds) -> None:
+    write_folds(workspace / "folds", folds, corpus)
+    project = Project(workspace)
+    [start] = project.pretrain("boss", "vae", steps=2, settings=[*TINY, "schedule.steps=2"])
+    settings = [*TINY, f"start.initialise_from={start.run.name}"]
+    teachers = project.train("boss", settings, seeds=(0, 1))
+    [labels] = project.pseudo_label(teachers, confidence=0.01)
+    [student] = project.train(
+        "strong",
+        [*TINY, "distillation.transductive=true"],
+        pseudo_labels=labels.path.parent,
+        teachers=teachers,
+    )
+    learned = student.manifest.learned_from
+    assert learned.names == (
+        f"pseudo-labels {labels.path.parent.name}",
+        f"teacher {learned.teacher.teacher}",
+    )
+    assert learned.pseudo_labels.utterances == len(labels.table.labels)
+    assert learned.transductive

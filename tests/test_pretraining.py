@@ -18,7 +18,8 @@ from kaggle_hw4.pretraining.counts import co_occurrences, embed_counts
 from kaggle_hw4.pretraining.loop import pretrain_run, rows_of, start
 from kaggle_hw4.pretraining.model import Pretrainer, build_pretrainer, unit_frames
 from kaggle_hw4.pretraining.recipe import OBJECTIVES, PretrainingRecipe, read_pretraining_recipe
-from kaggle_hw4.pretraining.run import PretrainingRun
+from kaggle_hw4.pretraining.run import PretrainingRun, find_pretrainings
+from kaggle_hw4.stages.clean import clean
 from kaggle_hw4.workspace import shipped
 from tests.conftest import TINY, Silent
 
@@ -157,6 +158,16 @@ def test_a_fold_is_never_pretrained_on_what_it_holds_out(corpus: Corpus, folds: 
     assert not held_out & {*transductive}
     assert {*transductive} - {*inductive} == {*corpus.test}
     assert {*inductive} <= {*corpus.train}
+
+
+def test_the_checkpoint_of_a_finished_pretraining_is_cleaned(
+    corpus: Corpus, folds: Folds, tmp_path: Path
+) -> None:
+    run = pretrained(recipe_of("masked"), corpus, folds, tmp_path)
+    assert find_pretrainings([tmp_path]) == find_pretrainings([run.folder])
+    assert clean([tmp_path], delete=True).checkpoints == (run.checkpoint,)
+    assert run.encoders().is_file()
+    assert not run.checkpoint.exists()
 
 
 def test_labels_are_no_input(corpus: Corpus, folds: Folds) -> None:

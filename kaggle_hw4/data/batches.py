@@ -94,15 +94,9 @@ class Batches:
     def _mixed(self, batch: Batch, segments: Segments, random: np.random.Generator) -> Batch:
         """Mixup (Zhang et al. 2018) of a share of the segments, each keeping half or more."""
         augment, size = self.recipe.augment, len(segments.rows)
-        if augment.mixup_with == "any":
-            features = batch.features.roll(1, 0)
-            mask = None if batch.mask is None else batch.mask.roll(1, 0)
-            rows, labels = np.roll(segments.rows, 1), batch.labels.roll(1, 0)
-        else:
-            rows = self._other_sessions(segments.rows, random)
-            starts = draw_starts(random, self.store.corpus.lengths[rows], segments.lengths)
-            features, mask = self.store.gather(Segments(rows, starts, segments.lengths))
-            labels = batch.labels
+        rows, features, mask = self._partners(batch, segments, random)
+        same_speaker = augment.mixup_with == "same_speaker"
+        labels = batch.labels if same_speaker else batch.labels.roll(1, 0)
         mixed = random.random(size) < augment.mixup
         drawn = np.where(mixed, random.uniform(0.5, 1, size), 1).astype(np.float32)
         share = upload(drawn, self.store.device)
@@ -115,6 +109,17 @@ class Batches:
         if labelled is not None and batch.labelled is not None:
             labelled = batch.labelled * labelled
         return Batch(features, batch.mask, batch.labels, labels, share, soft, labelled)
+
+    def _partners(
+        self, batch: Batch, segments: Segments, random: np.random.Generator
+    ) -> tuple[IntArray, Tensor, Mask]:
+        """What is mixed in: the rows of the partners, their features and mask."""
+        if self.recipe.augment.mixup_with == "any":
+            mask = None if batch.mask is None else batch.mask.roll(1, 0)
+            return np.roll(segments.rows, 1), batch.features.roll(1, 0), mask
+        rows = self._other_sessions(segments.rows, random)
+        starts = draw_starts(random, self.store.corpus.lengths[rows], segments.lengths)
+        return rows, *self.store.gather(Segments(rows, starts, segments.lengths))
 
     def _channel(self, rows: IntArray) -> Channel:
         """The channel statistics of `rows` (B,), on the device."""

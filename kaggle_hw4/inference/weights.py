@@ -49,15 +49,7 @@ def initialise_encoders(model: ParallelNetworks[Any], path: Path) -> None:
 
     DataError where there is none of its shapes.
     """
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(f"{path}: not the encoders of a pretraining ({error})") from error
-    written: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for name, tensor in tensors.items():
-        number, _, key = name.partition(".")
-        written[number][key] = tensor
-    encoders = [written[number] for number in sorted(written, key=int)]
+    encoders = _read_encoders(path)
     takes = {shapes: cycle([e for e in encoders if _shapes(e) == shapes])
              for shapes in map(_shapes, encoders)}  # fmt: skip
     for network in model.networks:
@@ -68,6 +60,18 @@ def initialise_encoders(model: ParallelNetworks[Any], path: Path) -> None:
                 "pretrain a variant with the same networks",
             )
         network.encoder.load_state_dict(next(takes[shapes]))
+
+
+def _read_encoders(path: Path) -> list[dict[str, Tensor]]:
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path}: not the encoders of a pretraining ({error})") from error
+    encoders: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in tensors.items():
+        number, _, key = name.partition(".")
+        encoders[number][key] = tensor
+    return [encoders[number] for number in sorted(encoders, key=int)]
 
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]

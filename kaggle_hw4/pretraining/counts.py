@@ -32,13 +32,18 @@ def embed_codes(
     means = MiniBatchKMeans(count, random_state=seed, batch_size=BATCH, n_init=1).fit(units)
     codes = np.split(means.labels_, np.cumsum([len(part) for part in parts])[:-1])
     embeddings = embed_counts(co_occurrences(codes, count, config.window), config.width)
-    embeddings -= embeddings[means.labels_].mean(0)
-    embeddings /= max(1e-6, float(np.sqrt(np.square(embeddings[means.labels_]).mean())))
+    embeddings = _standardised(embeddings, means.labels_)
     # Codes that there are no frames for are never the nearest.
     centres = np.full((config.codes, units.shape[1]), 1e6, np.float32)
     table = np.zeros((config.codes, config.width), np.float32)
     centres[:count], table[:count] = means.cluster_centers_, embeddings
     return centres, table
+
+
+def _standardised(embeddings: FloatArray, codes: npt.NDArray[np.int_]) -> FloatArray:
+    """With a mean of 0 and a mean square of 1 over frames of these codes."""
+    embeddings = embeddings - embeddings[codes].mean(0)
+    return embeddings / max(1e-6, float(np.sqrt(np.square(embeddings[codes]).mean())))
 
 
 def co_occurrences(

@@ -8,16 +8,17 @@ encoders.safetensors   the EMA weights of the encoders at the end
 pretraining.json       what made them; written last: its presence means done
 """
 
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kaggle_hw4.artifact import read_model, sha256_json, verify, write_text
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.pretraining.recipe import PretrainingRecipe, read_finished_recipe
 from kaggle_hw4.run_manifest import Device, FoldTable, Record
 from kaggle_hw4.runs import RunFolder
+from kaggle_hw4.workspace import real_path
 
 ENCODERS = "encoders.safetensors"
 
@@ -56,14 +57,11 @@ class PretrainingManifest(Record):
 class PretrainingRun(RunFolder):
     """The training of encoders without labels."""
 
-    @property
-    def done(self) -> bool:
-        """Whether there is a pretraining.json, be it a broken one."""
-        return os.path.lexists(self.path)
+    done_by: ClassVar = "pretraining.json"
 
     @property
     def path(self) -> Path:
-        return self.folder / "pretraining.json"
+        return self.folder / self.done_by
 
     @property
     def remedy(self) -> str:
@@ -94,3 +92,10 @@ class PretrainingRun(RunFolder):
         path = self.folder / ENCODERS
         verify(path, self.manifest().sha256.get(ENCODERS, ""), self.remedy)
         return path
+
+
+def find_pretrainings(paths: Iterable[Path]) -> list[PretrainingRun]:
+    """Every pretraining below the given folders, its own folder included; finished or not."""
+    files = [file for path in paths for depth in ("", "*/", "*/*/")
+             for file in sorted(path.glob(f"{depth}pretraining.toml"))]  # fmt: skip
+    return [PretrainingRun(folder) for folder in dict.fromkeys(real_path(f.parent) for f in files)]

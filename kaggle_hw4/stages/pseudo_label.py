@@ -1,7 +1,8 @@
 """From finished runs to pseudo-labels of the test set, fold by fold."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.ensemble.members import Member
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
+    from kaggle_hw4.settings import Values
     from kaggle_hw4.targets.pseudo_labels import LabellingMember, PseudoLabelTable
 
 
@@ -50,6 +52,7 @@ def pseudo_label(
     from kaggle_hw4.ensemble.members import check_one_corpus
     from kaggle_hw4.runs import find_runs, finished
     from kaggle_hw4.stages.ensemble import check_corpus, on_split
+    from kaggle_hw4.targets.pseudo_labels import path_of as labels_path
 
     if not 0 < request.confidence <= 1:
         what = f"a probability is no {request.confidence}"
@@ -59,27 +62,13 @@ def pseudo_label(
     corpus = corpus_of(workspace, bar)
     check_corpus(corpus, runs)
     folds = common_folds(runs)
-    most = request.most or -(-len(corpus.test) // len(corpus.speakers))
-    name = sha256_json(
-        [
-            corpus.hash,
-            runs[0].manifest().folds.hash,
-            *member_names(runs),
-            request.confidence,
-            most,
-        ]
-    )[:16]
-    return [
-        _label_fold(
-            workspace.pseudo_labels / name / f"fold{fold}.json",
-            [run for run in runs if run.fold == fold],
-            corpus,
-            request.confidence,
-            most,
-            bar,
-        )
-        for fold in folds
-    ]
+    likely = -(-len(corpus.test) // len(corpus.speakers))
+    request = replace(request, most=request.most or likely)
+    covered = [runs[0].manifest().folds.hash, request.confidence, request.most]
+    name = sha256_json([corpus.hash, *member_names(runs), *covered])[:16]
+    own = {fold: [run for run in runs if run.fold == fold] for fold in folds}
+    path_of = partial(labels_path, workspace.pseudo_labels, name)
+    return [_label_fold(path_of(fold), own[fold], corpus, request, bar) for fold in folds]
 
 
 def member_names(runs: Iterable["Run"]) -> list[str]:
@@ -108,21 +97,14 @@ def _label_fold(
     path: Path,
     runs: Sequence["Run"],
     corpus: "Corpus",
-    confidence: float,
-    most: int,
+    request: LabelRequest,
     bar: Bar,
 ) -> Labelled:
     """The pseudo-labels of one fold by its runs, unless they exist."""
     from kaggle_hw4.ensemble.blend import correct_out_of_fold, stack_members
     from kaggle_hw4.ensemble.members import find_members
-    from kaggle_hw4.ensemble.pseudo_labels import choose_pseudo_labels
     from kaggle_hw4.stages.ensemble import labels_of
-    from kaggle_hw4.targets.pseudo_labels import (
-        REMEDY,
-        PseudoLabelTable,
-        read_pseudo_labels,
-        write_pseudo_labels,
-    )
+    from kaggle_hw4.targets import pseudo_labels
 
     # How good the members are on what the fold holds out, and whether they may label at all.
     members = find_members(runs, bar)
@@ -132,31 +114,46 @@ def _label_fold(
     number = next_round(manifests, validation)
     described = _described(members, stack.temperatures)
     if path.is_file():
-        table = read_pseudo_labels(path)
+        table = pseudo_labels.read_pseudo_labels(path)
         if table.members != described:
-            raise DataError(f"{path} was made from other logits of these runs", REMEDY)
+            what = f"{path} was made from other logits of these runs"
+            raise DataError(what, pseudo_labels.REMEDY)
         return Labelled(path, table)
 
-    # The utterances that they agree on and are sure of, so many of a speaker at the most.
-    chosen = choose_pseudo_labels(_test_scores(members, stack.temperatures), confidence, most)
-    ids = members[0].test_ids
-    pairs = zip(chosen.places.tolist(), chosen.labels.tolist(), strict=True)
-    table = PseudoLabelTable(
+    # The utterances that they agree on and are sure of.
+    table = pseudo_labels.PseudoLabelTable(
         corpus=corpus.hash,
         folds=manifests[0].folds,
         fold=manifests[0].fold,
         members=described,
-        confidence=confidence,
-        most=most,
-        utterances=len(ids),
-        agreed=chosen.agreed,
-        confident=chosen.confident,
+        confidence=request.confidence,
+        most=request.most or 0,
         round=number,
         validation=validation,
-        labels={ids[place]: corpus.speakers[label] for place, label in pairs},
         made_by=provenance(),
+        **_chosen(members, stack.temperatures, request, corpus.speakers),
     )
-    return Labelled(path, write_pseudo_labels(path, table))
+    return Labelled(path, pseudo_labels.write_pseudo_labels(path, table))
+
+
+def _chosen(
+    members: Sequence["Member"],
+    temperatures: Sequence[float],
+    request: LabelRequest,
+    speakers: Sequence[str],
+) -> "Values":
+    """The fields of a table that say who is in it, and how many were left out."""
+    from kaggle_hw4.ensemble.pseudo_labels import choose_pseudo_labels
+
+    scores, ids = _test_scores(members, temperatures), members[0].test_ids
+    chosen = choose_pseudo_labels(scores, request.confidence, request.most or len(ids))
+    pairs = zip(chosen.places.tolist(), chosen.labels.tolist(), strict=True)
+    return {
+        "utterances": len(ids),
+        "agreed": chosen.agreed,
+        "confident": chosen.confident,
+        "labels": {ids[place]: speakers[label] for place, label in pairs},
+    }
 
 
 def next_round(manifests: Iterable["Manifest"], validation: float) -> int:
