@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import product, repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -45,7 +45,7 @@ from kaggle_hw4.training.step import seed_step
 VARIANT = "boss"
 SHARE = 0.25  # of the time, for a pretraining
 TEACHERS = 3
-OTHER_SEEDS = 100  # between the seeds of the teachers of a fold
+DIAGONAL = [(seed, seed) for seed in SEEDS]  # fold, seed
 MEASURED = 10  # steps
 QUIET = ("large_margin_fine_tuning.steps=0",)  # what a pretraining does without
 BASELINES = {"pretrained": "Boss", "taught": "Boss, four times as long"}
@@ -96,13 +96,14 @@ class Bench:
         left = seconds - self.cost.prediction - self.cost.validation
         return max(20, int(left / self.cost.step / 10) * 10)
 
-    def train(self, seconds: float, seeds: Sequence[int], *more: str) -> list[Run]:
-        """Boss in so many seconds, from every seed; each holds out the fold of its number."""
+    def train(
+        self, seconds: float, runs: Sequence[tuple[int, int]] = DIAGONAL, more: Sequence[str] = ()
+    ) -> list[Run]:
+        """Boss in so many seconds, on every (fold, seed)."""
         settings = (*self.settings(self.steps(seconds)), *more)
         place = self.case.place
         specs = [
-            RunSpec(str(place.root), VARIANT, settings, SPLIT, seed % OTHER_SEEDS, seed)
-            for seed in seeds
+            RunSpec(str(place.root), VARIANT, settings, SPLIT, fold, seed) for fold, seed in runs
         ]
         outcomes = run_all(Subprocesses(self.jobs, threads=1), specs)
         for outcome in outcomes.values():
@@ -127,7 +128,7 @@ class Bench:
             runs = list(pool.map(pretrain, repeat(self.case.place), asked, repeat(Silent())))
         group = runs[0][0].run.folder.parent.name
         left = self.seconds - ready - cost * steps
-        return self.train(left, SEEDS, f"start.initialise_from={group}")
+        return self.train(left, more=[f"start.initialise_from={group}"])
 
     def seconds_of_start(self, objective: str) -> float:
         begin = time.perf_counter()
@@ -158,11 +159,7 @@ class Bench:
     @cached_property
     def teachers(self) -> list[Run]:
         """Three networks of each fold."""
-        return [
-            run
-            for k in range(TEACHERS)
-            for run in self.train(self.seconds, [seed + OTHER_SEEDS * k for seed in SEEDS])
-        ]
+        return self.train(self.seconds, list(product(SEEDS, range(TEACHERS))))
 
     def pseudo_labelled(self) -> list[Run]:
         """A student of each fold, trained on the pseudo-labels of its teachers, too."""
@@ -173,7 +170,8 @@ class Bench:
         for each in labelled:
             print(f"{each.path}: {len(each.table.labels)} of {each.table.utterances}")
         left = self.seconds - self.measured("pseudo-labels", lambda: 0.0)
-        return self.train(left, SEEDS, f'pseudo_labels.labels="{labelled[0].path.parent.name}"')
+        name = labelled[0].path.parent.name
+        return self.train(left, more=[f'pseudo_labels.labels="{name}"'])
 
     def distilled(self, transductive: bool) -> list[Run]:
         """A student of each fold, taught by its teachers."""
@@ -186,18 +184,18 @@ class Bench:
         )
         keys = [f'distillation.teacher="{teacher_of(paths, SPLIT)}"']
         keys += [f"distillation.transductive={str(transductive).lower()}"]
-        return self.train(left, SEEDS, *keys)
+        return self.train(left, more=keys)
 
 
 def arms(bench: Bench) -> Iterator[tuple[str, str | None, Callable[[], list[Run]]]]:
     """Name, what it is compared with, and what trains its runs, one for every seed."""
     alone, long = BASELINES["pretrained"], BASELINES["taught"]
-    yield alone, None, lambda: bench.train(bench.seconds, SEEDS)
+    yield alone, None, lambda: bench.train(bench.seconds)
     for objective in OBJECTIVES:
         for transductive in (False, True):
             name = f"{objective}{', test set as well' if transductive else ''}"
             yield name, alone, lambda o=objective, t=transductive: bench.pretrained(o, t)
-    yield long, None, lambda: bench.train((TEACHERS + 1) * bench.seconds, SEEDS)
+    yield long, None, lambda: bench.train((TEACHERS + 1) * bench.seconds)
     yield "pseudo-labels", long, bench.pseudo_labelled
     yield "distillation", long, lambda: bench.distilled(False)
     yield "distillation, test set as well", long, lambda: bench.distilled(True)

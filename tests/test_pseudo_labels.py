@@ -120,6 +120,9 @@ def test_the_chain_from_labels_to_the_ledger(
     name, _ = labelled(workspace, corpus, folds)
     assert run("pseudo-label", "boss", "--confidence", "0.05", "--most", "1") == 0
     assert f"--pseudo-labels {name}" in capsys.readouterr().err
+    assert run("ensemble", workspace / "runs") == 0
+    assert run("pseudo-label", "Boss_V1", "--confidence", "0.05", "--most", "1") == 0
+    assert f"--pseudo-labels {name}" in capsys.readouterr().err
     assert run("train", "boss", "--pseudo-labels", f"pseudo-labels/{name}", *SETTINGS) == 0
     capsys.readouterr()
     assert run("ensemble", workspace / "runs", "--json") == 0

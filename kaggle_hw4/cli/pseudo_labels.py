@@ -6,7 +6,6 @@ import typer
 
 from kaggle_hw4.cli.options import (
     AsJson,
-    GroupsOfRuns,
     Root,
     RunsOfVariants,
     SplitName,
@@ -25,7 +24,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def pseudo_label_command(
-    runs: GroupsOfRuns = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUNS",
+            help="Runs, folders of runs, variants, or a submission's version.",
+            show_default=False,
+        ),
+    ] = None,
     variants: RunsOfVariants = None,
     confidence: Annotated[
         float, typer.Option(metavar="P", help="Least probability of a label.")

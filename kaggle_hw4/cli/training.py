@@ -110,7 +110,7 @@ def train_command(
     ] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUNS", help="Learn the soft targets of runs; may be repeated."),
+        typer.Option(metavar="RUNS", help="Learn the soft targets of runs, or a version's."),
     ] = None,
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
@@ -132,10 +132,11 @@ def train_command(
     from kaggle_hw4.execution.spec import Asked, RunSpec
     from kaggle_hw4.stages.teach import make_teacher, source_settings
     from kaggle_hw4.stages.train import in_time, time_given, train
+    from kaggle_hw4.stages.versions import runs_of
 
     given, place = time_given(time_limit), Workspace.at(workspace)
     name = one_variant(variant, named, "hw4 train boss --folds all")
-    taught = [path for group in teacher or () for path in place.groups_of_runs(group)]
+    taught = runs_of(place, (path for name in teacher or () for path in place.groups_of_runs(name)))
     keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
     spec = RunSpec(str(place.root), name, keys, split, device=device, precision=precision)
     asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))

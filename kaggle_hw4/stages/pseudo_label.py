@@ -10,6 +10,7 @@ from kaggle_hw4.artifact import provenance, sha256_json
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.stages.split import corpus_of
+from kaggle_hw4.stages.versions import runs_of
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Labelled:
 def pseudo_label(
     workspace: Workspace, paths: Iterable[Path], request: LabelRequest, bar: Bar = no_bar
 ) -> list[Labelled]:
-    """Label test utterances by the runs of each fold that all members have.
+    """Label test utterances by the runs of each fold that all members have; `paths` are folders of
+    runs, or versions of submissions.
 
     The runs of other folds were trained on what a fold validates on: their labels would carry some
     of that into it. Raises UsageError where there are fewer than two members, or the round before
@@ -57,7 +59,7 @@ def pseudo_label(
     if not 0 < request.confidence <= 1:
         what = f"a probability is no {request.confidence}"
         raise UsageError(what, "give one above 0 and up to 1", parameter="confidence")
-    runs = on_split(finished(find_runs(paths)), request.split)
+    runs = on_split(finished(find_runs(runs_of(workspace, paths))), request.split)
     check_one_corpus({run: run.manifest() for run in runs})
     corpus = corpus_of(workspace, bar)
     check_corpus(corpus, runs)
