@@ -13,15 +13,20 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError, RecipeError, Stopped, UsageError
+from kaggle_hw4.inference.weights import encoders_bytes, initialise_encoders
+from kaggle_hw4.models.build import build_model
+from kaggle_hw4.models.encoders import ENCODERS
 from kaggle_hw4.pretraining.batches import FrameBatch, FrameBatches
 from kaggle_hw4.pretraining.counts import co_occurrences, embed_counts
-from kaggle_hw4.pretraining.loop import pretrain_run, rows_of, start
+from kaggle_hw4.pretraining.loop import PretrainingStep, pretrain_run, rows_of, start
 from kaggle_hw4.pretraining.model import Pretrainer, build_pretrainer, unit_frames
 from kaggle_hw4.pretraining.recipe import OBJECTIVES, PretrainingRecipe, read_pretraining_recipe
 from kaggle_hw4.pretraining.run import PretrainingRun, find_pretrainings
 from kaggle_hw4.stages.clean import clean
+from kaggle_hw4.training.step import seed_step
 from kaggle_hw4.workspace import shipped
-from tests.conftest import TINY, Silent
+from tests.conftest import TINY, Silent, tiny_of
+from tests.test_graphs import Recorder
 
 CPU = torch.device("cpu")
 BOSS = shipped("pipelines/variants/boss.toml")
@@ -200,3 +205,33 @@ def test_a_changed_manifest_is_refused(corpus: Corpus, folds: Folds, tmp_path: P
         run.manifest()
     state = start(run, recipe_of("masked"), FrameStore(corpus, CPU), folds.training(0))
     assert state.step == 4
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_can_be_pretrained(
+    corpus: Corpus, folds: Folds, tmp_path: Path, encoder: str
+) -> None:
+    network = {key: tiny_of(encoder).sections()[key] for key in ("networks", "loss")}
+    values = recipe_of("masked").sections() | network
+    recipe = PretrainingRecipe.model_validate(values)
+    run = pretrained(recipe, corpus, folds, tmp_path)
+    model = build_model(tiny_of(encoder), 4)
+    initialise_encoders(model, run.encoders())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_recorded_step_is_the_step(
+    corpus: Corpus, folds: Folds, tmp_path: Path, objective: str
+) -> None:
+    recipe, rows, store = recipe_of(objective), folds.training(0), FrameStore(corpus, CPU)
+    weights, recorder = [], Recorder()
+    for record in (None, recorder):
+        state = start(run_of(recipe, corpus, folds, tmp_path), recipe, store, rows)
+        batches = FrameBatches(store, rows, recipe, state.model.networks[0].objective, 0)
+        step = PretrainingStep(state, recipe, record)
+        for _ in range(4):
+            seed_step(state, 0)
+            step(batches.at(state.step))
+        weights.append(encoders_bytes(state.ema))
+    assert weights[0] == weights[1]
+    assert recorder.launches
