@@ -22,9 +22,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from ladder import SEEDS, evaluate, shrunk
+from ladder import SEEDS, shrunk
 from ladder_corpus import SPLIT, LadderCorpus
-from ladder_report import Hits, step, with_spread
+from ladder_report import with_spread
+from pretraining_report import Results, evaluate, gain, intro
 
 from kaggle_hw4.execution.executor import run_all
 from kaggle_hw4.execution.local import Subprocesses
@@ -48,7 +49,7 @@ TEACHERS = 3
 DIAGONAL = [(seed, seed) for seed in SEEDS]  # fold, seed
 MEASURED = 10  # steps
 QUIET = ("large_margin_fine_tuning.steps=0",)  # what a pretraining does without
-BASELINES = {"pretrained": "Boss", "taught": "Boss, four times as long"}
+ALONE, LONG = "Boss", "Boss, four times as long"
 
 
 @dataclass(frozen=True)
@@ -188,22 +189,22 @@ class Bench:
 
 
 def arms(bench: Bench) -> Iterator[tuple[str, str | None, Callable[[], list[Run]]]]:
-    """Name, what it is compared with, and what trains its runs, one for every seed."""
-    alone, long = BASELINES["pretrained"], BASELINES["taught"]
-    yield alone, None, lambda: bench.train(bench.seconds)
+    """Name, what it is compared with, and what trains its runs, one or more for every seed."""
+    yield ALONE, None, lambda: bench.train(bench.seconds)
     for objective in OBJECTIVES:
         for transductive in (False, True):
             name = f"{objective}{', test set as well' if transductive else ''}"
-            yield name, alone, lambda o=objective, t=transductive: bench.pretrained(o, t)
-    yield long, None, lambda: bench.train((TEACHERS + 1) * bench.seconds)
-    yield "pseudo-labels", long, bench.pseudo_labelled
-    yield "distillation", long, lambda: bench.distilled(False)
-    yield "distillation, test set as well", long, lambda: bench.distilled(True)
+            yield name, ALONE, lambda o=objective, t=transductive: bench.pretrained(o, t)
+    yield LONG, None, lambda: bench.train((TEACHERS + 1) * bench.seconds)
+    yield "three Boss, blended", LONG, lambda: bench.teachers
+    yield "pseudo-labels", LONG, bench.pseudo_labelled
+    yield "distillation", LONG, lambda: bench.distilled(False)
+    yield "distillation, test set as well", LONG, lambda: bench.distilled(True)
 
 
 def main() -> None:
     arguments = parse()
-    parts = [f"# Learning without labels, measured\n\n{intro(arguments.seconds)}\n"]
+    parts = [f"# Learning without labels, measured\n\n{intro(arguments.seconds, TEACHERS)}\n"]
     for name, workspace, truth in arguments.corpus:
         torch.set_num_threads(1)
         case = LadderCorpus.open(name, workspace, truth, "0")
@@ -227,42 +228,23 @@ def parse() -> argparse.Namespace:
 def rows(bench: Bench, wanted: Sequence[str] | None) -> list[str]:
     """The table: accuracies, and the gain over a plain training in as much time."""
     lines = [
-        "| | steps | seen-session | session | unseen | session, gain | unseen, gain |",
-        "|---|---|---|---|---|---|---|",
+        "| | steps | seen-session | session | unseen | session, gain | unseen, gain | unseen, over "
+        "Boss |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    results: dict[str, list[tuple[Hits, Hits, Hits]]] = {}
+    results: Results = {}
     for name, baseline, train in arms(bench):
         if wanted and baseline and not name.startswith(tuple(wanted)):
             continue
         runs = train()
-        results[name] = [evaluate(run, bench.case, 0) for run in runs]
-        seen, session, unseen = zip(*results[name], strict=True)
-        cells = [with_spread(hits) for hits in (seen, session, unseen)]
-        if baseline is None:
-            cells += ["", ""]
-        else:
-            _, *before = zip(*results[baseline], strict=True)
-            cells += [points(*step(a, b)) for a, b in zip((session, unseen), before, strict=True)]
+        own = [[run for run in runs if run.fold == fold] for fold in SEEDS]
+        results[name] = [evaluate(bench.case, each) for each in own]
+        cells = [with_spread(hits) for hits in zip(*results[name], strict=True)]
+        cells += [gain(results, name, baseline, kind) for kind in (1, 2)]
+        cells.append(gain(results, name, ALONE, 2))
         lines.append(f"| {name} | {runs[0].manifest().steps:,} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     return lines
-
-
-def points(gain: float, error: float) -> str:
-    return f"{100 * gain:+.1f} ± {100 * error:.1f}"
-
-
-def intro(seconds: float) -> str:
-    return (
-        f"Written by benchmarks/pretraining.py. Boss, shrunk as on the ladder, in {seconds:g} s of "
-        "one core; three seeds, seed *i* holds out session fold *i* of 6. A pretraining takes a "
-        "quarter of that time, and the training after it what is left. "
-        f"{TEACHERS} such Boss label the test set, or teach a student, which takes as long as one "
-        f"of them, and are compared with one Boss in {TEACHERS + 1} times the time. Accuracies are "
-        "balanced, mean ± standard deviation over the seeds; gains are in points, paired, ± "
-        "standard error of a bootstrap over seeds and speakers. Unseen: the test set, scored after "
-        "all the training was finished."
-    )
 
 
 if __name__ == "__main__":
