@@ -17,7 +17,7 @@ from kaggle_hw4.recipe import Recipe
 IntArray = npt.NDArray[np.int64]
 
 # A stream of random numbers for each purpose: using one more never changes the others.
-ORDER, CROPS, MASKS, DROPOUT, LENGTHS, AUGMENTATION, PARTNERS = range(7)
+ORDER, CROPS, MASKS, DROPOUT, LENGTHS, AUGMENTATION, PARTNERS, HIDDEN = range(8)
 
 
 @dataclass(frozen=True)
