@@ -83,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             lab.name, command(arguments), description(lab), arguments.pictures, (claim,)
         )
         measured.save(arguments.docs / "lecture")
+        page.fill(arguments.docs / "lecture.md", arguments.docs / "lecture")
         words = {True: "confirmed", False: "not confirmed", None: "measured"}
         say(f"{key}: {words[claim.holds]} ({time.monotonic() - began:.0f} s)")
-    page.fill(arguments.docs / "lecture.md", arguments.docs / "lecture")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
