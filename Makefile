@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder density pretraining test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
+.PHONY: help setup demo ladder zoo pretraining density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -71,12 +71,21 @@ submit: setup ## Blend runs/*, check, forecast and send to Kaggle (TO=local: a d
 LADDER := build/ladder
 BUDGETS ?= 90 600
 CORPORA := en150 ko100 synthetic
+ZOO_SECONDS ?= 120
+RECIPES ?=
 
 ladder: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train peers and ours, three seeds each, in equal steps and times: docs/ladder.md (half a day)
 	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGETS) \
 	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv 1000 \
 	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv 1000 \
 	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 400
+
+zoo: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train every kind of encoder, three seeds each, alone and in ensembles: docs/zoo.md (a day)
+	$(VENV)/bin/python benchmarks/zoo.py --seconds $(ZOO_SECONDS) $(if $(RECIPES),--recipes $(RECIPES)) \
+	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv 1000 \
+	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv 1000 \
+	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 400
+
 $(LADDER)/synthetic/corpus: | setup
 	$(HW4) data synth $@ --speakers 60
 $(LADDER)/%/corpus: | setup

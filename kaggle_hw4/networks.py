@@ -8,9 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kaggle_hw4.settings import MAX_WIDTH, Parts, Rate, Section, Width
+from kaggle_hw4.settings import MAX_WIDTH, Count, Parts, Rate, Section, Width
 
-POOLED_MOMENTS = {"mean": 1, "statistics": 2, "self_attention": 1, "attentive_statistics": 2}
+POOLED_MOMENTS = {
+    "mean": 1,
+    "max": 1,
+    "statistics": 2,
+    "self_attention": 1,
+    "multi_head": 1,
+    "attentive_statistics": 2,
+}
+POOLING_HEADS = 4  # of multi-head pooling; they divide the width of the frames
 
 
 class NetworkConfig(Section):
@@ -36,9 +44,12 @@ class NetworkConfig(Section):
         description="The outputs of all layers go to the pooling, concatenated; else the last "
         "alone."
     )
-    pooling: Literal["mean", "statistics", "self_attention", "attentive_statistics"] = Field(
-        description="From frames to an utterance (Snyder et al. 2017, Safari et al. 2020, "
-        "Okabe et al. 2018)."
+    pooling: Literal[
+        "mean", "max", "statistics", "self_attention", "multi_head", "attentive_statistics"
+    ] = Field(
+        description="From frames to an utterance (statistics: Snyder et al. 2017, self_attention: "
+        "Safari et al. 2020, multi_head: India et al. 2019, attentive_statistics: Okabe et al. "
+        "2018)."
     )
     embedding: Literal["none", "relu", "batch_norm", "batch_norm_linear"] = Field(
         description="What stands between the pooling and the head."
@@ -57,6 +68,11 @@ class NetworkConfig(Section):
             raise ValueError("subsampling = 2 needs a stem that convolves: stem = 'convolution'")
         if self.sub_centres > 1 and self.head == "linear":
             raise ValueError("sub_centres are cosines: they need head = 'cosine'")
+        if self.pooling == "multi_head" and self.d_encoded % POOLING_HEADS:
+            raise ValueError(
+                f"pooling = 'multi_head' needs frames of a width that {POOLING_HEADS} divides: "
+                f"{self.d_encoded} is none"
+            )
         if self.embedding in ("none", "batch_norm") and self.d_embedding != self.d_pooled:
             raise ValueError(
                 f"embedding = {self.embedding!r} leaves the pooling's width: "
@@ -80,6 +96,11 @@ class AttentionConfig(NetworkConfig):
     positions: Literal["none", "sinusoidal", "rotary"] = Field(
         description="Position encoding: none, sinusoidal (Vaswani et al. 2017) or rotary (Su "
         "et al. 2021)."
+    )
+    window: Count = Field(
+        default=0,  # of the recipes that were written before this key, whose hashes stay
+        description="Frames attended to on each side, at a cost that grows with the length and "
+        "not with its square; 0: all.",
     )
 
     @model_validator(mode="after")
@@ -131,6 +152,79 @@ class EcapaConfig(ConvolutionConfig):
         return self
 
 
+class MlpConfig(NetworkConfig):
+    encoder: Literal["mlp"] = Field(
+        description="Fully connected layers over a window of concatenated frames."
+    )
+    context: Width = Field(description="Frames in the window, with as many on each side; odd.")
+
+    @model_validator(mode="after")
+    def context_is_odd(self) -> "MlpConfig":
+        if self.context % 2 == 0:
+            raise ValueError(f"context {self.context} must be odd to stay centred")
+        return self
+
+
+class RecurrentConfig(NetworkConfig):
+    bidirectional: bool = Field(
+        description="Half of a layer's units pass over the frames backwards (Schuster and "
+        "Paliwal 1997)."
+    )
+
+    @model_validator(mode="after")
+    def directions_fit(self) -> "RecurrentConfig":
+        if self.bidirectional and self.d_model % 2:
+            raise ValueError(f"bidirectional layers need an even d_model, not {self.d_model}")
+        return self
+
+
+class RnnConfig(RecurrentConfig):
+    encoder: Literal["rnn"] = Field(description="Recurrent network, of tanh units.")
+    feedback: Literal["hidden", "output"] = Field(
+        description="What a frame gets from the one before: the hidden layer (Elman 1990) or the "
+        "output (Jordan 1986)."
+    )
+
+
+class LstmConfig(RecurrentConfig):
+    encoder: Literal["lstm"] = Field(description="LSTM (Hochreiter and Schmidhuber 1997).")
+
+
+class GruConfig(RecurrentConfig):
+    encoder: Literal["gru"] = Field(description="Gated recurrent unit (Cho et al. 2014).")
+
+
+class GraphConfig(NetworkConfig):
+    encoder: Literal["graph"] = Field(description="Graph network, whose nodes are the frames.")
+    n_heads: Annotated[int, Field(ge=0, le=MAX_WIDTH)] = Field(
+        description="Heads that attend along the edges (GAT: Velickovic et al. 2018), they divide "
+        "d_model; 0: the normalised mean of a GCN (Kipf and Welling 2017)."
+    )
+    time_neighbours: Count = Field(description="Frames on each side that a frame has an edge to.")
+    feature_neighbours: Count = Field(
+        description="Frames beyond them that a frame has an edge to: the most similar ones in what "
+        "the layer is given (Wang et al. 2019)."
+    )
+    residual: bool = Field(
+        description="A layer adds to its input; without it frames become alike in deep stacks (Li "
+        "et al. 2018)."
+    )
+
+    @model_validator(mode="after")
+    def heads_fit(self) -> "GraphConfig":
+        if self.n_heads and self.d_model % self.n_heads:
+            raise ValueError(f"d_model {self.d_model} is no multiple of n_heads {self.n_heads}")
+        return self
+
+
 AnyNetwork = Annotated[
-    TransformerConfig | ConformerConfig | EcapaConfig, Field(discriminator="encoder")
+    TransformerConfig
+    | ConformerConfig
+    | EcapaConfig
+    | MlpConfig
+    | RnnConfig
+    | LstmConfig
+    | GruConfig
+    | GraphConfig,
+    Field(discriminator="encoder"),
 ]

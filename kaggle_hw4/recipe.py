@@ -239,14 +239,20 @@ class Recipe(Section):
         """Its keys and values by section; `networks` is a list of such sections."""
         return {name: keys for name, keys in self.model_dump().items() if keys is not None}
 
+    def written_sections(self) -> Values:
+        """Those that are written and hashed. A key with a default, younger than other recipes, is
+        left out where it has it: their hashes stay.
+        """
+        return self.model_dump(exclude_defaults=True)
+
     @property
     def hash(self) -> str:
-        return sha256_json(self.sections())[:8]
+        return sha256_json(self.written_sections())[:8]
 
     def to_toml(self) -> str:
         """The recipe as TOML; every value is one that JSON and TOML write alike."""
         sections = []
-        for name, section in self.sections().items():
+        for name, section in self.written_sections().items():
             if isinstance(section, list):
                 sections += [f"[[{name}]]\n{_lines(keys)}" for keys in section]
             else:

@@ -46,7 +46,30 @@ NARROW = (
 )
 TINY = (*NARROW, "networks.n_heads=2", "networks.d_ffn=16")  # where there is attention
 SHAPES = {
-    "champion": (*NARROW, "networks.0.groups=2", "networks.1.n_heads=2", "networks.1.d_ffn=16")
+    "zoo/two_kinds": (
+        *NARROW,
+        "networks.0.groups=2",
+        "networks.1.n_heads=2",
+        "networks.1.d_ffn=16",
+    ),
+    "zoo/ecapa": (*NARROW, "networks.groups=2"),
+    **{
+        f"zoo/{name}": NARROW for name in ("mlp", "elman", "jordan", "lstm", "bilstm", "gru", "gcn")
+    },
+    "zoo/gat": (*NARROW, "networks.n_heads=2"),
+}
+ZOO = tuple(  # the recipes of other encoders than those of VARIANTS
+    f"zoo/{name}"
+    for name in ("mlp", "elman", "jordan", "lstm", "bilstm", "gru", "truncated", "gat", "gcn")
+)
+HOME = {  # a variant with each encoder; the others are in Boss
+    "transformer": "medium",
+    "ecapa": "zoo/ecapa",
+    "mlp": "zoo/mlp",
+    "rnn": "zoo/elman",
+    "lstm": "zoo/bilstm",
+    "gru": "zoo/gru",
+    "graph": "zoo/gat",
 }
 
 
@@ -57,8 +80,7 @@ def tiny(variant: str, *settings: str) -> Recipe:
 
 def tiny_of(encoder: str, *settings: str) -> Recipe:
     """A tiny recipe of one network with that encoder, out of the variants that are shipped."""
-    variant = {"transformer": "medium", "ecapa": "champion"}.get(encoder, "boss")
-    sections = tiny(variant, *settings).sections()
+    sections = tiny(HOME.get(encoder, "boss"), *settings).sections()
     networks = [config for config in sections["networks"] if config["encoder"] == encoder]
     return Recipe.model_validate(sections | {"networks": networks})
 

@@ -5,7 +5,7 @@ import torch
 
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.dropout import Draws, Dropout, share_draws
-from tests.conftest import VARIANTS, tiny
+from tests.conftest import VARIANTS, ZOO, tiny
 
 
 def dropout(probability: float, seed: int = 0, step: int = 0, place: int = 0) -> Dropout:
@@ -61,7 +61,7 @@ def test_nothing_is_dropped_at_evaluation_or_at_a_rate_of_zero(probability: floa
     assert torch.equal(module.add(x, x, 0.5), 1.5 * x)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_every_dropout_of_a_model_has_a_place_of_its_own(variant: str) -> None:
     model = build_model(tiny(variant, "networks.count=2"), 4)
     dropouts = [module for module in model.modules() if isinstance(module, Dropout)]

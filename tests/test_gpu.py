@@ -17,7 +17,7 @@ from kaggle_hw4.pretraining.loop import pretrain_run
 from kaggle_hw4.pretraining.recipe import OBJECTIVES
 from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.training.step import seed_step
-from tests.conftest import VARIANTS, Silent, job, tiny
+from tests.conftest import VARIANTS, ZOO, Silent, job, tiny
 from tests.test_graphs import training
 from tests.test_pretraining import recipe_of, run_of
 from tests.test_training import SignalAt, bits
@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_cuda_predicts_what_the_cpu_predicts(corpus: Corpus, variant: str) -> None:
     torch.manual_seed(0)
     model = build_model(tiny(variant), 4)
@@ -40,7 +40,7 @@ def test_cuda_predicts_what_the_cpu_predicts(corpus: Corpus, variant: str) -> No
     assert np.abs(cpu - cuda).max() < 0.05 * scale  # bf16 has three digits
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_cuda_trains_to_the_end(corpus: Corpus, folds: Folds, tmp_path: Path, variant: str) -> None:
     parts = job(tiny(variant), corpus, folds, tmp_path)
     manifest = train_run(*parts, torch.device("cuda"), Silent())
@@ -59,7 +59,7 @@ def test_cuda_pretrains_to_the_end(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_recorded_graphs_change_no_bit(
     corpus: Corpus, folds: Folds, variant: str, precision: str
 ) -> None:
@@ -77,7 +77,7 @@ def test_recorded_graphs_change_no_bit(
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_nothing_in_a_step_waits_for_the_device(corpus: Corpus, folds: Folds, variant: str) -> None:
     state, batches, step = training(tiny(variant), corpus, folds, "bf16", "cuda")
     try:
@@ -91,12 +91,13 @@ def test_nothing_in_a_step_waits_for_the_device(corpus: Corpus, folds: Folds, va
     assert state.step == 6
 
 
+@pytest.mark.parametrize("variant", ["boss", "zoo/bilstm", "zoo/jordan", "zoo/gat"])
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
 def test_a_run_resumed_on_a_card_has_the_same_bits(
-    corpus: Corpus, folds: Folds, tmp_path: Path, precision: str
+    corpus: Corpus, folds: Folds, tmp_path: Path, precision: str, variant: str
 ) -> None:
     settings = ("schedule.steps=9", "schedule.validate_every=3", "networks.dropout=0.1")
-    recipe, card = tiny("boss", *settings), torch.device("cuda")
+    recipe, card = tiny(variant, *settings), torch.device("cuda")
     whole = job(recipe, corpus, folds, tmp_path / "whole")
     train_run(*whole, card, Silent(), precision)
     stopped = job(recipe, corpus, folds, tmp_path / "stopped")

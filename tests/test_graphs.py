@@ -16,7 +16,7 @@ from kaggle_hw4.training.checkpoint import State
 from kaggle_hw4.training.graphs import MOST, Graphs, Inputs, Outputs, Record, Work
 from kaggle_hw4.training.optimizer import make_optimizer
 from kaggle_hw4.training.step import Step, seed_step
-from tests.conftest import VARIANTS, tiny
+from tests.conftest import VARIANTS, ZOO, tiny
 
 
 class Recorder:
@@ -66,7 +66,7 @@ def trained(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, *ZOO])
 def test_the_same_weights_with_and_without_graphs(
     variant: str, precision: str, corpus: Corpus, folds: Folds
 ) -> None:

@@ -29,7 +29,7 @@ from kaggle_hw4.training import loop
 from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
 from kaggle_hw4.training.loop import start, train_run
 from kaggle_hw4.training.optimizer import make_optimizer
-from tests.conftest import TINY, Silent, job, tiny, tiny_of, trained
+from tests.conftest import SHAPES, TINY, Silent, job, tiny, tiny_of, trained
 
 CPU = torch.device("cpu")
 ARTIFACTS = ("best", "ema", "oof", "test")
@@ -91,16 +91,23 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     assert log(stopped.run) == log(whole)
 
 
+@pytest.fixture(scope="module")
+def fold_table(corpus: Corpus, folds: Folds) -> Path:
+    """The folds beside the corpus, for processes of their own."""
+    return write_folds(corpus.folder.parent / "folds", folds, corpus)
+
+
+@pytest.mark.parametrize("variant", ["strong", "zoo/bilstm", "zoo/gat"])
+@pytest.mark.usefixtures("fold_table")
 def test_a_killed_run_resumes_to_the_same_bits(
-    corpus: Corpus, folds: Folds, tmp_path: Path
+    corpus: Corpus, folds: Folds, tmp_path: Path, variant: str
 ) -> None:
-    settings = (*TINY, "schedule.steps=120", "schedule.validate_every=20")
-    recipe = tiny("strong", *settings)
-    write_folds(corpus.folder.parent / "folds", folds, corpus)
-    command = [sys.executable, "-m", "kaggle_hw4", "train", "--variant", "strong"]
+    settings = (*SHAPES.get(variant, TINY), "schedule.steps=120", "schedule.validate_every=20")
+    recipe, stem = tiny(variant, *settings), Path(variant).stem
+    command = [sys.executable, "-m", "kaggle_hw4", "train", "--variant", variant]
     for setting in settings:
         command += ["-s", setting]
-    run = job(recipe, corpus, folds, corpus.folder.parent / "runs", variant="strong").run
+    run = job(recipe, corpus, folds, corpus.folder.parent / "runs", variant=stem).run
     environment = {**os.environ, "HW4_WORKSPACE": str(corpus.folder.parent), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     wait_for(run.checkpoint)
@@ -109,7 +116,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert not run.done
     again = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    whole = trained(recipe, corpus, folds, tmp_path, variant="strong")
+    whole = trained(recipe, corpus, folds, tmp_path, variant=stem)
     assert bits(run) == bits(whole)
     assert log(run) == log(whole)
 

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kaggle_hw4.models.blocks import Blocks
 from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.padding import Mask
 
@@ -12,11 +13,15 @@ class SelfAttention(nn.Module):
     """Scaled dot-product self-attention (Vaswani et al. 2017), batch first: (B, T, D) → (B, T, D).
 
     Keys in the padding are never attended to. With `rotary`, queries and keys are turned by their
-    position (Su et al. 2021), so that a score depends on the distance of two frames alone.
+    position (Su et al. 2021), so that a score depends on the distance of two frames alone. With a
+    `window`, a frame attends to so many frames on each side.
     """
 
-    def __init__(self, d_model: int, n_heads: int, dropout: float, rotary: bool) -> None:
+    def __init__(
+        self, d_model: int, n_heads: int, dropout: float, rotary: bool, window: int = 0
+    ) -> None:
         super().__init__()
+        self.window = window
         self.n_heads = n_heads
         self.dropout = Dropout(dropout)
         self.rotary = rotary
@@ -33,7 +38,11 @@ class SelfAttention(nn.Module):
         if self.rotary:
             turn = rotary_angles(T, D // self.n_heads, x.device)
             q, k = rotate(q, turn), rotate(k, turn)
-        y = self._attend(q, k, v, None if mask is None else mask[:, None, None, :])
+        if 0 < self.window < T - 1:
+            blocks = Blocks(T, self.window)
+            y = blocks.join(self._attend(*blocks.split(q, k, v, mask)), B)
+        else:
+            y = self._attend(q, k, v, None if mask is None else mask[:, None, None, :])
         out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, D))
         return out
 

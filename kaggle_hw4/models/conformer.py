@@ -65,7 +65,7 @@ class ConformerLayer(nn.Module):
         self.feed_forward_in = FeedForward(d_model, config.d_ffn, dropout)
         self.attention_norm = nn.LayerNorm(d_model)
         self.attention = SelfAttention(
-            d_model, config.n_heads, dropout=0.0, rotary=config.positions == "rotary"
+            d_model, config.n_heads, 0.0, config.positions == "rotary", config.window
         )
         self.convolution = Convolution(config)
         self.feed_forward_out = FeedForward(d_model, config.d_ffn, dropout)

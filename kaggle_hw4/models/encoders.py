@@ -7,11 +7,20 @@ from torch import nn
 
 from kaggle_hw4.models.conformer import ConformerLayer
 from kaggle_hw4.models.ecapa import EcapaLayer
+from kaggle_hw4.models.graph import GraphLayer
+from kaggle_hw4.models.mlp import MlpLayer
+from kaggle_hw4.models.recurrent import RecurrentLayer
 from kaggle_hw4.models.transformer import TransformerLayer, final_norm
+from kaggle_hw4.networks import NetworkConfig
 
 
 def no_norm(_config: Any) -> nn.Module:
     return nn.Identity()
+
+
+def layer_norm(config: NetworkConfig) -> nn.Module:
+    """Behind layers that add to their input, and leave the sum as it is."""
+    return nn.LayerNorm(config.d_model)
 
 
 class EncoderParts(NamedTuple):
@@ -29,4 +38,9 @@ ENCODERS = {
     "transformer": EncoderParts(TransformerLayer, final_norm),
     "conformer": EncoderParts(ConformerLayer),
     "ecapa": EncoderParts(EcapaLayer),
+    "mlp": EncoderParts(MlpLayer, layer_norm),
+    "rnn": EncoderParts(RecurrentLayer, layer_norm),
+    "lstm": EncoderParts(RecurrentLayer, layer_norm),
+    "gru": EncoderParts(RecurrentLayer, layer_norm),
+    "graph": EncoderParts(GraphLayer, layer_norm),
 }

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from kaggle_hw4.padding import Mask, mean_of
+from kaggle_hw4.networks import POOLING_HEADS
+from kaggle_hw4.padding import Mask, mean_of, zero_padding
 
 EPSILON = 1e-5
 
@@ -23,6 +24,18 @@ class MeanPooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
         return mean_of(x, mask)
+
+
+class MaxPooling(nn.Module):
+    """The largest value of each feature over time."""
+
+    def __init__(self, _d_model: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        if mask is not None:
+            x = x.masked_fill(~mask.unsqueeze(-1), -torch.inf)
+        return x.amax(1)
 
 
 class StatisticsPooling(nn.Module):
@@ -46,6 +59,30 @@ class SelfAttentionPooling(nn.Module):
         return mean_of(x, mask, masked_softmax(self.score(x), mask))
 
 
+class MultiHeadPooling(nn.Module):
+    """Each head attends to the frames by a query of its own, in its part of the features (India et
+    al. 2019).
+    """
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.empty(POOLING_HEADS, d_model // POOLING_HEADS))
+        nn.init.xavier_uniform_(self.query)
+
+    def score(self, x: Tensor) -> Tensor:
+        """The heads' scores (B, T, heads) of the frames."""
+        scale: float = self.query.shape[1] ** -0.5
+        return (self._parts(x) * self.query).sum(-1) * scale
+
+    def forward(self, x: Tensor, mask: Mask) -> Tensor:
+        x = zero_padding(x, mask)
+        weights = masked_softmax(self.score(x), mask).unsqueeze(-1)
+        return (weights * self._parts(x)).sum(1).flatten(1)
+
+    def _parts(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], *self.query.shape)
+
+
 class AttentiveStatisticsPooling(nn.Module):
     """Mean and standard deviation under learned weights (Okabe et al. 2018)."""
 
@@ -59,7 +96,7 @@ class AttentiveStatisticsPooling(nn.Module):
 
 
 def masked_softmax(scores: Tensor, mask: Mask) -> Tensor:
-    """Weights (B, T, 1) over the real frames; every utterance has at least one."""
+    """Weights over the real frames from scores (B, T, heads), of which every utterance has one."""
     if mask is not None:
         scores = scores.masked_fill(~mask.unsqueeze(-1), -torch.inf)
     return scores.softmax(1)
@@ -67,7 +104,9 @@ def masked_softmax(scores: Tensor, mask: Mask) -> Tensor:
 
 POOLINGS: dict[str, Callable[[int], nn.Module]] = {
     "mean": MeanPooling,
+    "max": MaxPooling,
     "statistics": StatisticsPooling,
     "self_attention": SelfAttentionPooling,
+    "multi_head": MultiHeadPooling,
     "attentive_statistics": AttentiveStatisticsPooling,
 }

@@ -21,7 +21,9 @@ class TransformerLayer(nn.Module):
         super().__init__()
         self.pre_norm = config.norm == "pre"
         rotary = config.positions == "rotary"
-        self.attention = SelfAttention(config.d_model, config.n_heads, config.dropout, rotary)
+        self.attention = SelfAttention(
+            config.d_model, config.n_heads, config.dropout, rotary, config.window
+        )
         self.attention_norm = nn.LayerNorm(config.d_model)
         self.feed_forward = nn.Sequential(
             nn.Linear(config.d_model, config.d_ffn),

@@ -19,6 +19,7 @@ from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.models.pooling import (
     AttentiveStatisticsPooling,
+    MultiHeadPooling,
     SelfAttentionPooling,
     masked_softmax,
 )
@@ -81,7 +82,8 @@ def load_model(run: Run, corpus: Corpus) -> SpeakerClassifier:
 def has_attention(group: Group) -> bool:
     """Whether some network of the group's recipe has attention pooling."""
     networks = group.runs[0].run.recipe().networks
-    return any(each.pooling in ("self_attention", "attentive_statistics") for each in networks)
+    kinds = ("self_attention", "multi_head", "attentive_statistics")
+    return any(each.pooling in kinds for each in networks)
 
 
 def read_attention(
@@ -116,9 +118,9 @@ def _pooling_weights(model: nn.Module) -> Iterator[list[Array]]:
 
     def keep(pooling: Any, inputs: tuple[Tensor, Tensor], _output: Tensor) -> None:
         x, mask = inputs
-        weights.append(masked_softmax(pooling.score(x), mask)[0, :, 0].numpy())
+        weights.append(masked_softmax(pooling.score(x), mask)[0].mean(-1).numpy())
 
-    kinds = (SelfAttentionPooling, AttentiveStatisticsPooling)
+    kinds = (SelfAttentionPooling, MultiHeadPooling, AttentiveStatisticsPooling)
     poolings = [module for module in model.modules() if isinstance(module, kinds)]
     handles = [pooling.register_forward_hook(keep) for pooling in poolings]
     try:

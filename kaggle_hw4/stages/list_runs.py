@@ -184,7 +184,7 @@ def _settings(workspace: Workspace, run: "Run") -> tuple[str, ...] | None:
 
     from kaggle_hw4.recipe import read_recipe
 
-    for name in (run.variant, f"peers/{run.variant}"):
+    for name in (run.variant, f"peers/{run.variant}", f"zoo/{run.variant}"):
         try:
             variant = read_recipe(workspace.variant(name))
             return tuple(

@@ -79,7 +79,7 @@ class Plan:
         folds = self.folds
         return Fingerprint(
             variant=self.variant,
-            recipe=self.baseline.sections(),
+            recipe=self.baseline.written_sections(),
             space=dict(self.space.parameters),
             corpus=self.corpus.hash,
             folds=FoldTable(name=folds.name, by=folds.by, count=folds.count, hash=folds.hash),
