@@ -38,6 +38,7 @@ from kaggle_hw4.training.measure import Cost, measure
 
 SEEDS = (0, 1, 2)
 BATCH = 32
+MEASURED = 1000  # steps of the recipe whose cost is measured
 RECIPES = (*LADDER, *PEERS)
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     for described in arguments.corpus:
         case = LadderCorpus.open(*described, arguments.device)
         parts += [case.heading()]
-        for title, rows in budgets(case, arguments.seconds):
+        for title, rows in budgets(case, arguments.recipes, arguments.seconds):
             train_all(case, rows, arguments.jobs)
             parts += section(title, [result_of(case, row) for row in rows])
             arguments.out.write_text("\n".join(parts), encoding="utf-8")
@@ -73,26 +74,31 @@ def parse() -> argparse.Namespace:
         action="append",
         required=True,
         metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
+        help="STEPS 0: no budget of steps",
     )
     parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
+    parser.add_argument("--recipes", nargs="*", default=RECIPES, help="a peer among them")
     parser.add_argument("--seconds", type=float, nargs="*", default=[], help="of a core, each")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="that trains")
     return parser.parse_args()
 
 
-def budgets(case: LadderCorpus, times: Sequence[float]) -> Iterator[tuple[str, list[Trained]]]:
+def budgets(
+    case: LadderCorpus, names: Sequence[str], times: Sequence[float]
+) -> Iterator[tuple[str, list[Trained]]]:
     """A title, and what is trained under it: equal steps, then each of the times."""
-    title = f"{case.steps:,} steps of {BATCH} segments each"
-    yield title, [Trained(name, 1, case.steps) for name in RECIPES]
+    if case.steps:
+        title = f"{case.steps:,} steps of {BATCH} segments each"
+        yield title, [Trained(name, 1, case.steps) for name in names]
     for seconds in times:
-        rows = [row for name in RECIPES for row in in_time(case, name, seconds)]
+        rows = [row for name in names for row in in_time(case, name, seconds)]
         yield f"About {seconds:g} s of one core each", rows
 
 
 def in_time(case: LadderCorpus, name: str, seconds: float) -> list[Trained]:
     """One network of each kind in so many seconds, and as many as are best spent on, if more."""
-    recipe, cost = recipe_of(case, Trained(name, 1, case.steps)), cost_of(case, name)
+    recipe, cost = recipe_of(case, Trained(name, 1, MEASURED)), cost_of(case, name)
     utterances = len(case.folds.training(0))
     counts = {1, choose_networks(seconds, cost, utterances, recipe)}
     return [Trained(name, count, steps_in(seconds, cost, count)) for count in sorted(counts)]
@@ -111,7 +117,7 @@ def cost_of(case: LadderCorpus, name: str) -> Cost:
     path = case.place.root / "costs.json"
     costs = json.loads(path.read_text()) if path.is_file() else {}
     if name not in costs:
-        recipe = recipe_of(case, Trained(name, 1, case.steps))
+        recipe = recipe_of(case, Trained(name, 1, MEASURED))
         store = FrameStore(case.corpus, torch.device("cpu"))
         costs[name] = vars(measure(recipe, case.folds, 0, store, "float32"))
         path.write_text(json.dumps(costs, indent=1))

@@ -207,7 +207,7 @@ def main() -> None:
     parts = [f"# Learning without labels, measured\n\n{intro(arguments.seconds, TEACHERS)}\n"]
     for name, workspace, truth in arguments.corpus:
         torch.set_num_threads(1)
-        case = LadderCorpus.open(name, workspace, truth, "0")
+        case = LadderCorpus.open(name, workspace, truth, "0", "cpu")
         bench = Bench(case, arguments.seconds, arguments.jobs, arguments.confidence)
         parts += [case.heading(), *rows(bench, arguments.arms), ""]
         arguments.out.write_text("\n".join(parts), encoding="utf-8")

@@ -94,12 +94,17 @@ def test_a_batch_has_the_soft_targets_of_its_segments(
         FrameStore(corpus, torch.device("cpu")), folds, recipe, parts.run, sources
     )
     assert {*batches.rows} == {*folds.training(0), *corpus.test}
+    whole = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"mixup": 0.0})})
+    plain = make_batches(batches.store, folds, whole, parts.run, sources)
     unlabelled = 0
     for step in range(20):
         batch = batches.at(step)
         assert torch.allclose(batch.soft.sum(1), torch.ones(len(batch.soft)), atol=1e-5)
         assert (batch.labels >= 0).all()
         unlabelled += int((batch.labelled == 0).sum())
+        if (alone := batch.share == 1).any():
+            assert torch.equal(batch.labels[alone], plain.at(step).labels[alone])
+            assert torch.equal(batch.labelled[alone], plain.at(step).labelled[alone])
     assert unlabelled
     table = soft_targets(sources.teacher, recipe, len(corpus.ids))
     assert not table[folds.validation(0)].any()

@@ -107,7 +107,7 @@ class Batches:
         if soft is not None and batch.soft is not None:
             soft = batch.soft + (1 - share)[:, None] * (soft - batch.soft)
         if labelled is not None and batch.labelled is not None:
-            labelled = batch.labelled * labelled
+            labelled = batch.labelled * torch.where(share < 1, labelled, 1.0)
         return Batch(features, batch.mask, batch.labels, labels, share, soft, labelled)
 
     def _partners(

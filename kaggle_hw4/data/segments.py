@@ -100,10 +100,6 @@ class FrameStore:
         mask = (t < real[:, None]).to(self.device)
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
 
-    def labels(self, rows: IntArray) -> torch.Tensor:
-        """The labels of `rows` (B,), on the device."""
-        return upload(self.corpus.labels[rows], self.device)
-
 
 def fits(frames: torch.Tensor, device: torch.device) -> bool:
     """Whether `frames` fit in half of a CUDA device's free memory; other devices use the CPU's."""

@@ -20,7 +20,7 @@ from kaggle_hw4.padding import Mask
 from kaggle_hw4.pretraining.objective import Objective
 from kaggle_hw4.pretraining.recipe import UNIT, PretrainingRecipe
 
-VALIDATED = 256  # segments
+VALIDATED = 256  # segments at the most
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,11 @@ class FrameBatches:
         return self._batch(features, mask, random)
 
     def held_out(self, rows: IntArray) -> Iterator[FrameBatch]:
-        """The same few segments of `rows` every time, with the same units hidden."""
+        """The same few segments of `rows` every time, evenly spaced, with the same units hidden."""
         size, frames = self.recipe.segments.batch_size, self.recipe.segments.frames
-        for start in range(0, min(len(rows), VALIDATED), size):
-            chosen = rows[start : start + size]
+        few = rows[:: -(-len(rows) // VALIDATED)]
+        for start in range(0, len(few), size):
+            chosen = few[start : start + size]
             begin, length = np.zeros_like(chosen), np.full_like(chosen, frames)
             features, mask = self.store.gather(Segments(chosen, begin, length))
             yield self._batch(features, mask, np.random.default_rng([HIDDEN, start]))
