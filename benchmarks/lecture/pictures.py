@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LARGEST = 60_000  # bytes of a picture
 CSS = Path(__file__).parents[2] / "kaggle_hw4" / "report" / "page.css"
 Array = npt.NDArray[Any]
+ATTRIBUTES = 'xmlns="http://www.w3.org/2000/svg" width="540"'
 FRAME = 0.01  # seconds
 
 
@@ -31,7 +32,7 @@ def save(folder: Path, name: str, svg: str) -> None:
         '<rect width="100%" height="100%" fill="var(--page)"/>'
     )
     start = svg.index(">") + 1  # of the svg element itself
-    opening = svg[: start - 1].replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    opening = svg[: start - 1].replace("<svg", f"<svg {ATTRIBUTES}", 1)
     text = f"{opening}>{style}{svg[start:]}\n"
     assert len(text) < LARGEST, f"{name}.svg has {len(text):,} bytes"
     folder.mkdir(parents=True, exist_ok=True)
