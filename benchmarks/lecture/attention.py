@@ -183,7 +183,7 @@ def step_of(layer: SelfAttention, T: int) -> Callable[[], None]:
 
 
 def time_of(layer: SelfAttention, T: int, tries: int = 5) -> float:
-    """The shortest of some forward and backward passes in training, in seconds."""
+    """The least of some forward and backward passes in training, in seconds."""
     step, times = step_of(layer.train(), T), []
     for _ in range(tries):
         began = time.perf_counter()
