@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from benchmarks.lecture import attention, margin, page, pooling, recurrent, sets
 from benchmarks.lecture.__main__ import CLAIMS
+from benchmarks.lecture.__main__ import main as measure
 from benchmarks.lecture.claims import Claim, difference
 from benchmarks.lecture.lab import Lab
 from kaggle_hw4.cli import main
@@ -187,3 +188,15 @@ def test_a_claim_that_fails_on_a_corpus_is_said_to(tmp_path: Path) -> None:
     text = page.block("order", page.read_all(tmp_path))
     assert "Confirmed on synthetic. **Not confirmed** on EN150." in text
     assert "| synthetic | 1 |\n| EN150 | 2 |" in text
+
+
+def test_what_is_measured_is_written_into_the_page(lab: Lab, tmp_path: Path) -> None:
+    shutil.copy(PAGE, tmp_path / "lecture.md")
+    place, truth = str(lab.place.root), str(lab.truth)
+    measure(["matrices", "--corpus", "tiny", place, truth, "--steps", "2", "--docs", str(tmp_path)])
+    [measured] = page.read_all(tmp_path / "lecture")
+    assert measured.claims[0].holds
+    text = (tmp_path / "lecture.md").read_text()
+    assert page.block("matrices", [measured]) in text
+    assert "- **tiny**: 4 speakers" in text
+    assert (tmp_path / "lecture" / "attention.svg").is_file()

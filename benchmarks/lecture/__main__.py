@@ -2,9 +2,10 @@
 
     python -m benchmarks.lecture [CLAIM …] [--corpus NAME WORKSPACE TRUTH] [--steps N]
 
-Without `--corpus`, synthetic speakers are made in build/lecture/synthetic. Small models are trained
-from three seeds each, one thread, float32; finished ones are not trained again, so a repeated
-command only measures. Everything but times is a function of the corpus, the steps and the seeds.
+Without `--corpus`, synthetic speakers are made in build/lecture. A workspace that is named is
+packed from its folder `corpus` and split by session, if it is not. Small models are trained from
+three seeds each, one thread, float32; finished ones are not trained again, so a repeated command
+only measures. Everything but times is a function of the corpus, the steps and the seeds.
 """
 
 import argparse
@@ -109,6 +110,8 @@ def prepare(arguments: argparse.Namespace) -> Lab:
     if arguments.corpus:
         name, workspace, truth = arguments.corpus
         place = Workspace.at(Path(workspace))
+        if not place.corpus.exists():
+            pack(place.root / "corpus", place.corpus)
     else:
         name, place = "synthetic", Workspace.at(arguments.build / f"synthetic{arguments.speakers}")
         truth = place.root / "corpus" / "truth.csv"
