@@ -85,7 +85,7 @@ def claim_block(key: str, every: Sequence[Measured]) -> str:
     shown = [claim for m, claim in named if claim.picture and m.pictures]
     if shown:
         claim = shown[-1]
-        lines += ["", f"![{claim.caption}](lecture/{claim.picture}.svg)", "", f"*{claim.caption}*"]
+        lines += ["", f"![{claim.text}](lecture/{claim.picture}.svg)", "", f"*{claim.caption}*"]
     return "\n".join(lines) + "\n"
 
 
