@@ -111,9 +111,9 @@ def robust(lab: Lab) -> Claim:
     return Claim(
         "robust",
         "With a margin, a little noise in the test no longer flips the answer",
-        "at 20 dB and at 10 dB fewer of the recognised utterances are lost with a margin of 0.2 "
-        "than without",
-        all(flipped[0.2][k] < flipped[0.0][k] for k in (0, 1)),
+        "of the utterances that are recognised without noise, at 20 dB at most half as many are "
+        "lost with a margin of 0.2 as without",
+        flipped[0.2][0] <= 0.5 * flipped[0.0][0],
         ("signal-to-noise ratio", *names),
         tuple(rows),
     )
