@@ -60,7 +60,7 @@ def spectral(_lab: Lab) -> Claim:
     by_hand = F.relu(averaged @ layer.linear.weight.t() + layer.linear.bias)
     change = float((by_hand - layer(x, edges)[0]).abs().max())
     rows = (
-        ("frames in a row: least likeness (size of the cosine) of an eigenvector and its cosine of the DCT",
+        ("frames in a row: least absolute cosine of an eigenvector with that of the DCT",
          f"{float(likeness):.6f}"),
         ("nodes that a filter of first order reaches", str(reach[0])),
         (f"nodes that a filter free in all frequencies reaches, of {T}", str(reach[1])),
