@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder zoo density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
+.PHONY: help setup demo ladder zoo pretraining density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -93,6 +93,11 @@ $(LADDER)/%/corpus: | setup
 $(LADDER)/%/folds/session6.csv: $(LADDER)/%/corpus
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) data pack $<
 	HW4_WORKSPACE=$(LADDER)/$* $(HW4) split --folds 6 --by session
+
+pretraining: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Does learning without labels pay? docs/pretraining_measured.md (half a day)
+	$(VENV)/bin/python benchmarks/pretraining.py \
+	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv \
+	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv
 
 density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
 	$(VENV)/bin/python benchmarks/density.py

@@ -6,6 +6,9 @@ steps, in equal times, and as many networks as `--time-limit` would choose for t
 predicted alone and with label spreading, and scored on the corpus's unseen test sessions, by
 truth.csv, after all training is finished. Finished runs are not trained again. Writes
 docs/ladder.md, a section for each corpus.
+
+With `--device cuda` the same steps are trained on a card: how many fit into a time is still
+measured on one CPU core, before (`costs.json` of the workspace keeps it).
 """
 
 import argparse
@@ -15,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from ladder_corpus import SPLIT, LadderCorpus
 from ladder_report import INTRODUCTION, PEERS, Hits, Result, Sets, section
 
 from kaggle_hw4.competition import LADDER
+from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.execution.choice import choose_networks
 from kaggle_hw4.execution.executor import run_all
 from kaggle_hw4.execution.local import Subprocesses
@@ -34,6 +38,7 @@ from kaggle_hw4.training.measure import Cost, measure
 
 SEEDS = (0, 1, 2)
 BATCH = 32
+MEASURED = 1000  # steps of the recipe whose cost is measured
 RECIPES = (*LADDER, *PEERS)
 
 
@@ -53,9 +58,9 @@ def main() -> None:
     arguments = parse()
     parts = [INTRODUCTION]
     for described in arguments.corpus:
-        case = LadderCorpus.open(*described)
+        case = LadderCorpus.open(*described, arguments.device)
         parts += [case.heading()]
-        for title, rows in budgets(case, arguments.seconds):
+        for title, rows in budgets(case, arguments.recipes, arguments.seconds):
             train_all(case, rows, arguments.jobs)
             parts += section(title, [result_of(case, row) for row in rows])
             arguments.out.write_text("\n".join(parts), encoding="utf-8")
@@ -69,25 +74,31 @@ def parse() -> argparse.Namespace:
         action="append",
         required=True,
         metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
+        help="STEPS 0: no budget of steps",
     )
     parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
+    parser.add_argument("--recipes", nargs="*", default=RECIPES, help="a peer among them")
     parser.add_argument("--seconds", type=float, nargs="*", default=[], help="of a core, each")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="that trains")
     return parser.parse_args()
 
 
-def budgets(case: LadderCorpus, times: Sequence[float]) -> Iterator[tuple[str, list[Trained]]]:
+def budgets(
+    case: LadderCorpus, names: Sequence[str], times: Sequence[float]
+) -> Iterator[tuple[str, list[Trained]]]:
     """A title, and what is trained under it: equal steps, then each of the times."""
-    title = f"{case.steps:,} steps of {BATCH} segments each"
-    yield title, [Trained(name, 1, case.steps) for name in RECIPES]
+    if case.steps:
+        title = f"{case.steps:,} steps of {BATCH} segments each"
+        yield title, [Trained(name, 1, case.steps) for name in names]
     for seconds in times:
-        rows = [row for name in RECIPES for row in in_time(case, name, seconds)]
+        rows = [row for name in names for row in in_time(case, name, seconds)]
         yield f"About {seconds:g} s of one core each", rows
 
 
 def in_time(case: LadderCorpus, name: str, seconds: float) -> list[Trained]:
     """One network of each kind in so many seconds, and as many as are best spent on, if more."""
-    recipe, cost = recipe_of(case, Trained(name, 1, case.steps)), cost_of(case, name)
+    recipe, cost = recipe_of(case, Trained(name, 1, MEASURED)), cost_of(case, name)
     utterances = len(case.folds.training(0))
     counts = {1, choose_networks(seconds, cost, utterances, recipe)}
     return [Trained(name, count, steps_in(seconds, cost, count)) for count in sorted(counts)]
@@ -106,8 +117,9 @@ def cost_of(case: LadderCorpus, name: str) -> Cost:
     path = case.place.root / "costs.json"
     costs = json.loads(path.read_text()) if path.is_file() else {}
     if name not in costs:
-        recipe = recipe_of(case, Trained(name, 1, case.steps))
-        costs[name] = vars(measure(recipe, case.folds, 0, case.store, "float32"))
+        recipe = recipe_of(case, Trained(name, 1, MEASURED))
+        store = FrameStore(case.corpus, torch.device("cpu"))
+        costs[name] = vars(measure(recipe, case.folds, 0, store, "float32"))
         path.write_text(json.dumps(costs, indent=1))
     return Cost(**costs[name])
 
@@ -119,27 +131,30 @@ def recipe_of(case: LadderCorpus, row: Trained) -> Recipe:
 
 def train_all(case: LadderCorpus, rows: Sequence[Trained], jobs: int) -> None:
     """Train every row from every seed, `jobs` processes of one thread at a time."""
-    specs = [
-        RunSpec(str(case.place.root), row.name, row.settings(base), SPLIT, seed, seed)
-        for seed in SEEDS
-        for row in rows
-        for base in [read_recipe(case.place.variant(row.name))]
-    ]
+    specs = [spec_of(case, row, seed) for seed in SEEDS for row in rows]
     for outcome in run_all(Subprocesses(jobs, threads=1), specs).values():
         outcome.result()
+
+
+def spec_of(case: LadderCorpus, row: Trained, seed: int) -> RunSpec:
+    """In float32, which the costs were measured in; the seed is also the fold held out."""
+    settings = row.settings(read_recipe(case.place.variant(row.name)))
+    device = str(case.store.device)
+    place = str(case.place.root)
+    return RunSpec(place, row.name, settings, SPLIT, seed, seed, device, "float32")
 
 
 def result_of(case: LadderCorpus, row: Trained) -> Result:
     recipe, inputs = recipe_of(case, row), [case.corpus.hash, case.folds.hash]
     stem = case.place.variant(row.name).stem
     runs = [Run.of(case.place.runs, stem, recipe, inputs, seed, seed) for seed in SEEDS]
-    manifests = [run.manifest() for run in runs]
+    cost = cost_of(case, row.name)
     alone, spread = ([evaluate(run, case, n) for run in runs] for n in (0, NEIGHBOURS))
     return Result(
         name=row.name,
         networks=sum(config.count for config in recipe.networks),
-        parameters=manifests[0].parameters,
-        seconds=float(np.mean([manifest.seconds for manifest in manifests])),
+        parameters=runs[0].manifest().parameters,
+        seconds=row.networks * (row.steps * cost.step + cost.prediction) + cost.validation,
         steps=row.steps,
         alone=Sets.of(alone),
         spread=Sets.of(spread),
@@ -152,7 +167,7 @@ def evaluate(run: Run, case: LadderCorpus, neighbours: int) -> tuple[Hits, Hits,
     """
     corpus, folds, fold = case.corpus, case.folds, run.fold
     recipe = run.recipe()
-    model = build_model(recipe, len(corpus.speakers), corpus.n_mels)
+    model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(case.store.device)
     read_weights(run.folder / f"{recipe.predict.weights}.safetensors", model)
     plan = recipe.predict.model_copy(update={"spreading_neighbours": neighbours})
     seen, held_out = folds.seen_session(fold), folds.validation(fold)

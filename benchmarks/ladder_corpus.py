@@ -31,11 +31,11 @@ class LadderCorpus:
     steps: int
 
     @classmethod
-    def open(cls, name: str, workspace: str, truth: str, steps: str) -> "Corpus":
+    def open(cls, name: str, workspace: str, truth: str, steps: str, device: str) -> "LadderCorpus":
         place = Workspace.at(Path(workspace))
         corpus = open_corpus(place.corpus)
         folds = find_folds(place.folds, corpus, SPLIT)
-        store = FrameStore(corpus, torch.device("cpu"))
+        store = FrameStore(corpus, torch.device(device))
         speaker = test_labels(corpus, Path(truth))
         agreed = agreement(corpus, folds, Path(truth).with_name("sessions.csv"))
         return cls(name, place, corpus, folds, store, speaker, agreed, int(steps))

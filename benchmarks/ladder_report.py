@@ -31,9 +31,9 @@ and are given as mean ± standard deviation over the seeds.
 - *spread*: after transductive label spreading over the set that is predicted, which uses no label;
   the peers have it, too. The other columns: each utterance alone.
 - Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
-- Networks: one of each kind (`champion` has two kinds), and as many as `--time-limit` would choose.
-- `peers/sample` is the same recipe as `simple`. Seconds are those of one thread while other
-  processes were running.
+- Networks: one, and as many as `--time-limit` would choose.
+- `peers/sample` is the same recipe as `simple`. Seconds are those of one core, reckoned from
+  measured steps and predictions: the same steps may have been trained on a card.
 """
 
 
@@ -122,16 +122,16 @@ def summary(results: Sequence[Result]) -> str:
     for result in results:  # one network of each kind comes first
         first.setdefault(result.name, result)
     lines = ["In one network of each kind, each utterance alone, unseen sessions:", ""]
-    for below, above in itertools.pairwise(LADDER):
+    for below, above in itertools.pairwise(name for name in LADDER if name in first):
         gain, error = step(first[above].alone.unseen, first[below].alone.unseen)
         lines.append(
             f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
             f"({gain / error:.1f} standard errors)"
         )
     lines += ["", "With label spreading, the peers as well:", ""]
-    peer = max((first[p] for p in PEERS), key=lambda r: r.spread.mean("session"))
+    peer = max((first[p] for p in PEERS if p in first), key=lambda r: r.spread.mean("session"))
     best = max((r for r in results if r.name in LADDER), key=lambda r: r.spread.mean("session"))
-    ratios = {r.label: r for r in (best, *(first[name] for name in LADDER[-2:]))}
+    ratios = {r.label: r for r in (best, *(first[name] for name in LADDER[-2:] if name in first))}
     for label, result in ratios.items():
         ratio = (1 - result.spread.mean("unseen")) / (1 - peer.spread.mean("unseen"))
         lines.append(

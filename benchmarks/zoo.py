@@ -40,7 +40,7 @@ def main() -> None:
     names = [*BASE, *(name for name in arguments.recipes if name not in BASE)]
     parts = [INTRODUCTION]
     for described in arguments.corpus:
-        case = LadderCorpus.open(*described)
+        case = LadderCorpus.open(*described, "cpu")
         parts += [case.heading()]
         probed = Member.of("linear probe", [probe_of(case, seed) for seed in SEEDS])
         for title, rows in budgets(case, names, arguments.seconds):

@@ -40,7 +40,9 @@ class Monitor(Protocol):
         """The run will have `total` steps, which its time allows."""
 
     def report(self, step: int, figures: dict[str, float]) -> None:
-        """Means since the last report: `loss`, `accuracy`; or `validation_accuracy` as well."""
+        """Means since the last report: `loss`, `accuracy`; or `validation_accuracy` as well. A
+        pretraining has `explained` in the place of the accuracy.
+        """
 
     def note(self, text: str) -> None:
         """Something that whoever trains the run should know."""
@@ -101,7 +103,7 @@ class Lines:
         self.total = total
 
     def report(self, step: int, figures: dict[str, float]) -> None:
-        validated = "validation_accuracy" in figures
+        validated = f"validation_{second_figure(figures)}" in figures
         self.figures = describe(figures)
         if validated or not self.pace.reported or self.pace.is_due() or is_verbose():
             self.pace.reported = True
@@ -124,10 +126,16 @@ class Lines:
 
 def describe(figures: dict[str, float]) -> str:
     """The figures of a report in words."""
-    text = f"loss {figures['loss']:.3f}, accuracy {figures['accuracy']:.3f}"
-    if "validation_accuracy" in figures:
-        text += f", validation {figures['validation_accuracy']:.5f}"
+    name = second_figure(figures)
+    text = f"loss {figures['loss']:.3f}, {name} {figures[name]:.3f}"
+    if f"validation_{name}" in figures:
+        text += f", validation {figures[f'validation_{name}']:.5f}"
     return text
+
+
+def second_figure(figures: dict[str, float]) -> str:
+    """What a training reports beside its loss: of one without labels, what it explains."""
+    return "accuracy" if "accuracy" in figures else "explained"
 
 
 def ended(accuracy: float, seconds: float) -> str:
@@ -175,9 +183,10 @@ class Bars:
         self.shown.update(self.task, total=total)
 
     def report(self, step: int, figures: dict[str, float]) -> None:
-        if "validation_accuracy" in figures:
-            self.validated = f"val {figures['validation_accuracy']:.3f}"
-        self.loss, self.accuracy = f"loss {figures['loss']:.3f}", f"acc {figures['accuracy']:.3f}"
+        name = second_figure(figures)
+        if f"validation_{name}" in figures:
+            self.validated = f"val {figures[f'validation_{name}']:.3f}"
+        self.loss, self.accuracy = f"loss {figures['loss']:.3f}", f"{name[:3]} {figures[name]:.3f}"
         self._show(step)
         if is_verbose():
             self._print(f"step {step:,} of {self.total:,}, {describe(figures)}")

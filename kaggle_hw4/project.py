@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from kaggle_hw4.report.write import ReportFile
     from kaggle_hw4.stages.compare import Comparison
     from kaggle_hw4.stages.ensemble import EnsembleResult
+    from kaggle_hw4.stages.pretrain import FinishedPretraining
+    from kaggle_hw4.stages.pseudo_label import Labelled
     from kaggle_hw4.stages.submit import SubmitResult
     from kaggle_hw4.stages.train import FinishedRun
+
+Objective = Literal["masked", "cbow", "skip_gram", "autoencoder", "vae", "counts"]
 
 
 def synthesise(folder: str | Path, speakers: int = 40, frames: float = 300, seed: int = 0) -> Path:
@@ -79,6 +83,37 @@ class Project:
         with bars() as bar:
             return split(self.workspace, by, folds, seed, bar).folds
 
+    def pretrain(
+        self,
+        variant: str,
+        objective: Objective = "masked",
+        steps: int | None = None,
+        transductive: bool = False,
+        settings: Iterable[str] = (),
+        folds: Sequence[int] | Literal["all"] = (0,),
+        seeds: Sequence[int] = (0,),
+        split: str | None = None,
+    ) -> "list[FinishedPretraining]":
+        """Train the encoders of `variant` without labels, or resume where it was stopped.
+
+        Without `steps` it takes a quarter of the variant's. `transductive` trains on the test set's
+        frames, too. A training begins from them with the setting start.initialise_from.
+        """
+        from kaggle_hw4.stages.pretrain import PretrainingAsked, pretrain
+
+        asked = PretrainingAsked(
+            variant=variant,
+            objective=objective,
+            steps=steps,
+            transductive=transductive,
+            settings=tuple(settings),
+            split=split,
+            folds=None if folds == "all" else folds,
+            seeds=seeds,
+        )
+        with live() as monitor:
+            return pretrain(self.workspace, asked, monitor)
+
     def train(
         self,
         variant: str,
@@ -89,19 +124,28 @@ class Project:
         device: str = "auto",
         precision: str = "auto",
         time_limit: str | None = None,
+        pseudo_labels: str | Path | None = None,
+        teachers: "Iterable[FinishedRun | str | Path]" = (),
     ) -> "list[FinishedRun]":
         """Train `variant` on every fold with every seed, or resume where it was stopped.
 
         `settings` are `section.key=value`, laid over the recipe. `split` names the fold table where
         there are several. With a `time_limit`, such as 1h30m, steps and networks are chosen so that
-        all is trained and predicted in it.
+        all is trained and predicted in it. `pseudo_labels` are trained on, too, and the soft
+        targets of `teachers`, which are runs of the same folds.
         """
+        from kaggle_hw4.stages.teach import make_teacher, source_settings
         from kaggle_hw4.stages.train import in_time, time_given, train
 
-        given = time_given(time_limit)
+        given, taught = time_given(time_limit), folders(teachers)
+        labels = None if pseudo_labels is None else str(pseudo_labels)
+        keys = (*settings, *source_settings(labels, taught, split))
         root = str(self.workspace.root)
-        spec = RunSpec(root, variant, tuple(settings), split, device=device, precision=precision)
+        spec = RunSpec(root, variant, keys, split, device=device, precision=precision)
         asked = Asked(spec, None if folds == "all" else folds, seeds)
+        if taught:
+            with bars() as bar:
+                make_teacher(asked, taught, bar)
         with live() as monitor, in_time([asked], given, monitor) as ([asked], executor):
             return train(asked, executor, monitor.bar)
 
@@ -113,6 +157,22 @@ class Project:
 
         with bars() as bar:
             return predict(self.workspace, folders(runs), list(settings), bar=bar)
+
+    def pseudo_label(
+        self,
+        runs: "Iterable[FinishedRun | str | Path]",
+        confidence: float = 0.9,
+        most: int | None = None,
+        split: str | None = None,
+    ) -> "list[Labelled]":
+        """Label the test utterances that all members of an ensemble give the same speaker, and
+        that their blend is sure of; up to `most` of a speaker.
+        """
+        from kaggle_hw4.stages.pseudo_label import LabelRequest, pseudo_label
+
+        request = LabelRequest(confidence=confidence, most=most, split=split)
+        with bars() as bar:
+            return pseudo_label(self.workspace, folders(runs), request, bar)
 
     def ensemble(
         self,

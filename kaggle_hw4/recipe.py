@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from kaggle_hw4.artifact import sha256_json
 from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.learning import DistillationConfig, PseudoLabelsConfig, StartConfig
 from kaggle_hw4.networks import AnyNetwork
 from kaggle_hw4.settings import (
     MAX_BATCH,
@@ -184,7 +185,10 @@ class PredictionConfig(Section):
 
 
 class Recipe(Section):
-    """All that a training depends on beside its data, its fold and its seed."""
+    """All that a training depends on beside its data, its fold and its seed.
+
+    The last sections are optional: where one is None, the recipe and its hash know nothing of it.
+    """
 
     features: FeaturesConfig
     networks: Annotated[list[AnyNetwork], Field(min_length=1, max_length=MAX_PARTS)]
@@ -195,6 +199,9 @@ class Recipe(Section):
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     predict: PredictionConfig
+    start: StartConfig | None = None
+    pseudo_labels: PseudoLabelsConfig | None = None
+    distillation: DistillationConfig | None = None
 
     @model_validator(mode="after")
     def parts_agree(self) -> "Recipe":
@@ -211,6 +218,11 @@ class Recipe(Section):
         ):
             if steps > self.schedule.steps:
                 raise ValueError(f"{part} is more than schedule.steps")
+        if self.pseudo_labels and self.distillation and not self.distillation.transductive:
+            raise ValueError(
+                "the teacher has nothing to say of utterances with pseudo-labels: set "
+                "distillation.transductive = true, or leave one of the two out"
+            )
         return self
 
     @property
@@ -225,7 +237,7 @@ class Recipe(Section):
 
     def sections(self) -> Values:
         """Its keys and values by section; `networks` is a list of such sections."""
-        return self.model_dump()
+        return {name: keys for name, keys in self.model_dump().items() if keys is not None}
 
     def written_sections(self) -> Values:
         """Those that are written and hashed. A key with a default, younger than other recipes, is

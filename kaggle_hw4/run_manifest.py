@@ -49,6 +49,60 @@ class Prediction(Record):
     device: Device
 
 
+class PretrainedEncoders(Record):
+    """What the encoders were before the first step."""
+
+    run: str  # the name of the pretraining
+    sha256: str  # of its weights
+    transductive: bool  # it was trained on the test set's frames, too
+
+
+class PseudoLabels(Record):
+    """Test utterances that were trained on with the labels of an ensemble."""
+
+    labels: str  # hash of what made them
+    seal: str  # of their table
+    utterances: int
+    round: int
+    validation: float  # accuracy of that ensemble on what the fold holds out
+
+
+class TeacherLogits(Record):
+    """The ensemble whose soft targets were learned from."""
+
+    teacher: str  # hash of its members
+    members: tuple[str, ...]
+    sha256: str  # of its logits
+    transductive: bool  # the test set's were learned from, too
+
+
+class LearnedFrom(Record):
+    """What a run learned from beside its labelled rows; None: nothing of the kind."""
+
+    encoders: PretrainedEncoders | None = None
+    pseudo_labels: PseudoLabels | None = None
+    teacher: TeacherLogits | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it was, in words that are the same for every fold."""
+        names = []
+        if self.encoders:
+            names.append(f"pretraining {self.encoders.run.partition('/')[0]}")
+        if self.pseudo_labels:
+            names.append(f"pseudo-labels {self.pseudo_labels.labels}")
+        if self.teacher:
+            names.append(f"teacher {self.teacher.teacher}")
+        return tuple(names)
+
+    @property
+    def transductive(self) -> bool:
+        """Whether anything of it was the test set's frames."""
+        pretrained = self.encoders is not None and self.encoders.transductive
+        taught = self.teacher is not None and self.teacher.transductive
+        return pretrained or taught or self.pseudo_labels is not None
+
+
 class Manifest(Record):
     """run.json. `seen_session` is there only where the folds are by session; `earlier` are the
     devices that parts of the training ran on before it was resumed on `training`.
@@ -74,13 +128,14 @@ class Manifest(Record):
     seen_session: Evaluation | None = None
     sha256: dict[str, str]  # by the file's name
     made_by: dict[str, str]
+    learned_from: LearnedFrom | None = None
     seal: str = ""  # hash of the other fields; filled in when it is written
 
     def sealed(self) -> "Manifest":
         """The same with its seal."""
-        # Without breakpoints the seal is that of a manifest which knows none.
-        left_out = {"seal"} if self.breakpoints else {"seal", "breakpoints"}
-        values = self.model_dump(mode="json", exclude=left_out)
+        # Without breakpoints, or labels alone, the seal is that of a manifest which knows no such.
+        empty = {name for name in ("breakpoints", "learned_from") if not getattr(self, name)}
+        values = self.model_dump(mode="json", exclude={"seal", *empty})
         return self.model_copy(update={"seal": sha256_json(values)[:16]})
 
     @model_validator(mode="after")

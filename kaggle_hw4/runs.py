@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -53,13 +54,16 @@ class Logits:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
+    """What every training leaves while it trains, with labels or without."""
+
     folder: Path
+    done_by: ClassVar[str]  # the file whose presence means that it is finished
 
     @classmethod
     def of(
         cls, runs: Path, variant: str, recipe: Recipe, inputs: list[str], fold: int, seed: int
-    ) -> "Run":
+    ) -> Self:
         """The run of these ingredients; `inputs` are the hashes of its corpus and fold table."""
         group = f"{variant}-{sha256_json([recipe.hash, *inputs])[:8]}"
         return cls(runs / group / f"fold{fold}-seed{seed}")
@@ -102,28 +106,12 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether there is a run.json, be it a broken one: that is an error, and not unfinished."""
-        return os.path.lexists(self.folder / "run.json")
+        """Whether there is a manifest, be it a broken one: that is an error, and not unfinished."""
+        return os.path.lexists(self.folder / self.done_by)
 
     @property
     def remedy(self) -> str:
         return f"delete {self.folder} and train it again"
-
-    def manifest(self) -> Manifest:
-        """What run.json says; DataError where it is damaged, edited or of another version."""
-        return read_manifest(self.folder / "run.json", self.name, self.remedy)
-
-    def recipe(self) -> Recipe:
-        return read_recipe(self.folder / "recipe.toml")
-
-    def write_recipe(self, recipe: Recipe) -> None:
-        write_text(self.folder / "recipe.toml", recipe.to_toml())
-
-    def write_manifest(self, manifest: Manifest) -> Manifest:
-        """Write run.json, and return it with its seal; what it names is no longer pending."""
-        manifest = write_manifest(self.folder / "run.json", manifest)
-        settle(self.folder, manifest.sha256)
-        return manifest
 
     def log(self, line: Mapping[str, float]) -> None:
         """Append a line to metrics.jsonl."""
@@ -147,6 +135,29 @@ class Run:
         if self.metrics.is_file():
             kept = [json.dumps(line) + "\n" for line in self.logged() if line["step"] <= step]
             write_text(self.metrics, "".join(kept))
+
+
+@dataclass(frozen=True)
+class Run(RunFolder):
+    """The training of a speaker classifier."""
+
+    done_by: ClassVar = "run.json"
+
+    def manifest(self) -> Manifest:
+        """What run.json says; DataError where it is damaged, edited or of another version."""
+        return read_manifest(self.folder / "run.json", self.name, self.remedy)
+
+    def recipe(self) -> Recipe:
+        return read_recipe(self.folder / "recipe.toml")
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        write_text(self.folder / "recipe.toml", recipe.to_toml())
+
+    def write_manifest(self, manifest: Manifest) -> Manifest:
+        """Write run.json, and return it with its seal; what it names is no longer pending."""
+        manifest = write_manifest(self.folder / "run.json", manifest)
+        settle(self.folder, manifest.sha256)
+        return manifest
 
     def write_logits(self, name: str, logits: Logits) -> str:
         """Write `<name>.safetensors`, pending where the run is finished; return its sha256."""

@@ -153,7 +153,7 @@ def _location(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[list[
 
 
 def _tag(model: type[BaseModel]) -> Any:
-    field = model.model_fields.get("encoder")
+    field = model.model_fields.get("encoder") or model.model_fields.get("objective")
     return field.annotation if field else None
 
 

@@ -41,6 +41,14 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def pseudo_labels(self) -> Path:
+        return self.root / "pseudo-labels"
+
+    @property
+    def teachers(self) -> Path:
+        return self.root / "teachers"
+
+    @property
     def run_folders(self) -> list[Path]:
         """The folders of runs that there are: `runs`, and those of the finals of every study."""
         return [path for path in (self.runs, *sorted(self.studies.glob("*/runs"))) if path.is_dir()]

@@ -46,7 +46,13 @@ NARROW = (
 )
 TINY = (*NARROW, "networks.n_heads=2", "networks.d_ffn=16")  # where there is attention
 SHAPES = {
-    "champion": (*NARROW, "networks.0.groups=2", "networks.1.n_heads=2", "networks.1.d_ffn=16"),
+    "zoo/two_kinds": (
+        *NARROW,
+        "networks.0.groups=2",
+        "networks.1.n_heads=2",
+        "networks.1.d_ffn=16",
+    ),
+    "zoo/ecapa": (*NARROW, "networks.groups=2"),
     **{
         f"zoo/{name}": NARROW for name in ("mlp", "elman", "jordan", "lstm", "bilstm", "gru", "gcn")
     },
@@ -58,7 +64,7 @@ ZOO = tuple(  # the recipes of other encoders than those of VARIANTS
 )
 HOME = {  # a variant with each encoder; the others are in Boss
     "transformer": "medium",
-    "ecapa": "champion",
+    "ecapa": "zoo/ecapa",
     "mlp": "zoo/mlp",
     "rnn": "zoo/elman",
     "lstm": "zoo/bilstm",

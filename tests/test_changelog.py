@@ -21,7 +21,7 @@ def table(title: str) -> list[tuple[str, str]]:
 
 
 def test_the_new_names_of_keys_exist_and_the_old_ones_do_not() -> None:
-    recipe = read_recipe(shipped("pipelines/variants/champion.toml")).sections()
+    recipe = read_recipe(shipped("pipelines/variants/zoo/two_kinds.toml")).sections()
     known = {*key_names(recipe)} | set(recipe)
     rows = [row for row in table("keys of a recipe") if "KEY" not in "".join(row)]
     old, new = (

@@ -16,7 +16,7 @@ from kaggle_hw4.cli import app, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-GUIDES = ("board", "tuning", "sessions", "architecture")
+GUIDES = ("board", "tuning", "sessions", "architecture", "pretraining")
 DOCUMENTS = README + "".join((ROOT / "docs" / f"{name}.md").read_text() for name in GUIDES)
 
 

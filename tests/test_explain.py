@@ -19,7 +19,7 @@ HASHES = {
     "medium": "7e9be12a",
     "strong": "bd5dff56",
     "boss": "168be2c4",
-    "champion": "11d36e24",
+    "champion": "671248cc",
 }
 
 
@@ -75,9 +75,9 @@ def test_a_changed_key_says_so_and_a_section_can_be_chosen(
     assert "  margin = 0.25  (by -s)    a number, 0 to below 1\n" in shown.out
     assert "[augment]" not in shown.out
     assert shown.err == "next: hw4 train boss -s loss.margin=0.25\n"
-    assert run("recipe", "champion", "--json") == 0
+    assert run("recipe", "zoo/two_kinds", "--json") == 0
     keys = {key["name"]: key for key in json.loads(capsys.readouterr().out)["keys"]}
     assert keys["networks.1.encoder"]["value"] == "conformer"
-    assert keys["networks.1.encoder"]["source"] == "champion.toml"
+    assert keys["networks.1.encoder"]["source"] == "two_kinds.toml"
     assert run("recipe", "boss", "--section", "nets") == 2
     assert "--section: there is no section 'nets'" in capsys.readouterr().err

@@ -13,10 +13,13 @@ from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import Stopped
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.pretraining.loop import pretrain_run
+from kaggle_hw4.pretraining.recipe import OBJECTIVES
 from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.training.step import seed_step
 from tests.conftest import VARIANTS, ZOO, Silent, job, tiny
 from tests.test_graphs import training
+from tests.test_pretraining import recipe_of, run_of
 from tests.test_training import SignalAt, bits
 
 pytestmark = [
@@ -43,6 +46,16 @@ def test_cuda_trains_to_the_end(corpus: Corpus, folds: Folds, tmp_path: Path, va
     manifest = train_run(*parts, torch.device("cuda"), Silent())
     assert manifest.training.device == "cuda"
     assert np.isfinite(parts.run.read_logits("test").values).all()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_cuda_pretrains_to_the_end(
+    corpus: Corpus, folds: Folds, tmp_path: Path, objective: str
+) -> None:
+    recipe = recipe_of(objective, "schedule.steps=6")
+    run = run_of(recipe, corpus, folds, tmp_path)
+    manifest = pretrain_run(run, recipe, corpus, folds, torch.device("cuda"), Silent())
+    assert np.isfinite(manifest.loss)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])

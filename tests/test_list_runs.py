@@ -100,9 +100,9 @@ def test_two_recipes_differ_in_what_was_set(place: Workspace) -> None:
 
 
 def test_networks_that_differ_alike_are_one_setting_and_others_are_numbered() -> None:
-    champion = tiny("champion")
-    same = tiny("champion", "networks.d_model=8")
-    one = tiny("champion", "networks.1.d_model=8")
+    champion = tiny("zoo/two_kinds")
+    same = tiny("zoo/two_kinds", "networks.d_model=8")
+    one = tiny("zoo/two_kinds", "networks.1.d_model=8")
     assert [s.key for s in differences(champion, same)] == ["networks.d_model"]
     assert [s.key for s in differences(champion, one)] == ["networks.1.d_model"]
 

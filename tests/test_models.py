@@ -188,7 +188,7 @@ def test_the_logits_of_several_networks_are_averaged() -> None:
 
 
 def test_the_logits_of_networks_of_two_kinds_are_averaged() -> None:
-    model = model_of("champion", "networks.1.d_embedding=24", "networks.1.count=2")
+    model = model_of("zoo/two_kinds", "networks.1.d_embedding=24", "networks.1.count=2")
     x, mask = batch()
     logits = [network(x, mask) for network in model.networks]
     assert [network.d_embedding for network in model.networks] == [16, 24, 24]
@@ -241,8 +241,7 @@ def test_dropout_reaches_its_layers_and_sleeps_at_evaluation() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("positions", ["none", "rotary"])
 def test_under_bf16_the_logits_stay_float32_and_train(variant: str, positions: str) -> None:
-    positioned = [] if variant == "champion" else [f"networks.positions={positions}"]
-    model = model_of(variant, *positioned)
+    model = model_of(variant, f"networks.positions={positions}")
     x, mask = batch()
     exact = model(x, mask)
     model.precision = "bf16"

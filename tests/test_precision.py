@@ -23,7 +23,7 @@ STEPS = ("schedule.steps=6", "schedule.validate_every=2", "networks.dropout=0.1"
 
 
 @pytest.mark.parametrize("name", ["float32", "bf16", "fp16"])
-@pytest.mark.parametrize("variant", ["simple", "boss", "champion"])
+@pytest.mark.parametrize("variant", ["simple", "boss", "zoo/two_kinds"])
 def test_a_stopped_run_resumes_to_the_same_bits_in_every_precision(
     corpus: Corpus, folds: Folds, tmp_path: Path, variant: str, name: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_the_gain_of_bf16_is_measured() -> None:
     assert 0.01 < cpu_gain("bf16") < 100
 
 
-@pytest.mark.parametrize("variant", ["medium", "boss", "champion"])
+@pytest.mark.parametrize("variant", ["medium", "boss", "zoo/two_kinds"])
 @pytest.mark.parametrize("name", ["bf16", "fp16"])
 def test_predictions_are_near_those_of_float32(corpus: Corpus, variant: str, name: str) -> None:
     torch.manual_seed(0)
@@ -119,7 +119,7 @@ def test_predictions_are_near_those_of_float32(corpus: Corpus, variant: str, nam
     assert 0 < abs(near - exact).max() < 0.05 * abs(exact).max()
 
 
-@pytest.mark.parametrize("variant", ["medium", "strong", "champion"])
+@pytest.mark.parametrize("variant", ["medium", "strong", "zoo/two_kinds"])
 def test_what_the_layers_add_to_is_float32_in_every_precision(corpus: Corpus, variant: str) -> None:
     """Their range and their last digits are those of the residual stream."""
     model = build_model(tiny(variant, "networks.dropout=0.2"), 4).train()

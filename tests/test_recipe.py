@@ -88,7 +88,7 @@ def test_every_shipped_recipe_makes_a_model(path: Path) -> None:
 
 
 def test_a_setting_is_laid_over_all_networks_or_over_one() -> None:
-    path = FOLDER / "champion.toml"
+    path = FOLDER / "zoo/two_kinds.toml"
     both, second = (
         read_recipe(path, [f"{name}.dropout=0.3"]).networks for name in ("networks", "networks.1")
     )
@@ -107,7 +107,7 @@ def test_a_recipe_of_the_first_release_is_refused_in_one_line(tmp_path: Path) ->
 
 
 def test_what_is_wrong_in_the_second_network_is_named_like_in_the_first() -> None:
-    path = FOLDER / "champion.toml"
+    path = FOLDER / "zoo/two_kinds.toml"
     for settings, message in (
         (["networks.1.d_modle=3"], "networks.1.d_modle is not a key; did you mean d_model?"),
         (["networks.1.kernel_size=4"], "networks.1: kernel_size 4 must be odd"),
@@ -137,4 +137,4 @@ def test_the_sample_among_the_peers_is_simple_without_label_spreading() -> None:
 )
 def test_parts_that_do_not_fit_are_named(settings: list[str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        read_recipe(FOLDER / "champion.toml", settings)
+        read_recipe(FOLDER / "zoo/two_kinds.toml", settings)

@@ -36,8 +36,7 @@ def test_the_space_of_a_variant_contains_the_variant(variant: str) -> None:
     base = read_recipe(shipped(f"pipelines/variants/{variant}.toml"))
     space = read_space(shipped(f"studies/spaces/{variant}.toml"), base)
     point = space.locate(base)
-    name = "networks.0.d_model" if variant == "champion" else "networks.d_model"
-    assert point[name] == base.networks[0].d_model
+    assert point["networks.d_model"] == base.networks[0].d_model
     fixed = space.suggest(optuna.trial.FixedTrial(point), base)  # type: ignore[arg-type]
     assert fixed == base
 

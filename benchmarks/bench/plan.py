@@ -58,7 +58,6 @@ CASES = (
     BOSS_OF_THREE,
     SIMPLE,
     Case("strong", "strong"),
-    Case("champion", "champion", ("networks.1.count=3",)),
     LADDER_ONE,
     LADDER_BOSS,
 )

@@ -20,6 +20,8 @@ from kaggle_hw4.cli import (
     ensemble,
     hints,
     leaderboard,
+    pretraining,
+    pseudo_labels,
     recipe,
     report,
     runs,
@@ -51,9 +53,11 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 training.add_to(app)
+pretraining.add_to(app)
 app.add_typer(tuning.app, name="tune")
 ensemble.add_to(app)
 compare.add_to(app)
+pseudo_labels.add_to(app)
 submissions.add_to(app)
 leaderboard.add_to(app)
 chain.add_to(app)

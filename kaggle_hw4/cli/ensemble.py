@@ -108,7 +108,14 @@ def render_ensemble(result: "EnsembleResult") -> Any:
         f"in seen sessions, as a random split would say: {percent(other['accuracy'])}"
         for other in others
     ]
+    parts += [_marks(member) for member in values["members"] if member.get("learned_from")]
     return page(*parts, forecast_line(result.forecast, result.edition is not None))
+
+
+def _marks(member: dict[str, Any]) -> str:
+    """What a member learned from beside its labelled utterances."""
+    sound = ", and the test set's own sound" if member["transductive"] else ""
+    return f"{member['name']} learned from {', '.join(member['learned_from'])}{sound}"
 
 
 def _blend(values: dict[str, Any]) -> Any:

@@ -14,8 +14,8 @@ from kaggle_hw4.signals import stopping_after
 from kaggle_hw4.workspace import Workspace
 
 ORDER = (  # of the work
-    "data", "split", "train", "predict", "runs", "tune", "compare", "ensemble", "submit",
-    "leaderboard", "report", "run", "recipe", "doctor",
+    "data", "split", "pretrain", "train", "predict", "runs", "tune", "compare", "pseudo-label",
+    "ensemble", "submit", "leaderboard", "report", "run", "recipe", "doctor",
 )  # fmt: skip
 
 

@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from kaggle_hw4.stages.split import SplitSummary
     from kaggle_hw4.stages.train import FinishedRun
 
+Fold = Annotated[
+    list[str] | None, typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated.")
+]
+FoldList = Annotated[
+    str | None, typer.Option(metavar="FOLDS", help="Several: all, or a list such as 0,1.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("split")(split_command)
@@ -92,16 +99,19 @@ def _split_text(summary: "SplitSummary", path: str) -> Any:
 def train_command(
     variant: Variant = None,
     named: NamedVariant = None,
-    fold: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated."),
-    ] = None,
-    folds: Annotated[
-        str | None, typer.Option(metavar="FOLDS", help="Several: all, or a list such as 0,1.")
-    ] = None,
+    fold: Fold = None,
+    folds: FoldList = None,
     seed: Seeds = None,
     split: SplitName = None,
     settings: Settings = None,
+    pseudo_labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Train on these pseudo-labels of the test set, too."),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUNS", help="Learn the soft targets of runs, or a version's."),
+    ] = None,
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
     dry_run: DryRun = False,
@@ -114,18 +124,25 @@ def train_command(
 
     Finished runs are left alone; one that was stopped or killed resumes from its checkpoint. With a
     time limit, steps and networks are chosen so that all runs and their predictions are done in it;
-    the time between a kill and the same command does not count.
+    the time between a kill and the same command does not count. Pseudo-labels and teachers are keys
+    of the recipe: docs/pretraining.md.
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
     from kaggle_hw4.execution.spec import Asked, RunSpec
+    from kaggle_hw4.stages.teach import make_teacher, source_settings
     from kaggle_hw4.stages.train import in_time, time_given, train
+    from kaggle_hw4.stages.versions import runs_of
 
-    given = time_given(time_limit)
-    root = str(Workspace.at(workspace).root)
+    given, place = time_given(time_limit), Workspace.at(workspace)
     name = one_variant(variant, named, "hw4 train boss --folds all")
-    spec = RunSpec(root, name, tuple(settings or ()), split, device=device, precision=precision)
-    asked = Asked(spec, _folds(fold or [], folds), tuple(seed or [0]))
+    taught = runs_of(place, (path for name in teacher or () for path in place.groups_of_runs(name)))
+    keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
+    spec = RunSpec(str(place.root), name, keys, split, device=device, precision=precision)
+    asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
+    if taught and not dry_run:
+        with bars("teacher") as bar:
+            make_teacher(asked, taught, bar)
     if dry_run:
         show_estimate([asked], given, as_json)
         return
@@ -145,7 +162,7 @@ def _say_known(names: list[str]) -> None:
         say(f"trained before, left as they are: {', '.join(names)}")
 
 
-def _folds(single: list[str], many: str | None) -> list[int] | None:
+def chosen_folds(single: list[str], many: str | None) -> list[int] | None:
     """The folds asked for; None is all of them, fold 0 what one gets for saying nothing."""
     words = [word for part in (*single, many or "") for word in part.split(",") if word]
     if "all" in words:

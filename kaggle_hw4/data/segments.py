@@ -17,7 +17,7 @@ from kaggle_hw4.recipe import Recipe
 IntArray = npt.NDArray[np.int64]
 
 # A stream of random numbers for each purpose: using one more never changes the others.
-ORDER, CROPS, MASKS, DROPOUT, LENGTHS, AUGMENTATION, PARTNERS = range(7)
+ORDER, CROPS, MASKS, DROPOUT, LENGTHS, AUGMENTATION, PARTNERS, HIDDEN = range(8)
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,6 @@ class FrameStore:
         features = self.frames[index].to(self.device).float()
         mask = (t < real[:, None]).to(self.device)
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
-
-    def labels(self, rows: IntArray) -> torch.Tensor:
-        """The labels of `rows` (B,), on the device."""
-        return upload(self.corpus.labels[rows], self.device)
 
 
 def fits(frames: torch.Tensor, device: torch.device) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.progress import Bar, counted, no_bar
-from kaggle_hw4.run_manifest import Manifest
+from kaggle_hw4.run_manifest import LearnedFrom, Manifest
 from kaggle_hw4.runs import Run
 
 Logits = npt.NDArray[np.float32]
@@ -39,6 +39,7 @@ class Member:
     test_ids: tuple[str, ...]  # N utterances
     inputs: Mapping[str, str]  # file of logits → sha256
     read: Callable[[LogitsFile, int], Logits]  # of the k-th of `folds`
+    learned_from: LearnedFrom | None = None  # beside its labelled rows; of the first fold
 
     def oof(self) -> Logits:
         """Plain logits (n, C) of `ids`, each predicted by the model whose fold holds it out."""
@@ -158,6 +159,7 @@ def _load(name: str, runs: list[Run], manifests: Mapping[Run, Manifest]) -> Memb
             for file in ("oof.safetensors", "test.safetensors")
         },
         read=lambda file, k: runs[k].read_logits(file).values,
+        learned_from=first.learned_from,
     )
 
 

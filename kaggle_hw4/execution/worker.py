@@ -74,11 +74,13 @@ def prepare(spec: RunSpec, bar: Bar = no_bar, like: Prepared | None = None) -> P
 def execute(prepared: Prepared, monitor: "Monitor", limit: "Limit | None" = None) -> "Manifest":
     """Train a run, or what is left of it, within its time; return its manifest."""
     from kaggle_hw4.device import choose_device
+    from kaggle_hw4.execution.sources import find_sources
     from kaggle_hw4.training.loop import train_run
 
     device, precision = choose_device(prepared.spec.device), prepared.spec.precision
     run, recipe, corpus, folds = prepared.run, prepared.recipe, prepared.corpus, prepared.folds
-    return train_run(run, recipe, corpus, folds, device, monitor, precision, limit)
+    sources = find_sources(Workspace(Path(prepared.spec.workspace)), run, recipe, corpus, folds)
+    return train_run(run, recipe, corpus, folds, device, monitor, precision, limit, sources)
 
 
 class Silent:

@@ -25,8 +25,7 @@ def build_model(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> SpeakerCla
 def build_network(
     config: AnyNetwork, recipe: Recipe, n_speakers: int, n_mels: int
 ) -> SpeakerNetwork:
-    parts = ENCODERS[config.encoder]
-    encoder = Encoder(n_mels, config, parts.layer, parts.final_norm(config))
+    encoder = build_encoder(config, n_mels)
     pooling = POOLINGS[config.pooling](config.d_encoded)
     embedding = EMBEDDINGS[config.embedding](config.d_pooled, config.d_embedding)
     head = (
@@ -36,6 +35,11 @@ def build_network(
     )
     frontend = Frontend(recipe.features.normalisation)
     return SpeakerNetwork(frontend, encoder, pooling, embedding, head, config.d_embedding)
+
+
+def build_encoder(config: AnyNetwork, n_mels: int) -> Encoder:
+    parts = ENCODERS[config.encoder]
+    return Encoder(n_mels, config, parts.layer, parts.final_norm(config))
 
 
 def parameters_of(recipe: Recipe, n_speakers: int, n_mels: int = 40) -> int:

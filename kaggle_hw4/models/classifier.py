@@ -1,11 +1,9 @@
 """The speaker classifier: networks of frontend → encoder → pooling → embedding → head."""
 
-from collections.abc import Iterable, Sequence
-
 import torch
 from torch import Tensor, nn
 
-from kaggle_hw4.models.dropout import share_draws
+from kaggle_hw4.models.parallel import ParallelNetworks
 from kaggle_hw4.models.pooling import moments_of
 from kaggle_hw4.padding import Mask, mean_of, zero_padding
 from kaggle_hw4.precision import autocast
@@ -72,19 +70,13 @@ class SpeakerNetwork(nn.Module):
             return logits
 
 
-class SpeakerClassifier(nn.Module):
+class SpeakerClassifier(ParallelNetworks[SpeakerNetwork]):
     """Networks in parallel, from different random starts; `head` averages their logits.
 
     A network that was trained on few utterances of a speaker is confident of much that chance gave
     it, and another of other things (deep ensembles, Lakshminarayanan et al. 2017). Each is trained
     as if it were alone, on the same segments.
     """
-
-    def __init__(self, networks: Iterable[SpeakerNetwork]) -> None:
-        super().__init__()
-        self.networks: Sequence[SpeakerNetwork] = nn.ModuleList(networks)  # type: ignore[assignment]
-        self.draws = share_draws(self)
-        self.precision = "float32"  # of the large products: a row of precision.DTYPES
 
     @property
     def d_embedding(self) -> int:

@@ -16,14 +16,17 @@ class Freed:
 
 
 def clean(paths: Iterable[Path], delete: bool) -> Freed:
-    """The checkpoints of the finished runs below `paths`, and, if so asked, their deletion.
+    """The checkpoints of the finished runs and pretrainings below `paths`, and, if so asked, their
+    deletion.
 
     One of an unfinished run stays: the run resumes from it.
     """
+    from kaggle_hw4.pretraining.run import find_pretrainings
     from kaggle_hw4.runs import find_runs
 
+    paths = list(paths)
     checkpoints, size = list[Path](), 0
-    for run in find_runs(paths):
+    for run in (*find_runs(paths), *find_pretrainings(paths)):
         if run.done and run.checkpoint.is_file():
             with suppress(FileNotFoundError):  # another process cleans, too
                 size += run.checkpoint.stat().st_size

@@ -90,7 +90,7 @@ def _ensemble(
     # Which runs, grouped into members.
     runs = find_runs(paths)
     done = finished(runs)
-    members, left_out = usable(find_members(_on_split(done, request.split), bar))
+    members, left_out = usable(find_members(on_split(done, request.split), bar))
     left_out |= {run.name: "is not finished" for run in runs if not run.done}
 
     # Blend them, unless the ledger has a submission from exactly these logits.
@@ -112,7 +112,8 @@ def _ensemble(
     )
 
 
-def _on_split(runs: Iterable["Run"], split: str | None) -> list["Run"]:
+def on_split(runs: Iterable["Run"], split: str | None) -> list["Run"]:
+    """Those of `runs` that were trained on the fold table of this name; None: any."""
     chosen = [run for run in runs if split in (None, run.manifest().folds.name)]
     if not chosen:
         raise UsageError(
@@ -219,12 +220,16 @@ def _event(
 
 
 def _member(member: "Member", temperature: float, accuracy: "Accuracy") -> dict[str, Any]:
+    learned, marks = member.learned_from, {}
+    if learned is not None:
+        marks = {"learned_from": list(learned.names), "transductive": learned.transductive}
     return {
         "name": member.name,
         "folds": list(member.folds),
         "inputs": dict(member.inputs),
         "temperature": temperature,
         "oof": asdict(accuracy),
+        **marks,
     }
 
 

@@ -62,6 +62,8 @@ def _keys(recipe: "BaseModel") -> Iterator[tuple[str, Any, str, str]]:
     """Name, value, range and meaning of every key, section by section."""
     for section in type(recipe).model_fields:
         value = getattr(recipe, section)
+        if value is None:  # an optional section that it does not have
+            continue
         parts = value if isinstance(value, list) else [value]
         for number, part in enumerate(parts):
             prefix = f"{section}.{number}" if len(parts) > 1 else section

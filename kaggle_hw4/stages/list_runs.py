@@ -200,10 +200,10 @@ def differences(first: "Recipe", second: "Recipe") -> Iterator[Setting]:
     """The keys that two recipes set differently. One that all networks set alike in each of them is
     `networks.key`, else `networks.0.key` and so on.
     """
-    sections = second.sections()
-    for name, section in first.sections().items():
-        compare = _of_networks if isinstance(section, list) else _of_section
-        yield from compare(name, section, sections[name])
+    before, after = first.sections(), second.sections()
+    for name in dict.fromkeys([*before, *after]):  # some sections are optional
+        compare = _of_networks if name == "networks" else _of_section
+        yield from compare(name, before.get(name, {}), after.get(name, {}))
 
 
 def _of_networks(name: str, first: list[Values], second: list[Values]) -> Iterator[Setting]:

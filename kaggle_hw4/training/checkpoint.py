@@ -4,6 +4,7 @@ import io
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -12,21 +13,24 @@ from kaggle_hw4.artifact import write_bytes
 from kaggle_hw4.device import enough_memory, is_out_of_memory
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.models.classifier import SpeakerClassifier
+from kaggle_hw4.models.parallel import ParallelNetworks
 from kaggle_hw4.precision import make_scaler
 from kaggle_hw4.run_manifest import Device
 from kaggle_hw4.training.optimizer import MovingAverage
 from kaggle_hw4.training.timeline import Timeline
 
+M = TypeVar("M", bound=ParallelNetworks[Any])
+
 
 @dataclass
-class State:
+class TrainingState(Generic[M]):
     """A training between two steps. Random draws are functions of the step: none is kept."""
 
-    model: SpeakerClassifier
-    average: MovingAverage[SpeakerClassifier]
+    model: M
+    average: MovingAverage[M]
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
-    since_report: torch.Tensor  # sums over steps of the loss and of the batch's accuracy
+    since_report: torch.Tensor  # sums over steps of a step's figures, the loss first
     step: int = 0  # steps done
     timeline: Timeline = field(
         default_factory=Timeline
@@ -41,8 +45,8 @@ class State:
 
     @classmethod
     def start(
-        cls, model: SpeakerClassifier, optimizer: torch.optim.AdamW, device: torch.device
-    ) -> "State":
+        cls, model: M, optimizer: torch.optim.AdamW, device: torch.device
+    ) -> "TrainingState[M]":
         """The state before the first step of `model`, in the precision that the model has."""
         scaler, sums = make_scaler(device, model.precision), torch.zeros(2, device=device)
         return cls(model, MovingAverage(model), optimizer, scaler, sums)
@@ -53,9 +57,11 @@ class State:
         return self.timeline.place(self.step)
 
     @property
-    def ema(self) -> SpeakerClassifier:
+    def ema(self) -> M:
         return self.average.model
 
+
+State = TrainingState[SpeakerClassifier]
 
 FORMAT = 5
 READABLE = (4, FORMAT)  # 4 knows no breakpoints
@@ -63,7 +69,7 @@ MODULES = ("model", "ema", "optimizer")
 PLAIN = ("step", "best", "seconds", "steps_since_report", "memory", "precision")
 
 
-def save_checkpoint(path: Path, state: State) -> None:
+def save_checkpoint(path: Path, state: TrainingState[Any]) -> None:
     values: dict[str, object] = {"format": FORMAT}
     values |= {name: getattr(state, name).state_dict() for name in MODULES}
     values |= {name: getattr(state, name) for name in (*PLAIN, "since_report")}
@@ -78,7 +84,7 @@ def save_checkpoint(path: Path, state: State) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, state: State, device: torch.device) -> None:
+def load_checkpoint(path: Path, state: TrainingState[Any], device: torch.device) -> None:
     """Fill `state` from `path`; DataError when the file is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:

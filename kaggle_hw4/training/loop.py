@@ -2,36 +2,39 @@
 
 import math
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 
 from kaggle_hw4.artifact import provenance, write_bytes
-from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
-from kaggle_hw4.device import enough_memory, memory_limit, peak_memory
+from kaggle_hw4.device import enough_memory, peak_memory
 from kaggle_hw4.errors import RecipeError, UsageError
-from kaggle_hw4.inference.logits import device_of, write_predictions
+from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import read_weights, weights_bytes
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
-from kaggle_hw4.models.build import build_model, count_parameters, parameters_of
-from kaggle_hw4.precision import can_compute, choose_precision, make_scaler
+from kaggle_hw4.models.build import count_parameters
 from kaggle_hw4.progress import Bar, Monitor, Progress, no_bar
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.run_manifest import FoldTable, Manifest
-from kaggle_hw4.runs import Run
+from kaggle_hw4.runs import Run, RunFolder
 from kaggle_hw4.signals import StopRequest, graceful_shutdown
-from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoint
-from kaggle_hw4.training.optimizer import learning_rate, make_optimizer
+from kaggle_hw4.training.checkpoint import (
+    State,
+    save_checkpoint,
+)
+from kaggle_hw4.training.optimizer import learning_rate
 from kaggle_hw4.training.pacing import Limit, Pacer
+from kaggle_hw4.training.sources import NOTHING, Sources, make_batches
+from kaggle_hw4.training.start import start
 from kaggle_hw4.training.step import Step, seed_step
 
 REPORT_EVERY = 25  # steps
-STATES = 5  # copies of the weights in memory: themselves, gradient, AdamW's two, EMA
-SMALLER = "choose fewer or narrower layers or networks"
 CHECKPOINT_EVERY = 60.0  # seconds
 
 
@@ -44,11 +47,13 @@ def train_run(
     monitor: Monitor,
     precision: str = "auto",
     limit: Limit | None = None,
+    sources: Sources = NOTHING,
 ) -> Manifest:
     """Train `run`, or what is left of it, and return its manifest.
 
     A run that was begun in a `precision` keeps it, where "auto" is asked for now. With a `limit`
     its schedule is stretched or shortened so that its predictions are written within that time.
+    `sources` are what the optional sections of the recipe name.
     Raises Stopped or Interrupted, with a checkpoint on the disk, when a signal asks for it.
     """
     if run.done:
@@ -56,7 +61,9 @@ def train_run(
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(run.lock, timeout=0):
-            return _train_locked(run, recipe, corpus, folds, device, monitor, precision, limit)
+            return _train_locked(
+                run, recipe, corpus, folds, device, monitor, precision, limit, sources
+            )
     except Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
 
@@ -70,11 +77,12 @@ def _train_locked(
     monitor: Monitor,
     precision: str,
     limit: Limit | None,
+    sources: Sources,
 ) -> Manifest:
     # The data, and a fresh state or the checkpoint's.
     store = FrameStore(corpus, device)
-    batches = Batches(store, folds.training(run.fold), folds.session, recipe, run.seed)
-    state = start(run, recipe, corpus, device, precision)
+    batches = make_batches(store, folds, recipe, run, sources)
+    state = start(run, recipe, corpus, device, precision, sources)
     run.write_recipe(recipe)
 
     # The steps that are left of the schedule, which a limit stretches or shortens.
@@ -82,27 +90,43 @@ def _train_locked(
     monitor.begin(run.name, state.step, pacer.steps)
     if state.step and len(state.devices) > 1:
         monitor.note(f"trains on {state.devices[-1]}; before, on {state.devices[-2]}")
-    take_steps(run, recipe, state, batches, folds.validation(run.fold), pacer, monitor)
+    validation = folds.validation(run.fold)
+    take_steps(
+        run,
+        recipe,
+        Step(state, recipe),
+        batches,
+        lambda: validate(state, store, validation, monitor.bar),
+        pacer,
+        monitor,
+    )
 
     # The predictions: the checkpoint is written, so a signal ends them at once.
     with graceful_shutdown() as request:
         bar = ending_on(request, run.name, monitor.bar)
-        manifest = finish(run, recipe, state, store, folds, bar)
+        manifest = finish(run, recipe, state, store, folds, bar, sources)
     monitor.end(manifest.validation.accuracy, manifest.seconds)
     return manifest
 
 
+class AnyBatches(Protocol):
+    """The batches of a training, with labels or without."""
+
+    def at(self, step: int, place: float | None = None) -> object:
+        """The batch of `step`, a dataclass of tensors."""
+
+
 def take_steps(
-    run: Run,
+    run: RunFolder,
     recipe: Recipe,
-    state: State,
-    batches: Batches,
-    validation: IntArray,
+    take_step: Step,
+    batches: AnyBatches,
+    validate: Callable[[], dict[str, float]],
     pacer: Pacer,
     monitor: Monitor,
 ) -> None:
-    """The training itself, from `state` on; `validation` are the rows that it is validated on."""
-    take_step, store = Step(state, recipe), batches.store
+    """The training itself, from the state of `take_step` on; `validate` returns figures."""
+    state = take_step.state
     clock = saved = time.monotonic()
     first, patience = state.step + 1, pacer.between_checkpoints(CHECKPOINT_EVERY)
 
@@ -114,7 +138,7 @@ def take_steps(
                 take_step(batches.at(state.step, state.place))
             monitor.advance(state.step)
             if state.step == first:  # so that something is seen at once
-                monitor.report(first, _means(run, state))
+                monitor.report(first, _means(run, take_step))
 
             # With a limit: when it will end, by the time that steps have taken lately.
             if pacer.is_due():
@@ -125,10 +149,10 @@ def take_steps(
             # Validation, and a line of figures.
             validated = pacer.is_validation_due()
             if validated or state.step % REPORT_EVERY == 0:
-                figures = _figures(run, recipe, state)
+                figures = _figures(run, recipe, take_step)
                 if validated:
                     with pacer.validating():
-                        figures |= validate(state, store, validation, monitor.bar)
+                        figures |= validate()
                 state.seconds, clock = _lap(state.seconds, clock)
                 stretched = {"steps": pacer.steps} if state.timeline.breakpoints else {}
                 seconds = round(state.seconds, 3)
@@ -138,47 +162,12 @@ def take_steps(
             # A checkpoint, and the end where a signal asked for it.
             if request.signal or validated or time.monotonic() - saved > patience:
                 state.seconds, clock = _lap(state.seconds, clock)
-                state.memory = max(state.memory, peak_memory(store.device))
+                state.memory = max(state.memory, peak_memory(take_step.device))
                 save_checkpoint(run.checkpoint, state)
                 saved = time.monotonic()
             if request.signal and state.step < pacer.steps:
                 where = f"stopped after step {state.step}, checkpoint written"
                 raise request.error(f"{run.name}: {where}")
-
-
-def start(
-    run: Run, recipe: Recipe, corpus: Corpus, device: torch.device, precision: str = "auto"
-) -> State:
-    """A fresh state, or the one that the run's checkpoint holds."""
-    # A machine short of memory slows down to a halt, and kills what it likes, before it says no.
-    needed = STATES * 4 * parameters_of(recipe, len(corpus.speakers), corpus.n_mels)
-    if needed > memory_limit():
-        figures = f"{needed / 1e9:.1f} GB, and this machine has {memory_limit() / 1e9:.1f} GB"
-        raise RecipeError(f"{run.name}: its weights and their averages need {figures}", SMALLER)
-    torch.manual_seed(run.seed)
-    # Drawn on the CPU, so that a seed means the same weights on every device.
-    with enough_memory(f"{run.name}: the model", SMALLER):
-        model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(device)
-        state = State.start(model, make_optimizer(model, recipe.optimizer), device)
-    if run.checkpoint.is_file():
-        load_checkpoint(run.checkpoint, state, device)
-    compute_in(state, precision, device)
-    run.cut_log(state.step)
-    return state
-
-
-def compute_in(state: State, precision: str, device: torch.device) -> None:
-    """Settle the precision: the one asked for now, else what the run was begun with."""
-    if precision == "auto":
-        precision = state.precision if can_compute(state.precision, device) else "auto"
-    state.precision = precision
-    chosen = choose_precision(precision, device)
-    state.model.precision = state.ema.precision = chosen
-    if state.scaler.is_enabled() != (chosen == "fp16"):
-        state.scaler = make_scaler(device, chosen)
-    here = device_of(device, chosen)
-    if state.devices[-1:] != (here,):
-        state.devices += (here,)
 
 
 def validate(
@@ -210,7 +199,13 @@ def ending_on(request: StopRequest, name: str, bar: Bar) -> Bar:
 
 
 def finish(
-    run: Run, recipe: Recipe, state: State, store: FrameStore, folds: Folds, bar: Bar = no_bar
+    run: Run,
+    recipe: Recipe,
+    state: State,
+    store: FrameStore,
+    folds: Folds,
+    bar: Bar = no_bar,
+    sources: Sources = NOTHING,
 ) -> Manifest:
     """Write the best and the last EMA weights, the logits and, last of all, the manifest."""
     best_sha256 = write_bytes(run.folder / "best.safetensors", state.best_weights)
@@ -238,28 +233,30 @@ def finish(
         seen_session=written.seen_session,
         sha256=written.sha256 | weights,
         made_by=provenance(),
+        learned_from=sources.record(),
     )
     return run.write_manifest(manifest)
 
 
-def _figures(run: Run, recipe: Recipe, state: State) -> dict[str, float]:
+def _figures(run: RunFolder, recipe: Recipe, take_step: Step) -> dict[str, float]:
     """Means since the last report, which they begin anew."""
-    means = _means(run, state)
+    means, state = _means(run, take_step), take_step.state
     state.since_report.zero_()
     state.steps_since_report = 0
     rate = learning_rate(state.place, recipe.optimizer, recipe.schedule)
     return means | {"learning_rate": rate}
 
 
-def _means(run: Run, state: State) -> dict[str, float]:
+def _means(run: RunFolder, take_step: Step) -> dict[str, float]:
     """Means since the last report; RecipeError where the training has diverged."""
-    loss, accuracy = (state.since_report / state.steps_since_report).tolist()
+    state = take_step.state
+    loss, figure = (state.since_report / state.steps_since_report).tolist()
     if not math.isfinite(loss):
         raise RecipeError(
             f"{run.name}: the loss is {loss} at step {state.step}: the training diverged",
             "lower optimizer.learning_rate, or set optimizer.clip_norm = 1.0",
         )
-    return {"loss": loss, "accuracy": accuracy}
+    return dict(zip(take_step.figures, (loss, figure), strict=True))
 
 
 def _lap(seconds: float, since: float) -> tuple[float, float]:

@@ -21,12 +21,30 @@ def margin_at(recipe: Recipe, place: float) -> float:
 
 
 def batch_loss(logits: Tensor, batch: Batch, recipe: Recipe, margin: Tensor | None) -> Tensor:
-    """The mean loss of a batch; a mixed segment has each of its two speakers' in proportion."""
+    """The mean loss of a batch; a mixed segment has each of its two speakers' in proportion.
+
+    With a teacher it is that of the labels and that of its probabilities, weighted (Hinton et al.
+    2015); a segment without a label has the teacher's part alone.
+    """
     losses = margin_losses(logits, batch.labels, recipe.loss, margin)
     if recipe.augment.mixup:
         other = margin_losses(logits, batch.partner_labels, recipe.loss, margin)
         losses = batch.share * losses + (1 - batch.share) * other
-    return losses.mean()
+    if batch.soft is None or recipe.distillation is None:
+        return losses.mean()
+    config = recipe.distillation
+    if batch.labelled is not None:
+        losses = batch.labelled * losses
+    taught = soft_losses(logits, batch.soft, config.temperature)
+    return ((1 - config.weight) * losses + config.weight * taught).mean()
+
+
+def soft_losses(logits: Tensor, soft: Tensor, temperature: float) -> Tensor:
+    """Cross-entropies (B,) of logits (B, C) with a teacher's probabilities (B, C), both of them at
+    a temperature; times its square, which keeps the gradient's size. float32.
+    """
+    log_probabilities = (logits.float() / temperature).log_softmax(-1)
+    return -(temperature**2) * (soft * log_probabilities).sum(-1)
 
 
 def margin_losses(

@@ -6,10 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from kaggle_hw4.recipe import ScheduleConfig
-from kaggle_hw4.training.checkpoint import State
+from kaggle_hw4.training.checkpoint import TrainingState
 from kaggle_hw4.training.measure import Cost
 
 CHECKS = 40  # of the plan in a training, at least,
@@ -34,7 +34,9 @@ class Limit(Protocol):
 class Pacer:
     """Ends a training, its predictions included, when its time is over; None: after its steps."""
 
-    def __init__(self, limit: Limit | None, state: State, schedule: ScheduleConfig) -> None:
+    def __init__(
+        self, limit: Limit | None, state: TrainingState[Any], schedule: ScheduleConfig
+    ) -> None:
         self.limit, self.state, self.schedule = limit, state, schedule
         self.recent: deque[float] = deque(maxlen=RECENT)  # seconds of a step
         self.inference = 1.0  # how much longer validations took than steps, to what was measured

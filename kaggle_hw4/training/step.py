@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kaggle_hw4.data.batches import Batch
 from kaggle_hw4.data.segments import DROPOUT
-from kaggle_hw4.models.classifier import SpeakerNetwork
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.training.checkpoint import State
+from kaggle_hw4.training.checkpoint import TrainingState
 from kaggle_hw4.training.graphs import (
     Function,
     Graphs,
@@ -33,7 +33,11 @@ class Step:
     waits for the device.
     """
 
-    def __init__(self, state: State, recipe: Recipe, record: Record | None = None) -> None:
+    figures: ClassVar = ("loss", "accuracy")  # what `loss_of` returns
+
+    def __init__(
+        self, state: TrainingState[Any], recipe: Recipe, record: Record | None = None
+    ) -> None:
         self.state, self.recipe = state, recipe
         self.device = state.since_report.device
         self.parameters = [list(network.parameters()) for network in state.model.networks]
@@ -43,8 +47,10 @@ class Step:
             Graphs(self.run_gradients, record) if record else self.run_gradients
         )
 
-    def __call__(self, batch: Batch) -> None:
-        """Forward, backward, AdamW and the EMA of the weights on one batch."""
+    def __call__(self, batch: object) -> None:
+        """Forward, backward, AdamW and the EMA of the weights on one batch, a dataclass of
+        tensors.
+        """
         state, config = self.state, self.recipe.optimizer
         state.model.train()
         figures, *gradients = self.gradients([*vars(batch).values(), self._margin()])
@@ -76,27 +82,31 @@ class Step:
         return torch.full((), margin_at(self.recipe, self.state.place), device=self.device)
 
     def run_gradients(self, inputs: Inputs) -> Outputs:
-        """The mean loss and accuracy of the networks (2,), then the gradient of each parameter."""
+        """The means of the networks' figures (2,), then the gradient of each parameter."""
         networks = zip(self.state.model.networks, self.parameters, strict=True)
         parts = in_branches([partial(self._gradients_of, *each, inputs) for each in networks])
         figures = torch.stack([part[0] for part in parts]).mean(0)
         return [figures, *chain(*(part[1:] for part in parts))]
 
     def _gradients_of(
-        self, network: SpeakerNetwork, parameters: Sequence[Tensor], inputs: Inputs
+        self, network: nn.Module, parameters: Sequence[Tensor], inputs: Inputs
     ) -> Outputs:
         """The same of one network, trained as if it were alone."""
+        loss, figure = self.loss_of(network, inputs)
+        gradients = torch.autograd.grad(self.state.scaler.scale(loss), parameters)
+        laid_out = [gradient.contiguous() for gradient in gradients]  # as AdamW's kernel reads them
+        return [torch.stack([loss.detach(), figure]), *laid_out]
+
+    def loss_of(self, network: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """The mean loss of one network on a batch, with its graph, and its accuracy."""
         *tensors, margin = inputs
         batch = Batch(*tensors)  # type: ignore[arg-type]
         logits = self.state.model.logits_of(network, batch.features, batch.mask)
         loss = batch_loss(logits, batch, self.recipe, margin)
-        gradients = torch.autograd.grad(self.state.scaler.scale(loss), parameters)
-        laid_out = [gradient.contiguous() for gradient in gradients]  # as AdamW's kernel reads them
-        right = (logits.detach().argmax(-1) == batch.labels).float().mean()
-        return [torch.stack([loss.detach(), right]), *laid_out]
+        return loss, (logits.detach().argmax(-1) == batch.labels).float().mean()
 
 
-def seed_step(state: State, seed: int) -> None:
+def seed_step(state: TrainingState[Any], seed: int) -> None:
     """Seed what draws the dropout, and torch's generators: the fine structure of noise."""
     state.model.draws.seed, state.model.draws.step = seed, state.step
     seeds = np.random.SeedSequence([seed, DROPOUT, state.step])

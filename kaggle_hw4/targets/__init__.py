@@ -1,0 +1,1 @@
+"""Labels and soft targets that models made: artifacts that other trainings learn from."""

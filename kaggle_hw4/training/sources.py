@@ -1,0 +1,94 @@
+"""What a run learns from beside its labelled rows: found before it is trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kaggle_hw4.data.batches import Batches
+from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.data.segments import FrameStore, IntArray
+from kaggle_hw4.recipe import Recipe
+from kaggle_hw4.run_manifest import LearnedFrom, PretrainedEncoders, PseudoLabels, TeacherLogits
+from kaggle_hw4.runs import Run
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The file of a pretraining's encoders, and what a manifest says of it."""
+
+    path: Path
+    record: PretrainedEncoders
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabelled:
+    """Test rows (n,) of the corpus with labels (n,) that an ensemble gave them."""
+
+    rows: IntArray
+    labels: IntArray
+    record: PseudoLabels
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """An ensemble's plain logits (n, C) of rows (n,) of the corpus."""
+
+    rows: IntArray
+    logits: npt.NDArray[np.float32]
+    record: TeacherLogits
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All of it, as the optional sections of the recipe say."""
+
+    encoders: Pretrained | None = None
+    pseudo_labels: PseudoLabelled | None = None
+    teacher: Teacher | None = None
+
+    def record(self) -> LearnedFrom | None:
+        """What the manifest says of it; None where it is nothing."""
+        parts = (self.encoders, self.pseudo_labels, self.teacher)
+        encoders, pseudo_labels, teacher = (part and part.record for part in parts)
+        if encoders is pseudo_labels is teacher is None:
+            return None
+        return LearnedFrom(encoders=encoders, pseudo_labels=pseudo_labels, teacher=teacher)
+
+
+NOTHING = Sources()
+
+
+def make_batches(
+    store: FrameStore, folds: Folds, recipe: Recipe, run: Run, sources: Sources
+) -> Batches:
+    """The batches of a run: of the rows that its fold trains on, and of test rows where there are
+    pseudo-labels, or a teacher's soft targets, for them.
+    """
+    corpus, rows, sessions = store.corpus, folds.training(run.fold), folds.session
+    labels, soft = corpus.labels, None
+    if sources.pseudo_labels:
+        labels = labels.copy()
+        labels[sources.pseudo_labels.rows] = sources.pseudo_labels.labels
+        rows = np.concatenate([rows, sources.pseudo_labels.rows])
+    if sources.teacher:
+        soft = soft_targets(sources.teacher, recipe, len(labels)).to(store.device)
+        rows = np.union1d(rows, sources.teacher.rows)
+    if len(rows) > len(folds.training(run.fold)):
+        # Nobody knows their sessions: those of a speaker count as one, which is no training row's.
+        sessions = np.concatenate([sessions, sessions.max() + 2 + labels[corpus.test]])
+    return Batches(store, rows, sessions, recipe, run.seed, labels, soft)
+
+
+def soft_targets(teacher: Teacher, recipe: Recipe, count: int) -> Tensor:
+    """Its probabilities (count, C) at the recipe's temperature, for every row of the corpus; 0
+    where it has none.
+    """
+    assert recipe.distillation is not None
+    logits = torch.from_numpy(teacher.logits) / recipe.distillation.temperature
+    table = torch.zeros(count, logits.shape[1])
+    table[torch.from_numpy(teacher.rows)] = logits.softmax(1)
+    return table
