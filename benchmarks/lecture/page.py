@@ -72,11 +72,11 @@ def claim_block(key: str, every: Sequence[Measured]) -> str:
     if not named:
         return ""
     first = named[-1][1]
-    several = len(named) > 1
+    several = len(every) > 1
     head = (["corpus"] if several else []) + list(first.columns)
     rows = [([m.corpus] if several else []) + list(row) for m, claim in named for row in claim.rows]
     lines = [
-        f"► **{first.text}.** {answer(named)} The rule: {first.rule}.",
+        f"► **{first.text}.** {answer(named, several)} The rule: {first.rule}.",
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
@@ -89,10 +89,10 @@ def claim_block(key: str, every: Sequence[Measured]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def answer(named: Sequence[tuple[Measured, Claim]]) -> str:
-    """Whether the claim holds, on which corpora."""
+def answer(named: Sequence[tuple[Measured, Claim]], several: bool) -> str:
+    """Whether the claim holds; where there are several corpora, on which."""
     words = {True: "Confirmed", False: "**Not confirmed**", None: "Measured"}
-    if len(named) == 1:
+    if not several:
         return f"{words[named[0][1].holds]}."
     parts = []
     for holds, word in words.items():
