@@ -33,6 +33,17 @@ def test_after_one_fold_the_others_are_proposed_with_its_settings_and_table(
     assert len(list((workspace / "runs").glob("*/fold*/run.json"))) == 3
 
 
+def test_of_a_setting_that_is_laid_over_another_the_last_is_proposed(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    run("split", "--folds", "2", "--by", "session")
+    capsys.readouterr()
+    then = proposed(capsys, "train", "boss", *SETTINGS, "-s", "schedule.steps=3")
+    assert then.count("schedule.steps=") == 1
+    assert " -s schedule.steps=3" in then
+
+
 def test_with_two_fold_tables_the_right_one_is_named(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,9 @@ def after_training(spec: "RunSpec", runs: "Sequence[FinishedRun]") -> str:
     words = ["hw4 train", _quoted(spec.variant)]
     words += ["--folds", "all" if len(missing) == table.count else ",".join(map(str, missing))]
     words += [f"--seed {seed}" for seed in seeds if seeds != [0]]
-    words += [f"-s {_quoted(setting)}" for setting in spec.settings]
+    # What was chosen for a time limit is laid over what was typed: the last value of a key counts.
+    last = {setting.partition("=")[0]: i for i, setting in enumerate(spec.settings)}
+    words += [f"-s {_quoted(spec.settings[i])}" for i in sorted(last.values())]
     words += [f"--device {spec.device}"] if spec.device != "auto" else []
     words += [f"--precision {spec.precision}"] if spec.precision != "auto" else []
     return " ".join(words) + _table(workspace, table.name)
