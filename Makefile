@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder zoo pretraining density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
+.PHONY: help setup demo ladder zoo pretraining lecture density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,6 +98,9 @@ pretraining: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Does learning withou
 	$(VENV)/bin/python benchmarks/pretraining.py \
 	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv \
 	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv
+
+lecture: setup ## Measure the claims of the lecture notes: docs/lecture.md (half an hour)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.lecture
 
 density: setup ## Session validation against unseen sessions, by the density of the test set (an hour)
 	$(VENV)/bin/python benchmarks/density.py

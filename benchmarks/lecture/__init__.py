@@ -1,0 +1,1 @@
+"""`make lecture`: the claims of the lecture notes, measured. `__main__` runs it."""
