@@ -98,12 +98,17 @@ class Workspace:
         for path in tried:
             if path.is_file():
                 return path
-        known = sorted(
-            {p.stem for f in (self.root / folder, shipped(folder)) for p in f.glob("*.toml")}
-        )
+        names = {
+            path.relative_to(place).with_suffix("").as_posix()
+            for place in (self.root / folder, shipped(folder))
+            for path in place.rglob("*.toml")
+        }
         import difflib
 
-        near = difflib.get_close_matches(name, known, 1)
+        # Those in folders (zoo/lstm) are many: they are listed to who names the folder.
+        inside = name.rpartition("/")[0]
+        known = sorted(n for n in names if n.rpartition("/")[0] == inside) or sorted(names)
+        near = difflib.get_close_matches(name, sorted(names), 1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise RecipeError(f"there is no {kind} {name!r}", f"{meant}there are {', '.join(known)}")
 

@@ -138,6 +138,7 @@ def test_json_is_json_and_hints_stay_off_stdout(
             3,
             "there are boss, champion, medium, simple, strong",
         ),
+        (("train", "zoo/lsm"), 3, "did you mean zoo/lstm? there are zoo/bilstm, zoo/ecapa,"),
         (("train", "--variant", "boss", "-s", "networks.d_modle=3"), 3, "did you mean d_model?"),
         (("train", "--variant", "boss"), 4, "run `hw4 split` first"),
         (("split", "--by", "video"), 2, "one of auto, session, utterance"),

@@ -76,6 +76,11 @@ def test_the_chain_from_pretraining_to_the_ledger(
     start = ("-s", f"start.initialise_from={group}")
     assert run("train", "boss", "--folds", "all", *SETTINGS) == 0
     assert run("train", "boss", "--folds", "all", *SETTINGS, *start) == 0
+    capsys.readouterr()
+    assert run("runs", "pretrained") == 0
+    listed = capsys.readouterr().out
+    assert listed.count(group) == 2
+    assert "training and test set" in listed
     pretrained, plain = sorted(
         (each for each in find_runs([workspace / "runs"]) if each.fold == 1),
         key=lambda each: each.recipe().start is None,

@@ -52,6 +52,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("lecture")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.delenv("HW4_WORKSPACE", raising=False)  # which a test before may have left
         for command in commands():
             with pytest.raises(SystemExit) as ended:
                 main(expanded(tiny(command)))

@@ -23,8 +23,9 @@ from kaggle_hw4.pretraining.model import Pretrainer, build_pretrainer, unit_fram
 from kaggle_hw4.pretraining.recipe import OBJECTIVES, PretrainingRecipe, read_pretraining_recipe
 from kaggle_hw4.pretraining.run import PretrainingRun, find_pretrainings
 from kaggle_hw4.stages.clean import clean
+from kaggle_hw4.stages.list_pretrainings import list_pretrainings
 from kaggle_hw4.training.step import seed_step
-from kaggle_hw4.workspace import shipped
+from kaggle_hw4.workspace import Workspace, shipped
 from tests.conftest import TINY, Silent, tiny_of
 from tests.test_graphs import Recorder
 
@@ -146,10 +147,12 @@ def test_a_stopped_pretraining_resumes_to_the_same_bits(
 ) -> None:
     recipe = recipe_of(objective, "networks.dropout=0.1")
     whole = pretrained(recipe, corpus, folds, tmp_path / "whole")
-    stopped = run_of(recipe, corpus, folds, tmp_path / "stopped")
+    stopped = run_of(recipe, corpus, folds, tmp_path / "stopped" / "runs")
     with pytest.raises(Stopped):
         pretrain_run(stopped, recipe, corpus, folds, CPU, StopAt())
     assert not stopped.done
+    [state] = list_pretrainings(Workspace(tmp_path / "stopped"))
+    assert (state.step, state.steps, state.running) == (2, 4, False)
     pretrain_run(stopped, recipe, corpus, folds, CPU, Silent())
     assert sha256_file(stopped.encoders()) == sha256_file(whole.encoders())
     assert stopped.manifest().loss == whole.manifest().loss

@@ -98,10 +98,10 @@ def _render(runs: "list[FinishedPretraining]") -> Any:
             each.manifest.folds.name,
             f"{each.manifest.loss:.3f}",
             percent(each.manifest.explained),
-            "yes" if each.manifest.transductive else "no",
+            "training and test set" if each.manifest.transductive else "training set",
             f"{each.manifest.seconds:.0f} s",
         )
         for each in runs
     ]
-    columns = ("pretraining", "folds", "loss>", "explained>", "test set's frames", "trained>")
+    columns = ("pretraining", "folds", "loss>", "explained>", "frames of", "trained>")
     return table(columns, rows)

@@ -16,6 +16,7 @@ from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.stages.clean import Freed
+    from kaggle_hw4.stages.list_pretrainings import PretrainingState
     from kaggle_hw4.stages.list_runs import RunGroup, RunsDifference
 
 app = typer.Typer()
@@ -188,6 +189,34 @@ def export_command(
     path = shown(exported.path)
     text = f"{path}: {exported.lines:,} lines of {exported.runs:,} runs"
     show(exported, as_json, lambda: text, logs_hint(path) * (form != "csv"))
+
+
+@app.command("pretrained")
+def pretrained_command(workspace: Root = None, as_json: AsJson = False) -> None:
+    """List the encoders that were trained without labels.
+
+    Example: hw4 runs pretrained
+    """
+    from kaggle_hw4.stages.list_pretrainings import list_pretrainings
+
+    states = list_pretrainings(Workspace.at(workspace))
+    show(states, as_json, lambda: _pretrained(states) if states else "no pretrainings")
+
+
+def _pretrained(states: "list[PretrainingState]") -> Any:
+    """A row for each that is finished; below the table, what is not."""
+    rows, lines = [], []
+    for each in states:
+        if manifest := each.manifest:
+            explained, seconds = percent(manifest.explained), in_words(manifest.seconds)
+            frames = "training and test set" if manifest.transductive else "training set"
+            rows.append((each.run, manifest.folds.name, frames, explained, seconds))
+        elif each.problem:
+            lines.append(f"{each.run}: {each.problem}")
+        else:
+            state = "is being trained" if each.running else "is not finished"
+            lines.append(f"{each.run} {state}: step {each.step:,} of {each.steps:,}")
+    return page(table(("pretraining", "folds", "frames of", "explained>", "time>"), rows), *lines)
 
 
 @app.command("clean")
