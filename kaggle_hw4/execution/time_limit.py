@@ -21,7 +21,7 @@ from kaggle_hw4.workspace import Workspace
 
 RESERVE = 0.01  # share of the time for what is not foreseen
 START = END = 0.3  # seconds that a process takes before and after what it can measure
-HEARTBEAT = 2.0  # seconds between two notes of the time used: what a kill may leave uncounted
+HEARTBEAT = 0.5  # seconds between two notes of the time used: what a kill may leave uncounted
 
 
 class Part(Record):
