@@ -10,6 +10,7 @@ Hw4Error
 
 Shutdown
 ├── Stopped             75  a stage was asked to stop; the same command resumes it
+│   └── LostRank        75  another process of the same training has ended
 └── Interrupted        130  the same, by Ctrl-C
 
 A Shutdown can be raised between any two instructions. As KeyboardInterrupt it is no Exception, so
@@ -87,6 +88,10 @@ class Shutdown(WithRemedy):
 
 class Stopped(Shutdown):
     exit_code = 75
+
+
+class LostRank(Stopped):
+    """Nobody asked this process to stop: it cannot train without the others."""
 
 
 class Interrupted(Shutdown):

@@ -125,7 +125,8 @@ def train_command(
     Finished runs are left alone; one that was stopped or killed resumes from its checkpoint. With a
     time limit, steps and networks are chosen so that all runs and their predictions are done in it;
     the time between a kill and the same command does not count. Pseudo-labels and teachers are keys
-    of the recipe: docs/pretraining.md.
+    of the recipe: docs/pretraining.md. Started by torchrun, several processes train each run
+    together: docs/scale.md.
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
@@ -146,12 +147,17 @@ def train_command(
     if dry_run:
         show_estimate([asked], given, as_json)
         return
+    from kaggle_hw4.ranks import joined
+
     with (
         stopping(stop_after),
         live("train") as monitor,
-        in_time([asked], given, monitor) as ([asked], executor),
+        joined(device) as ranks,
+        in_time([asked], given, monitor, ranks) as ([asked], executor),
     ):
         runs = train(asked, executor, monitor.bar)
+    if not ranks.is_first:
+        return
     _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
     _show_runs(runs, as_json, after_training(asked.spec, runs))
 

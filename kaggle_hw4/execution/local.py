@@ -17,6 +17,7 @@ from kaggle_hw4.runs import Run
 if TYPE_CHECKING:
     from kaggle_hw4.execution.time_limit import Budget
     from kaggle_hw4.progress import Monitor
+    from kaggle_hw4.ranks import Ranks
 
 PATIENCE = 60.0  # seconds for a process to finish its step after it was asked to stop
 LOG = "worker.log"  # what a process prints, in its run's folder
@@ -25,18 +26,23 @@ LOG = "worker.log"  # what a process prints, in its run's folder
 class InProcess:
     """One run after the other in this process, shown by a monitor; its errors are raised.
 
-    With a budget each has its share of the time.
+    With a budget each has its share of the time; several `ranks` train each of them together.
     """
 
     jobs = 1
 
-    def __init__(self, monitor: "Monitor", budget: "Budget | None" = None) -> None:
-        self.monitor, self.budget = monitor, budget
+    def __init__(
+        self,
+        monitor: "Monitor",
+        budget: "Budget | None" = None,
+        ranks: "Ranks | None" = None,
+    ) -> None:
+        self.monitor, self.budget, self.ranks = monitor, budget, ranks
 
     def submit(self, spec: RunSpec) -> "Finished":
         prepared = prepare(spec)
         limit = self.budget.of(prepared.run) if self.budget else None
-        return Finished(spec, prepared.run, execute(prepared, self.monitor, limit))
+        return Finished(spec, prepared.run, execute(prepared, self.monitor, limit, self.ranks))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.progress import Monitor, Progress
+    from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.recipe import Recipe
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
@@ -71,16 +72,25 @@ def prepare(spec: RunSpec, bar: Bar = no_bar, like: Prepared | None = None) -> P
     return Prepared(spec, run, recipe, corpus, folds)
 
 
-def execute(prepared: Prepared, monitor: "Monitor", limit: "Limit | None" = None) -> "Manifest":
-    """Train a run, or what is left of it, within its time; return its manifest."""
+def execute(
+    prepared: Prepared,
+    monitor: "Monitor",
+    limit: "Limit | None" = None,
+    ranks: "Ranks | None" = None,
+) -> "Manifest":
+    """Train a run, or what is left of it, within its time; return its manifest. `ranks` are the
+    processes that train it together.
+    """
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.execution.sources import find_sources
+    from kaggle_hw4.ranks import ALONE
     from kaggle_hw4.training.loop import train_run
 
     device, precision = choose_device(prepared.spec.device), prepared.spec.precision
     run, recipe, corpus, folds = prepared.run, prepared.recipe, prepared.corpus, prepared.folds
     sources = find_sources(Workspace(Path(prepared.spec.workspace)), run, recipe, corpus, folds)
-    return train_run(run, recipe, corpus, folds, device, monitor, precision, limit, sources)
+    inputs = (run, recipe, corpus, folds, device, monitor, precision, limit, sources)
+    return train_run(*inputs, ranks or ALONE)
 
 
 class Silent:

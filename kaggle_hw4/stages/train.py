@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.spec import Asked
 from kaggle_hw4.pace import clock_time, read_duration, write_duration, write_line
 from kaggle_hw4.progress import Bar, no_bar
@@ -13,6 +14,7 @@ from kaggle_hw4.progress import Bar, no_bar
 if TYPE_CHECKING:
     from kaggle_hw4.execution.executor import Executor
     from kaggle_hw4.progress import Monitor
+    from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
     from kaggle_hw4.stages.plan_time import Planned
@@ -63,16 +65,23 @@ def train(asked: Asked, executor: "Executor", bar: Bar = no_bar) -> list[Finishe
 
 @contextmanager
 def in_time(
-    asked: Sequence[Asked], given: TimeGiven | None, monitor: "Monitor"
+    asked: Sequence[Asked],
+    given: TimeGiven | None,
+    monitor: "Monitor",
+    ranks: "Ranks | None" = None,
 ) -> Iterator[tuple[Sequence[Asked], "Executor"]]:
     """Yield what trains in this process, and `asked` as it is to be trained: in a given time, with
-    the steps and networks that are chosen for it. The clock runs until the block ends.
+    the steps and networks that are chosen for it. The clock runs until the block ends. `ranks` are
+    the processes that train together, with no time given.
     """
     from kaggle_hw4.execution.local import InProcess
 
     if given is None:
-        yield asked, InProcess(monitor)
+        yield asked, InProcess(monitor, ranks=ranks)
         return
+    if ranks and ranks.count > 1:
+        what = "a time is planned for a training by a single process"
+        raise UsageError(what, "leave it out under torchrun", parameter="time_limit")
     from kaggle_hw4.stages.plan_time import plan_time
 
     planned = plan_time(asked, given, monitor.bar)
