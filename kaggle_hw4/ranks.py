@@ -202,4 +202,6 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise LostRank("another process of this training has ended", RESUME) from error
+        rank = this_process().rank
+        what = f"process {rank} cannot train on: another one has ended, or does not answer"
+        raise LostRank(what, RESUME) from error
