@@ -101,7 +101,8 @@ class JoinedRanks(Ranks):
 
     def weigh(self, mean: Tensor, size: int) -> Tensor:
         rows = self.rows(size)
-        return mean * ((rows.stop - rows.start) / size)
+        share: float = (rows.stop - rows.start) / size
+        return mean * share
 
     def total(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
         sums = torch.cat([value.reshape(-1) for value in values])
