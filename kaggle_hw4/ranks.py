@@ -169,11 +169,8 @@ class Stack(torch.autograd.Function):
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """Yield the ranks that torchrun has started, on devices called `device`; else ALONE."""
+    """Yield the ranks that torchrun has started, on devices called `device`."""
     process = this_process()
-    if process.count == 1:
-        yield ALONE
-        return
     kind = choose_device(device).type
     if kind not in BACKENDS:
         raise UsageError(f"{kind}: several processes train on CPUs or CUDA", parameter="device")

@@ -1,5 +1,7 @@
 """hw4 split, train, predict."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,11 +31,14 @@ from kaggle_hw4.cli.options import (
 from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.progress import bars, live
+from kaggle_hw4.torchrun import this_process
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.execution.spec import Asked
+    from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.stages.split import SplitSummary
-    from kaggle_hw4.stages.train import FinishedRun
+    from kaggle_hw4.stages.train import FinishedRun, TimeGiven
 
 Fold = Annotated[
     list[str] | None, typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated.")
@@ -132,7 +137,7 @@ def train_command(
     """
     from kaggle_hw4.execution.spec import Asked, RunSpec
     from kaggle_hw4.stages.teach import make_teacher, source_settings
-    from kaggle_hw4.stages.train import in_time, time_given, train
+    from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.stages.versions import runs_of
 
     given, place = time_given(time_limit), Workspace.at(workspace)
@@ -145,21 +150,37 @@ def train_command(
         with bars("teacher") as bar:
             make_teacher(asked, taught, bar)
     if dry_run:
-        show_estimate([asked], given, as_json)
+        if not this_process().rank:
+            show_estimate([asked], given, as_json)
         return
-    from kaggle_hw4.ranks import joined
+    with stopping(stop_after):
+        _train(asked, given, as_json)
+
+
+def _train(asked: "Asked", given: "TimeGiven | None", as_json: bool) -> None:
+    from kaggle_hw4.stages.train import in_time, train
 
     with (
-        stopping(stop_after),
         live("train") as monitor,
-        joined(device) as ranks,
+        _joined(asked.spec.device) as ranks,
         in_time([asked], given, monitor, ranks) as ([asked], executor),
     ):
         runs = train(asked, executor, monitor.bar)
-    if not ranks.is_first:
+    if ranks is None or ranks.is_first:
+        _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
+        _show_runs(runs, as_json, after_training(asked.spec, runs))
+
+
+@contextmanager
+def _joined(device: str) -> "Iterator[Ranks | None]":
+    """Yield what the processes that torchrun has started are to one another."""
+    if this_process().count == 1:
+        yield None  # without torch: a misspelt recipe is to end at once
         return
-    _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
-    _show_runs(runs, as_json, after_training(asked.spec, runs))
+    from kaggle_hw4.ranks import joined
+
+    with joined(device) as ranks:
+        yield ranks
 
 
 def _say_known(names: list[str]) -> None:
