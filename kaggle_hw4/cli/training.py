@@ -6,17 +6,21 @@ import typer
 
 from kaggle_hw4.cli.estimate import show_estimate
 from kaggle_hw4.cli.hints import after_split, after_training, all_runs
+from kaggle_hw4.cli.jobs import showing
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
     DryRun,
     GroupsOfRuns,
+    Jobs,
     NamedVariant,
+    On,
     Precision,
     Root,
     RunsOfVariants,
     Seeds,
     Settings,
+    SlurmOptions,
     SplitName,
     StopAfter,
     TimeLimit,
@@ -28,7 +32,7 @@ from kaggle_hw4.cli.options import (
 )
 from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.progress import bars, live
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -115,6 +119,9 @@ def train_command(
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
     dry_run: DryRun = False,
+    on: On = None,
+    jobs: Jobs = None,
+    slurm: SlurmOptions = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -129,12 +136,14 @@ def train_command(
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
+    from kaggle_hw4.execution.placement import find_placement
     from kaggle_hw4.execution.spec import Asked, RunSpec
     from kaggle_hw4.stages.teach import make_teacher, source_settings
     from kaggle_hw4.stages.train import in_time, time_given, train
     from kaggle_hw4.stages.versions import runs_of
 
     given, place = time_given(time_limit), Workspace.at(workspace)
+    placement = find_placement(on, jobs, slurm or ())
     name = one_variant(variant, named, "hw4 train boss --folds all")
     taught = runs_of(place, (path for name in teacher or () for path in place.groups_of_runs(name)))
     keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
@@ -148,10 +157,10 @@ def train_command(
         return
     with (
         stopping(stop_after),
-        live("train") as monitor,
-        in_time([asked], given, monitor) as ([asked], executor),
+        showing(placement, "train") as (monitor, watch),
+        in_time([asked], given, monitor, placement) as ([asked], executor),
     ):
-        runs = train(asked, executor, monitor.bar)
+        runs = train(asked, executor, monitor.bar, watch)
     _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
     _show_runs(runs, as_json, after_training(asked.spec, runs))
 
