@@ -62,7 +62,7 @@ def run_command(
     from kaggle_hw4.stages.train import time_given
 
     given, place = time_given(time_limit), Workspace.at(workspace)
-    placement = find_placement(on, jobs, slurm or ())
+    placement = find_placement(on, jobs, slurm)
     plan = read_pipeline(place, pipeline)
     if dry_run:
         _estimate(place, plan, given, device, precision, as_json)

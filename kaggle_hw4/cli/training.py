@@ -36,8 +36,10 @@ from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.execution.placement import Placement
+    from kaggle_hw4.execution.spec import Asked
     from kaggle_hw4.stages.split import SplitSummary
-    from kaggle_hw4.stages.train import FinishedRun
+    from kaggle_hw4.stages.train import FinishedRun, TimeGiven
 
 Fold = Annotated[
     list[str] | None, typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated.")
@@ -139,24 +141,32 @@ def train_command(
     from kaggle_hw4.execution.placement import find_placement
     from kaggle_hw4.execution.spec import Asked, RunSpec
     from kaggle_hw4.stages.teach import make_teacher, source_settings
-    from kaggle_hw4.stages.train import in_time, time_given, train
+    from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.stages.versions import runs_of
 
     given, place = time_given(time_limit), Workspace.at(workspace)
-    placement = find_placement(on, jobs, slurm or ())
+    placement = find_placement(on, jobs, slurm)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     taught = runs_of(place, (path for name in teacher or () for path in place.groups_of_runs(name)))
     keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
     spec = RunSpec(str(place.root), name, keys, split, device=device, precision=precision)
     asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
-    if taught and not dry_run:
-        with bars("teacher") as bar:
-            make_teacher(asked, taught, bar)
     if dry_run:
         show_estimate([asked], given, as_json)
         return
+    if taught:
+        with bars("teacher") as bar:
+            make_teacher(asked, taught, bar)
+    with stopping(stop_after):
+        _train(asked, given, placement, as_json)
+
+
+def _train(
+    asked: "Asked", given: "TimeGiven | None", placement: "Placement | None", as_json: bool
+) -> None:
+    from kaggle_hw4.stages.train import in_time, train
+
     with (
-        stopping(stop_after),
         showing(placement, "train") as (monitor, watch),
         in_time([asked], given, monitor, placement) as ([asked], executor),
     ):

@@ -38,7 +38,7 @@ class Placement:
 
 
 def find_placement(
-    on: str | None, jobs: int | None = None, options: Sequence[str] = ()
+    on: str | None, jobs: int | None = None, options: Sequence[str] | None = None
 ) -> Placement | None:
     """Where `on` says; None is this process. A number of jobs alone is for this machine."""
     if on is None:
@@ -49,7 +49,7 @@ def find_placement(
         return None
     if on not in (LOCAL, SLURM):
         raise UsageError(f"{on!r}: runs are trained on local or slurm", parameter="on")
-    return Placement(on, jobs, tuple(options))
+    return Placement(on, jobs, tuple(options or ()))
 
 
 def local_executor(jobs: int | None) -> "Executor":
