@@ -139,8 +139,9 @@ def test_each_card_has_one_run_while_there_are_enough(
 def test_a_placement_is_refused_where_it_makes_no_sense(spec: RunSpec) -> None:
     assert find_placement(None) is None
     assert find_placement(None, 3) == Placement("local", 3)
-    with pytest.raises(UsageError, match="runs are trained on local or slurm"):
+    with pytest.raises(UsageError, match="runs are trained on local, slurm, ray or ray://ADDRESS"):
         find_placement("moon")
+    assert find_placement("ray://10.0.0.5:6379") == Placement("ray", address="10.0.0.5:6379")
     with pytest.raises(UsageError, match="options of sbatch"):
         find_placement("local", None, ["time=5"])
     command = hw4(spec, "train", "strong", "--on", "local", "--time-limit", "1h", *FLAGS)

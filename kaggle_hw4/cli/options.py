@@ -93,7 +93,7 @@ StopAfter = Annotated[
 ]
 On = Annotated[
     str | None,
-    choice("local", "slurm", text="Train runs in processes of their own; else in this one."),
+    choice("local", "slurm", "ray", text="Train runs in processes of their own; else in this."),
 ]
 Jobs = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Runs at a time; else one a device.")

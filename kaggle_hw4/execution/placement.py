@@ -33,6 +33,14 @@ class Placement:
             from kaggle_hw4.execution.slurm import Slurm
 
             yield Slurm(workspace, self.jobs, self.options)
+        elif self.on == RAY:
+            from kaggle_hw4.execution.ray import RayCluster
+
+            cluster = RayCluster(self.jobs, self.address)
+            try:
+                yield cluster
+            finally:
+                cluster.close()
         else:
             yield local_executor(self.jobs)
 
@@ -47,9 +55,11 @@ def find_placement(
         raise UsageError("options of sbatch are for jobs of Slurm", "train on slurm", "slurm")
     if on is None:
         return None
-    if on not in (LOCAL, SLURM):
-        raise UsageError(f"{on!r}: runs are trained on local or slurm", parameter="on")
-    return Placement(on, jobs, tuple(options or ()))
+    name, scheme, address = on.partition("://")
+    if name not in PLACES or (scheme and name != RAY):
+        what = f"{on!r}: runs are trained on {', '.join(PLACES)} or {RAY}://ADDRESS"
+        raise UsageError(what, parameter="on")
+    return Placement(name, jobs, tuple(options or ()), address)
 
 
 def local_executor(jobs: int | None) -> "Executor":
