@@ -8,17 +8,21 @@ import typer
 
 from kaggle_hw4.cli.estimate import show_estimate
 from kaggle_hw4.cli.hints import after_split, after_training, all_runs
+from kaggle_hw4.cli.jobs import showing
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
     DryRun,
     GroupsOfRuns,
+    Jobs,
     NamedVariant,
+    On,
     Precision,
     Root,
     RunsOfVariants,
     Seeds,
     Settings,
+    SlurmOptions,
     SplitName,
     StopAfter,
     TimeLimit,
@@ -30,11 +34,12 @@ from kaggle_hw4.cli.options import (
 )
 from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.progress import bars, live
+from kaggle_hw4.progress import bars
 from kaggle_hw4.torchrun import this_process
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.execution.placement import Placement
     from kaggle_hw4.execution.spec import Asked
     from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.stages.split import SplitSummary
@@ -120,6 +125,9 @@ def train_command(
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
     dry_run: DryRun = False,
+    on: On = None,
+    jobs: Jobs = None,
+    slurm: SlurmOptions = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -135,37 +143,41 @@ def train_command(
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
+    from kaggle_hw4.execution.placement import find_placement
     from kaggle_hw4.execution.spec import Asked, RunSpec
     from kaggle_hw4.stages.teach import make_teacher, source_settings
     from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.stages.versions import runs_of
 
     given, place = time_given(time_limit), Workspace.at(workspace)
+    placement = find_placement(on, jobs, slurm)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     taught = runs_of(place, (path for name in teacher or () for path in place.groups_of_runs(name)))
     keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
     spec = RunSpec(str(place.root), name, keys, split, device=device, precision=precision)
     asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
-    if taught and not dry_run:
-        with bars("teacher") as bar:
-            make_teacher(asked, taught, bar)
     if dry_run:
         if not this_process().rank:
             show_estimate([asked], given, as_json)
         return
+    if taught:
+        with bars("teacher") as bar:
+            make_teacher(asked, taught, bar)
     with stopping(stop_after):
-        _train(asked, given, as_json)
+        _train(asked, given, placement, as_json)
 
 
-def _train(asked: "Asked", given: "TimeGiven | None", as_json: bool) -> None:
+def _train(
+    asked: "Asked", given: "TimeGiven | None", placement: "Placement | None", as_json: bool
+) -> None:
     from kaggle_hw4.stages.train import in_time, train
 
     with (
-        live("train") as monitor,
+        showing(placement, "train") as (monitor, watch),
         _joined(asked.spec.device) as ranks,
-        in_time([asked], given, monitor, ranks) as ([asked], executor),
+        in_time([asked], given, monitor, placement, ranks) as ([asked], executor),
     ):
-        runs = train(asked, executor, monitor.bar)
+        runs = train(asked, executor, monitor.bar, watch)
     if ranks is None or ranks.is_first:
         _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
         _show_runs(runs, as_json, after_training(asked.spec, runs))
