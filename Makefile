@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder zoo pretraining lecture density test torture test-slow test-corpus test-browser test-gpu mutants check submit bench bench-gpu bench-large clean
+.PHONY: help setup demo ladder zoo pretraining lecture density test torture test-slow test-corpus test-browser test-slurm test-ray test-gpu mutants check submit bench bench-gpu bench-large clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,14 @@ test-corpus: setup ## Run the checks on the real speech in ../shared/corpora
 test-browser: setup ## Open the report in headless Chromium, which must be installed
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	$(VENV)/bin/pytest -m browser
+
+test-slurm: setup ## Start a Slurm (as root: apt install slurm-wlm munge) and train on it
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
+	$(VENV)/bin/pytest -m slurm
+
+test-ray: setup ## Train on a Ray cluster of two nodes, which is started here
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(VENV)/bin/pytest -m ray
 
 test-gpu: setup ## Run the checks that need a CUDA device
 	$(VENV)/bin/pytest -m gpu

@@ -10,6 +10,7 @@ Hw4Error
 
 Shutdown
 ├── Stopped             75  a stage was asked to stop; the same command resumes it
+├── LostRank            75  another process of the same training has ended
 └── Interrupted        130  the same, by Ctrl-C
 
 A Shutdown can be raised between any two instructions. As KeyboardInterrupt it is no Exception, so
@@ -82,10 +83,16 @@ class StorageError(Hw4Error):
 
 
 class Shutdown(WithRemedy):
-    """A signal asked for the end."""
+    """The end of something that can be resumed: a signal asked for it."""
 
 
 class Stopped(Shutdown):
+    exit_code = 75
+
+
+class LostRank(Shutdown):
+    """Nobody asked this process to stop: it cannot train without the others."""
+
     exit_code = 75
 
 

@@ -20,6 +20,8 @@ from kaggle_hw4.workspace import Workspace
 if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
+    from kaggle_hw4.execution.executor import Watch
+    from kaggle_hw4.execution.placement import Placement
     from kaggle_hw4.progress import Monitor
 
 
@@ -130,19 +132,24 @@ def run_pipeline(
     monitor: "Monitor",
     say: Say,
     given: train.TimeGiven | None = None,
+    placement: "Placement | None" = None,
+    watch: "Watch | None" = None,
 ) -> PipelineResult:
-    """Folds → runs → submission → score; in a given time, with steps and networks chosen for it."""
+    """Folds → runs → submission → score; in a given time, with steps and networks chosen for it.
+
+    The runs are trained in this process, or where `placement` says; `watch` sees how they stand.
+    """
     from kaggle_hw4.kaggle.submissions import path_of
 
     # The runs.
-    runs = []
+    def say_trained(each: train.FinishedRun) -> None:
+        validation = each.manifest.validation
+        say("train", f"{each.run.name}: {validation.accuracy:.4f} of {validation.n} utterances")
+
     asked = runs_asked(workspace, pipeline, folds, device, precision)
-    with train.in_time(asked, given, monitor) as (chosen, executor):
-        for each in chosen:
-            for finished in train.train(each, executor, monitor.bar):
-                runs.append(finished.run.folder)
-                accuracy, n = finished.manifest.validation.accuracy, finished.manifest.validation.n
-                say("train", f"{finished.run.name}: {accuracy:.4f} of {n} utterances")
+    with train.in_time(asked, given, monitor, placement) as (chosen, executor):
+        trained = train.train_all(chosen, executor, monitor.bar, watch, say_trained)
+        runs = [each.run.folder for each in trained]
 
         # The submission.
         request = ensemble.Request(pipeline.ensemble.label)

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kaggle_hw4 import locks
 from kaggle_hw4.artifact import new_directory, write_text
 from kaggle_hw4.cli import main
 from kaggle_hw4.locks import Timeout, locked
@@ -109,3 +111,34 @@ def test_a_full_disk_is_named(
     assert ended.value.code == 4
     [line] = [text for text in capsys.readouterr().err.splitlines() if "No space" in text]
     assert line.startswith(f"hw4: {tmp_path}")
+
+
+@pytest.mark.parametrize("flags", ["rw,nolock", "rw,vers=3,local_lock=all", "rw,localflock"])
+def test_where_flock_holds_on_one_machine_only_a_lease_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str
+) -> None:
+    folder = tmp_path / "a disk"
+    folder.mkdir()
+    mounts = tmp_path / "mounts"
+    mount = str(folder).replace(" ", r"\040")
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/home {mount} nfs {flags} 0 0\n")
+    monkeypatch.setattr(locks, "MOUNTS", mounts)
+    for place, leased in ((folder, True), (tmp_path, False)):
+        with locked(place / ".lock"), pytest.raises(Timeout), locked(place / ".lock", 0):
+            pass
+        with locked(place / ".lock", 0):
+            assert (place / ".lock.soft").exists() == leased
+
+
+def test_a_lease_of_a_machine_that_was_lost_is_free_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_flock: int
+) -> None:
+    monkeypatch.setattr(locks, "LEASE", 1.0)
+    with locked(tmp_path / ".lock"):
+        text = (tmp_path / ".lock.soft").read_text()
+    assert not (tmp_path / ".lock.soft").exists()
+    (tmp_path / ".lock.soft").write_text(text.replace(socket.gethostname(), "elsewhere"))
+    with pytest.raises(Timeout), locked(tmp_path / ".lock", 0.2):
+        pass
+    with locked(tmp_path / ".lock", 30):
+        pass

@@ -7,7 +7,7 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import typer
 
@@ -32,9 +32,18 @@ from kaggle_hw4.cli import (
 )
 from kaggle_hw4.cli.options import OrderOfWork
 from kaggle_hw4.cli.output import complain
-from kaggle_hw4.errors import FAULT, DataError, Shutdown, UsageError, WithRemedy
+from kaggle_hw4.errors import (
+    FAULT,
+    DataError,
+    LostRank,
+    RecipeError,
+    Shutdown,
+    UsageError,
+    WithRemedy,
+)
 from kaggle_hw4.pace import Verbosity, set_verbosity
 from kaggle_hw4.signals import unwind_on_signals
+from kaggle_hw4.torchrun import this_process
 
 NO_MEMORY = (
     "there is not enough memory; end other programs, or give less to read or to train "
@@ -75,6 +84,7 @@ def version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     workspace: Annotated[
         Path | None,
         typer.Option(help="The folder that holds everything; else HW4_WORKSPACE, else this one."),
@@ -95,6 +105,10 @@ def root(
         bool, typer.Option("--version", callback=version, is_eager=True, help="Say which hw4.")
     ] = False,
 ) -> None:
+    processes = this_process().count
+    if processes > 1 and context.invoked_subcommand != "train":
+        what = f"torchrun has started {processes} processes of a command that is a single one"
+        raise UsageError(what, "torchrun is for `hw4 train`")
     if workspace is not None:
         os.environ["HW4_WORKSPACE"] = str(workspace)
 
@@ -108,6 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     _take_switches(words)
+    if this_process().rank:
+        set_verbosity(Verbosity.QUIET)  # the first process shows what all of them do
     hints.remember(words)
     try:
         app(words)
@@ -135,6 +151,8 @@ def explain(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if this_process().rank and _is_of_all(error):
+        return error.exit_code
     if isinstance(error, WithRemedy):
         complain(_flag(error) + str(error), error.problems if isinstance(error, DataError) else ())
         return error.exit_code
@@ -147,6 +165,12 @@ def explain(error: BaseException) -> int:
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
     complain(f"a fault of hw4's own ({kind}); please report it with {_keep_traceback(error)}")
     return FAULT
+
+
+def _is_of_all(error: BaseException) -> TypeGuard[WithRemedy]:
+    """Whether every process of a training ends with this error, and the first one says so."""
+    stopped = isinstance(error, Shutdown) and not isinstance(error, LostRank)
+    return stopped or isinstance(error, UsageError | RecipeError)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

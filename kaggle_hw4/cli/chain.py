@@ -7,13 +7,17 @@ import typer
 
 from kaggle_hw4.cli.ensemble import ensemble_json
 from kaggle_hw4.cli.estimate import show_estimate
+from kaggle_hw4.cli.jobs import showing
 from kaggle_hw4.cli.layout import Prose
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
     DryRun,
+    Jobs,
+    On,
     Precision,
     Root,
+    SlurmOptions,
     StopAfter,
     TimeLimit,
     stopping,
@@ -21,10 +25,11 @@ from kaggle_hw4.cli.options import (
 from kaggle_hw4.cli.output import page, percent, say, show
 from kaggle_hw4.cli.report import try_report
 from kaggle_hw4.cli.submissions import after, submitted
-from kaggle_hw4.progress import bars, live
+from kaggle_hw4.progress import bars
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.execution.placement import Placement
     from kaggle_hw4.pipeline import Pipeline, PipelineResult
     from kaggle_hw4.stages.train import TimeGiven
 
@@ -38,6 +43,9 @@ def run_command(
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
     dry_run: DryRun = False,
+    on: On = None,
+    jobs: Jobs = None,
+    slurm: SlurmOptions = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -49,16 +57,18 @@ def run_command(
 
     Example: hw4 run pipelines/demo.toml
     """
+    from kaggle_hw4.execution.placement import find_placement
     from kaggle_hw4.pipeline import read_pipeline
     from kaggle_hw4.stages.train import time_given
 
     given, place = time_given(time_limit), Workspace.at(workspace)
+    placement = find_placement(on, jobs, slurm)
     plan = read_pipeline(place, pipeline)
     if dry_run:
         _estimate(place, plan, given, device, precision, as_json)
         return
     with stopping(stop_after):
-        _run(place, plan, given, device, precision, as_json)
+        _run(place, plan, given, placement, device, precision, as_json)
 
 
 def _estimate(
@@ -89,6 +99,7 @@ def _run(
     place: Workspace,
     plan: "Pipeline",
     given: "TimeGiven | None",
+    placement: "Placement | None",
     device: str,
     precision: str,
     as_json: bool,
@@ -101,8 +112,10 @@ def _run(
     with bars("data") as bar:
         folds = prepare_data(place, plan, say_stage, bar)
     given = _with_report(place, plan, given)
-    with live("train") as monitor:
-        result = run_pipeline(place, plan, folds, device, precision, monitor, say_stage, given)
+    with showing(placement, "train") as (monitor, watch):
+        result = run_pipeline(
+            place, plan, folds, device, precision, monitor, say_stage, given, placement, watch
+        )
     path = place.shown(result.path)
     report = try_report(place)
     value = {

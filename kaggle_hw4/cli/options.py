@@ -91,6 +91,17 @@ StopAfter = Annotated[
         metavar="DURATION", help="Stop with a checkpoint after 90m, 11h or 1h30m; resumable."
     ),
 ]
+On = Annotated[
+    str | None,
+    choice("local", "slurm", "ray", text="Train runs in processes of their own; else in this."),
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Runs at a time; else one a device.")
+]
+SlurmOptions = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="An option of sbatch; may be repeated."),
+]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""hw4 runs: what is there, what two differ in, and freeing the room of checkpoints."""
+"""hw4 runs: what is there, what two differ in, importing, and freeing the room of checkpoints."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +17,7 @@ from kaggle_hw4.workspace import Workspace, shown
 if TYPE_CHECKING:
     from kaggle_hw4.stages.clean import Freed
     from kaggle_hw4.stages.list_pretrainings import PretrainingState
+    from kaggle_hw4.stages.import_runs import Imported
     from kaggle_hw4.stages.list_runs import RunGroup, RunsDifference
 
 app = typer.Typer()
@@ -217,6 +218,37 @@ def _pretrained(states: "list[PretrainingState]") -> Any:
             state = "is being trained" if each.running else "is not finished"
             lines.append(f"{each.run} {state}: step {each.step:,} of {each.steps:,}")
     return page(table(("pretraining", "folds", "frames of", "explained>", "time>"), rows), *lines)
+
+
+@app.command("import")
+def import_command(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUNS", help="Runs of another machine, or folders of them."),
+    ],
+    workspace: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over finished runs that another machine has trained.
+
+    They must be of this corpus and of a fold table that is here, and their files as they were
+    written; what is here already stays.
+
+    Example: hw4 runs import /mnt/other/runs
+    """
+    from kaggle_hw4.stages.import_runs import import_runs
+
+    place = Workspace.at(workspace)
+    with bars("import") as bar:
+        imported = import_runs(place, folders, bar)
+    show(imported, as_json, lambda: page(*_imported(imported)), next_step(place))
+
+
+def _imported(imported: "Imported") -> Iterator[str]:
+    known = f", {len(imported.known)} were here already" if imported.known else ""
+    yield f"{len(imported.runs)} runs imported{known}"
+    for name in imported.unfinished:
+        yield f"left out: {name} is not finished"
 
 
 @app.command("clean")

@@ -1,22 +1,28 @@
 """hw4 split, train, predict."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kaggle_hw4.cli.estimate import show_estimate
 from kaggle_hw4.cli.hints import after_split, after_training, all_runs
+from kaggle_hw4.cli.jobs import showing
 from kaggle_hw4.cli.options import (
     AsJson,
     Device,
     DryRun,
     GroupsOfRuns,
+    Jobs,
     NamedVariant,
+    On,
     Precision,
     Root,
     RunsOfVariants,
     Seeds,
     Settings,
+    SlurmOptions,
     SplitName,
     StopAfter,
     TimeLimit,
@@ -28,12 +34,16 @@ from kaggle_hw4.cli.options import (
 )
 from kaggle_hw4.cli.output import page, percent, plain, say, show, table
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.progress import bars, live
+from kaggle_hw4.progress import bars
+from kaggle_hw4.torchrun import this_process
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
+    from kaggle_hw4.execution.placement import Placement
+    from kaggle_hw4.execution.spec import Asked
+    from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.stages.split import SplitSummary
-    from kaggle_hw4.stages.train import FinishedRun
+    from kaggle_hw4.stages.train import FinishedRun, TimeGiven
 
 Fold = Annotated[
     list[str] | None, typer.Option(metavar="FOLD", help="One fold, else 0; may be repeated.")
@@ -115,6 +125,9 @@ def train_command(
     time_limit: TimeLimit = None,
     stop_after: StopAfter = None,
     dry_run: DryRun = False,
+    on: On = None,
+    jobs: Jobs = None,
+    slurm: SlurmOptions = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workspace: Root = None,
@@ -125,35 +138,61 @@ def train_command(
     Finished runs are left alone; one that was stopped or killed resumes from its checkpoint. With a
     time limit, steps and networks are chosen so that all runs and their predictions are done in it;
     the time between a kill and the same command does not count. Pseudo-labels and teachers are keys
-    of the recipe: docs/pretraining.md.
+    of the recipe: docs/pretraining.md. Started by torchrun, several processes train each run
+    together: docs/scale.md.
 
     Example: hw4 train boss --fold 0 --seed 0 -s networks.d_model=128
     """
+    from kaggle_hw4.execution.placement import find_placement
     from kaggle_hw4.execution.spec import Asked, RunSpec
     from kaggle_hw4.stages.teach import make_teacher, source_settings
-    from kaggle_hw4.stages.train import in_time, time_given, train
+    from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.stages.versions import runs_of
 
     given, place = time_given(time_limit), Workspace.at(workspace)
+    placement = find_placement(on, jobs, slurm)
     name = one_variant(variant, named, "hw4 train boss --folds all")
     taught = runs_of(place, (path for name in teacher or () for path in place.groups_of_runs(name)))
     keys = (*(settings or ()), *source_settings(pseudo_labels, taught, split))
     spec = RunSpec(str(place.root), name, keys, split, device=device, precision=precision)
     asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
-    if taught and not dry_run:
+    if dry_run:
+        if not this_process().rank:
+            show_estimate([asked], given, as_json)
+        return
+    if taught:
         with bars("teacher") as bar:
             make_teacher(asked, taught, bar)
-    if dry_run:
-        show_estimate([asked], given, as_json)
-        return
+    with stopping(stop_after):
+        _train(asked, given, placement, as_json)
+
+
+def _train(
+    asked: "Asked", given: "TimeGiven | None", placement: "Placement | None", as_json: bool
+) -> None:
+    from kaggle_hw4.stages.train import in_time, train
+
     with (
-        stopping(stop_after),
-        live("train") as monitor,
-        in_time([asked], given, monitor) as ([asked], executor),
+        showing(placement, "train") as (monitor, watch),
+        _joined(asked.spec.device) as ranks,
+        in_time([asked], given, monitor, placement, ranks) as ([asked], executor),
     ):
-        runs = train(asked, executor, monitor.bar)
-    _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
-    _show_runs(runs, as_json, after_training(asked.spec, runs))
+        runs = train(asked, executor, monitor.bar, watch)
+    if ranks is None or ranks.is_first:
+        _say_known([each.run.name for each in runs if each.run.name not in monitor.begun])
+        _show_runs(runs, as_json, after_training(asked.spec, runs))
+
+
+@contextmanager
+def _joined(device: str) -> "Iterator[Ranks | None]":
+    """Yield what the processes that torchrun has started are to one another."""
+    if this_process().count == 1:
+        yield None  # without torch: a misspelt recipe is to end at once
+        return
+    from kaggle_hw4.ranks import joined
+
+    with joined(device) as ranks:
+        yield ranks
 
 
 def _say_known(names: list[str]) -> None:

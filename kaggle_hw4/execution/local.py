@@ -5,38 +5,45 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaggle_hw4.execution.executor import Outcome
+from kaggle_hw4.execution.executor import LOG, Outcome
 from kaggle_hw4.execution.spec import RunSpec
-from kaggle_hw4.execution.worker import execute, prepare
+from kaggle_hw4.execution.worker import Preparer, execute, prepare
 from kaggle_hw4.run_manifest import Manifest
 from kaggle_hw4.runs import Run
 
 if TYPE_CHECKING:
     from kaggle_hw4.execution.time_limit import Budget
     from kaggle_hw4.progress import Monitor
+    from kaggle_hw4.ranks import Ranks
 
 PATIENCE = 60.0  # seconds for a process to finish its step after it was asked to stop
-LOG = "worker.log"  # what a process prints, in its run's folder
 
 
 class InProcess:
     """One run after the other in this process, shown by a monitor; its errors are raised.
 
-    With a budget each has its share of the time.
+    With a budget each has its share of the time; several `ranks` train each of them together.
     """
 
     jobs = 1
 
-    def __init__(self, monitor: "Monitor", budget: "Budget | None" = None) -> None:
-        self.monitor, self.budget = monitor, budget
+    def __init__(
+        self,
+        monitor: "Monitor",
+        budget: "Budget | None" = None,
+        ranks: "Ranks | None" = None,
+    ) -> None:
+        self.monitor, self.budget, self.ranks = monitor, budget, ranks
 
     def submit(self, spec: RunSpec) -> "Finished":
         prepared = prepare(spec)
         limit = self.budget.of(prepared.run) if self.budget else None
-        return Finished(spec, prepared.run, execute(prepared, self.monitor, limit))
+        return Finished(spec, prepared.run, execute(prepared, self.monitor, limit, self.ranks))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,7 @@ class Finished:
     spec: RunSpec
     run: Run
     manifest: Manifest
+    state = "finished"
 
     def poll(self) -> bool:
         return True
@@ -58,31 +66,51 @@ class Finished:
 
 class Subprocesses:
     """Each run in a process of its own, of so many threads: a crash, or a kill for memory, ends
-    that one and nothing else.
+    that one and nothing else. Where there are several CUDA devices (`cards`), each has one.
     """
 
-    def __init__(self, jobs: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self, jobs: int = 1, threads: int | None = None, cards: Sequence[str] = ()
+    ) -> None:
         self.jobs = jobs
         self.threads = threads or share_of_threads(jobs)
+        self.cards = tuple(cards)
+        self.preparer = Preparer()
+        self.processes: list[tuple[str, Process]] = []
 
-    def submit(self, spec: RunSpec) -> "Process":
-        return Process(spec, prepare(spec).run, self.threads)
+    def submit(self, spec: RunSpec) -> "Process | Finished":
+        run = self.preparer.run(spec)
+        if run.done:
+            return Finished(spec, run, run.manifest())
+        card = self._free_card() if spec.device in ("auto", "cuda") else ""
+        process = Process(spec, run, self.threads, card)
+        self.processes.append((card, process))
+        return process
+
+    def _free_card(self) -> str:
+        """The one that fewest runs are trained on; "" is whichever there is."""
+        self.processes = [each for each in self.processes if not each[1].poll()]
+        busy = Counter(card for card, _ in self.processes)
+        return min(self.cards, key=lambda card: busy[card], default="")
 
 
 class Process:
     """The process of a run, as its executor sees it."""
 
-    def __init__(self, spec: RunSpec, run: Run, threads: int) -> None:
+    state = "training"
+
+    def __init__(self, spec: RunSpec, run: Run, threads: int, card: str = "") -> None:
         self.spec, self.run = spec, run
         run.folder.mkdir(parents=True, exist_ok=True)
-        count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        share = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        share |= {"CUDA_VISIBLE_DEVICES": card} if card else {}
         with (run.folder / LOG).open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "kaggle_hw4.execution.worker", spec.to_json()],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=os.environ | count,
+                env=os.environ | share,
                 start_new_session=True,  # Ctrl-C in the terminal is for whoever started it
             )
 
@@ -99,7 +127,11 @@ class Process:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+        return self.wait()
+
+    def wait(self) -> Outcome:
+        """Wait for the end, however long it takes."""
+        self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
         code = self.process.returncode
@@ -125,3 +157,13 @@ def share_of_threads(jobs: int) -> int:
     wanted = int(first) if re.fullmatch("[0-9]{1,6}", first) else 0
     total = wanted or len(mine) or os.cpu_count() or 1
     return max(1, total // jobs)
+
+
+def cuda_cards() -> tuple[str, ...]:
+    """The CUDA devices of this machine, as CUDA_VISIBLE_DEVICES calls them."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = [name.strip() for name in visible if name.strip()]
+    count = torch.cuda.device_count()
+    return tuple(names[:count] if names else map(str, range(count)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaggle_hw4.errors import FAULT, DataError, WithRemedy
+from kaggle_hw4.errors import FAULT, DataError, UsageError, WithRemedy
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.progress import Bar, no_bar
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.progress import Monitor, Progress
+    from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.recipe import Recipe
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
     from kaggle_hw4.training.pacing import Limit
 
-PATIENCE = 60.0  # seconds for an orphan to finish its step and let go of the run
+PATIENCE = 60.0  # seconds between two lines that say what a process waits for
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,38 @@ def prepare(spec: RunSpec, bar: Bar = no_bar, like: Prepared | None = None) -> P
     return Prepared(spec, run, recipe, corpus, folds)
 
 
-def execute(prepared: Prepared, monitor: "Monitor", limit: "Limit | None" = None) -> "Manifest":
-    """Train a run, or what is left of it, within its time; return its manifest."""
+class Preparer:
+    """Finds the runs of many specs; the data of a workspace and a split is read once."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str | None], Prepared] = {}
+
+    def run(self, spec: RunSpec) -> "Run":
+        key = spec.workspace, spec.split
+        prepared = prepare(spec, like=self.known.get(key))
+        self.known.setdefault(key, prepared)
+        return prepared.run
+
+
+def execute(
+    prepared: Prepared,
+    monitor: "Monitor",
+    limit: "Limit | None" = None,
+    ranks: "Ranks | None" = None,
+) -> "Manifest":
+    """Train a run, or what is left of it, within its time; return its manifest. `ranks` are the
+    processes that train it together.
+    """
     from kaggle_hw4.device import choose_device
     from kaggle_hw4.execution.sources import find_sources
+    from kaggle_hw4.ranks import ALONE
     from kaggle_hw4.training.loop import train_run
 
     device, precision = choose_device(prepared.spec.device), prepared.spec.precision
     run, recipe, corpus, folds = prepared.run, prepared.recipe, prepared.corpus, prepared.folds
     sources = find_sources(Workspace(Path(prepared.spec.workspace)), run, recipe, corpus, folds)
-    return train_run(run, recipe, corpus, folds, device, monitor, precision, limit, sources)
+    inputs = (run, recipe, corpus, folds, device, monitor, precision, limit, sources)
+    return train_run(*inputs, ranks or ALONE)
 
 
 class Silent:
@@ -101,11 +124,11 @@ class Silent:
 
 def main(spec: RunSpec) -> int:
     """Train, and return the exit code."""
+    if hasattr(signal, "SIGUSR2"):  # what a cluster's queue sends before it takes the machine away
+        signal.signal(signal.SIGUSR2, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
-        prepared = prepare(spec)
-        _wait_for_orphans(prepared.run.lock)
-        execute(prepared, Silent())
+        _execute_when_free(prepare(spec))
     except WithRemedy as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
@@ -132,11 +155,26 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _wait_for_orphans(lock: Path) -> None:
-    """Wait for the worker of a killed parent, which is still finishing its step."""
-    if lock.exists():
+def _execute_when_free(prepared: Prepared) -> None:
+    """Train the run when no other process does: that of a killed parent, which is finishing its
+    step, or another command's. A run that this one has finished is left as it is.
+    """
+    while True:
+        _wait_for_others(prepared.run.lock)
+        try:
+            execute(prepared, Silent())
+        except UsageError as error:  # a third one was faster
+            if not isinstance(error.__cause__, Timeout):
+                raise
+        else:
+            return
+
+
+def _wait_for_others(lock: Path) -> None:
+    while lock.exists():
         with suppress(Timeout), locked(lock, timeout=PATIENCE):
-            pass
+            return
+        sys.stderr.write("another process trains this run: waiting for it\n")
 
 
 def _stop_with_parent() -> None:

@@ -18,6 +18,7 @@ from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, no_bar
+from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.run_manifest import Device, Manifest, Prediction
 from kaggle_hw4.runs import Logits, Run
@@ -126,11 +127,16 @@ def write_predictions(
     folds: Folds,
     config: PredictionConfig,
     bar: Bar = no_bar,
-) -> Written:
-    """Write the OOF, the seen-session and the test logits of `run`."""
+    ranks: Ranks = ALONE,
+) -> Written | None:
+    """Write the OOF, the seen-session and the test logits of `run`; the first rank does, and the
+    others return None.
+    """
+    if not ranks.is_first:  # its labels alone are spread
+        config = config.model_copy(update={"spreading_neighbours": 0})
     task = Task(run, folds, config)
-    [logits] = predict_sets([task], [model], store, bar)
-    return write_logits(task, logits, store, model.precision)
+    [logits] = predict_sets([task], [model], store, bar, ranks)
+    return write_logits(task, logits, store, model.precision) if ranks.is_first else None
 
 
 def predict_sets(
@@ -138,6 +144,7 @@ def predict_sets(
     models: Sequence[SpeakerClassifier],
     store: FrameStore,
     bar: Bar = no_bar,
+    ranks: Ranks = ALONE,
 ) -> list[dict[str, FloatArray]]:
     """The logits (n, C) of each set of each task, by the model beside it."""
     sets = [task.sets(store.corpus) for task in tasks]
@@ -149,7 +156,7 @@ def predict_sets(
     logits: list[dict[str, FloatArray]] = [{} for _ in tasks]
     for (name, *_), sharing in passes.items():
         predictors = [tasks[i].predictor(models[i], name) for i in sharing]
-        predicted = predict_together(predictors, store, sets[sharing[0]][name], bar)
+        predicted = predict_together(predictors, store, sets[sharing[0]][name], bar, ranks)
         for i, values in zip(sharing, predicted, strict=True):
             logits[i][name] = values
     return logits

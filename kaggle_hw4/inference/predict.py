@@ -17,6 +17,7 @@ from kaggle_hw4.device import enough_memory
 from kaggle_hw4.inference.spreading import spread_within
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, Progress, no_bar
+from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import PredictionConfig
 
 FloatArray = npt.NDArray[np.float32]
@@ -48,6 +49,7 @@ def predict_logits(
     config: PredictionConfig,
     subsets: Sequence[tuple[IntArray, IntArray]] | None = None,
     bar: Bar = no_bar,
+    ranks: Ranks = ALONE,
 ) -> FloatArray:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
 
@@ -55,13 +57,17 @@ def predict_logits(
     or within each of their `subsets`: its indices into `rows`, and those of them that count there.
     `bar(name)` makes the progress of a stage.
     """
-    [logits] = predict_together([Predictor(model, config, subsets)], store, rows, bar)
+    [logits] = predict_together([Predictor(model, config, subsets)], store, rows, bar, ranks)
     return logits
 
 
 @torch.inference_mode()
 def predict_together(
-    predictors: Sequence[Predictor], store: FrameStore, rows: IntArray, bar: Bar = no_bar
+    predictors: Sequence[Predictor],
+    store: FrameStore,
+    rows: IntArray,
+    bar: Bar = no_bar,
+    ranks: Ranks = ALONE,
 ) -> list[FloatArray]:
     """What `predict_logits` returns for each of several models, to the bit, in one pass over the
     segments: `config.segments` and `config.frames` are the same in all of their configs.
@@ -71,7 +77,7 @@ def predict_together(
     for model in models:
         model.eval()
     config, progress = predictors[0].config, bar("prediction")
-    where, embeddings = embed_segments(models, store, rows, config, progress)
+    where, embeddings = embed_segments(models, store, rows, config, progress, ranks)
     logits = [
         average_segments(predictor, store, rows, where, embedded, bar)
         for predictor, embedded in zip(predictors, embeddings, strict=True)
@@ -116,25 +122,30 @@ def embed_segments(
     rows: IntArray,
     config: PredictionConfig,
     progress: Progress = lambda *_: None,
+    ranks: Ranks = ALONE,
 ) -> tuple[Tensor, list[Tensor]]:
     """The place in `rows` (S,) of each segment's utterance, and each model's embeddings (S, D); on
     the CPU, whose sums are the same every time. `progress(done, total)` counts segments.
+
+    Of several `ranks` each takes every so many-th batch, and the sum over ranks is what a single
+    one computes, to the bit: the batches are the same, and 0 where another rank computes.
     """
     where, cuts = plan_segments(store.corpus.lengths[rows], config)
-    embeddings = [torch.empty(len(where), model.d_embedding) for model in models]
+    embeddings = [torch.zeros(len(where), model.d_embedding) for model in models]
     done = 0
-    for chosen in batches(cuts[:, 1]):
-        # The frames are gathered, padded and put on the device once for all models.
-        starts, lengths = cuts[chosen].T
-        features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
-        place = torch.from_numpy(chosen)
-        with enough_memory("a prediction", "predict on the CPU"):
-            computed = [model.embed(features, mask).float() for model in models]
-            for embedded, values in zip(embeddings, computed, strict=True):
-                embedded[place] = values.cpu()
+    for number, chosen in enumerate(batches(cuts[:, 1])):
+        if number % ranks.count == ranks.rank:
+            # The frames are gathered, padded and put on the device once for all models.
+            starts, lengths = cuts[chosen].T
+            features, mask = store.gather(Segments(rows[where[chosen]], starts, lengths))
+            place = torch.from_numpy(chosen)
+            with enough_memory("a prediction", "predict on the CPU"):
+                computed = [model.embed(features, mask).float() for model in models]
+                for embedded, values in zip(embeddings, computed, strict=True):
+                    embedded[place] = values.cpu()
         done += len(chosen)
         progress(done, len(where))
-    return torch.from_numpy(where), embeddings
+    return torch.from_numpy(where), list(ranks.total(embeddings))
 
 
 def apply_head(model: SpeakerClassifier, embeddings: Tensor, device: torch.device) -> Tensor:

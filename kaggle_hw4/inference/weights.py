@@ -32,6 +32,11 @@ def read_weights(path: Path, model: SpeakerClassifier) -> None:
         raise DataError(f"{path}: not the weights of this recipe ({error})") from error
 
 
+def load_weights(data: bytes, model: SpeakerClassifier) -> None:
+    """Fill `model` with what `weights_bytes` returned."""
+    model.load_state_dict(safetensors.torch.load(data))
+
+
 def encoders_bytes(model: ParallelNetworks[Any]) -> bytes:
     """The weights and buffers of the networks' encoders alone, in the format of safetensors."""
     return safetensors.torch.save(

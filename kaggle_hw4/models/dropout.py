@@ -14,10 +14,15 @@ BLOCK = 32  # bytes that a step of Philox's counter makes
 
 @dataclass
 class Draws:
-    """What the dropouts of a model draw: that of `step` of a training from `seed`."""
+    """What the dropouts of a model draw: that of `step` of a training from `seed`, for `own` of the
+    `size` rows of a batch, from row `first` on; with a single process for all of them.
+    """
 
     seed: int = 0
     step: int = 0
+    first: int = 0
+    own: int = 1
+    size: int = 1
 
 
 class Dropout(nn.Module):
@@ -38,7 +43,7 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._counts(x):
-            return F.dropout(x, self.rate)
+            return self._on_device(x)
         return x.mul_(self.factors(x)) if self.inplace else x * self.factors(x)
 
     def add(self, x: Tensor, y: Tensor, weight: float = 1.0) -> Tensor:
@@ -53,11 +58,21 @@ class Dropout(nn.Module):
         """For every activation 0 or `weight` over the probability to be kept, as `like` is."""
         rows, size = len(like), like[0].numel()
         blocks = -(-size // BLOCK)  # of a row, whichever rows are drawn with it
-        key, counter = [self.draws.seed, self.draws.step], [0, self.place, 0, 0]
+        skipped = self.draws.first * rows // self.draws.own * blocks  # those of other processes
+        key, counter = [self.draws.seed, self.draws.step], [skipped, self.place, 0, 0]
         drawn = np.random.Philox(key=key, counter=counter).random_raw(rows * blocks * BLOCK // 8)
         kept = drawn.view(np.uint8).reshape(rows, -1)[:, :size] >= self.dropped
         factors = kept * np.float32(weight * LEVELS / (LEVELS - self.dropped))
         return torch.from_numpy(factors).view(like.shape).to(like.dtype)
+
+    def _on_device(self, x: Tensor) -> Tensor:
+        """PyTorch's own; of several processes each draws for all rows, and takes its rows'."""
+        draws = self.draws
+        if not self.rate or draws.own == draws.size:
+            return F.dropout(x, self.rate)
+        first, size = (len(x) * part // draws.own for part in (draws.first, draws.size))
+        factors = F.dropout(x.new_ones(size, *x.shape[1:]), self.rate)
+        return x * factors[first : first + len(x)]
 
     @property
     def rate(self) -> float:

@@ -1,18 +1,21 @@
 """From a variant and a fold table to runs."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaggle_hw4.execution.spec import Asked
+from kaggle_hw4.errors import UsageError
+from kaggle_hw4.execution.placement import Placement
+from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.pace import clock_time, read_duration, write_duration, write_line
 from kaggle_hw4.progress import Bar, no_bar
 
 if TYPE_CHECKING:
-    from kaggle_hw4.execution.executor import Executor
+    from kaggle_hw4.execution.executor import Executor, Watch
     from kaggle_hw4.progress import Monitor
+    from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
     from kaggle_hw4.stages.plan_time import Planned
@@ -44,34 +47,75 @@ def time_given(time_limit: str | None) -> TimeGiven | None:
     return TimeGiven(read_duration(time_limit, "time_limit"), time.monotonic())
 
 
-def train(asked: Asked, executor: "Executor", bar: Bar = no_bar) -> list[FinishedRun]:
+def train(
+    asked: Asked, executor: "Executor", bar: Bar = no_bar, watch: "Watch | None" = None
+) -> list[FinishedRun]:
     """Train what is not trained yet, on every fold with every seed; return all of it.
 
-    `bar(name)` makes the progress of what comes before the first step. Raises what a training
-    raises.
+    `bar(name)` makes the progress of what comes before the first step, `watch` sees how the runs
+    stand. Raises what a training raises.
     """
-    from kaggle_hw4.execution.executor import run_all
+    return train_all([asked], executor, bar, watch)
+
+
+def train_all(
+    asked: Sequence[Asked],
+    executor: "Executor",
+    bar: Bar = no_bar,
+    watch: "Watch | None" = None,
+    ended: Callable[[FinishedRun], None] = lambda _: None,
+) -> list[FinishedRun]:
+    """The same for several variants, whose runs are all independent of one another; `ended` is
+    called with each run as it ends.
+    """
+    from kaggle_hw4.execution.executor import Outcome, no_watch, run_all
     from kaggle_hw4.execution.worker import prepare
 
-    table = prepare(asked.spec, bar).folds
-    chosen = asked.folds_of(table.count)
-    for fold in chosen:
-        table.check(fold)
-    outcomes = run_all(executor, asked.spec.over(chosen, asked.seeds))
-    return [FinishedRun(outcome.run, outcome.result()) for outcome in outcomes.values()]
+    specs: list[RunSpec] = []
+    for each in asked:
+        table = prepare(each.spec, bar).folds
+        chosen = each.folds_of(table.count)
+        for fold in chosen:
+            table.check(fold)
+        specs += each.spec.over(chosen, each.seeds)
+
+    def report(_: RunSpec, outcome: Outcome) -> None:
+        if outcome.manifest:
+            ended(FinishedRun(outcome.run, outcome.manifest))
+
+    outcomes = run_all(executor, specs, report, watch or no_watch)
+    results = (outcomes[spec] for spec in dict.fromkeys(specs))
+    return [FinishedRun(outcome.run, outcome.result()) for outcome in results]
 
 
 @contextmanager
 def in_time(
-    asked: Sequence[Asked], given: TimeGiven | None, monitor: "Monitor"
+    asked: Sequence[Asked],
+    given: TimeGiven | None,
+    monitor: "Monitor",
+    placement: Placement | None = None,
+    ranks: "Ranks | None" = None,
 ) -> Iterator[tuple[Sequence[Asked], "Executor"]]:
-    """Yield what trains in this process, and `asked` as it is to be trained: in a given time, with
-    the steps and networks that are chosen for it. The clock runs until the block ends.
+    """Yield what trains, in this process or where `placement` says, and `asked` as it is to be
+    trained: in a given time, with the steps and networks that are chosen for it. The clock runs
+    until the block ends. UsageError for a time where `placement` is another place.
+    `ranks` are the processes that train together, here and with no time given.
     """
     from kaggle_hw4.execution.local import InProcess
 
+    if ranks and (given or placement):
+        what = "processes that train together have no time limit and no other place to train in"
+        parameter = "time_limit" if given else "on"
+        raise UsageError(what, "leave it out under torchrun", parameter)
+    if placement is not None:
+        if given is not None:
+            what = "steps are chosen for a time only where runs are trained in this process"
+            raise UsageError(what, "leave out where else they are trained", "time_limit")
+        with placement.executor(asked[0].spec.workspace) as executor:
+            yield asked, executor
+        return
     if given is None:
-        yield asked, InProcess(monitor)
+        yield asked, InProcess(monitor, ranks=ranks)
         return
     from kaggle_hw4.stages.plan_time import plan_time
 

@@ -15,11 +15,12 @@ from kaggle_hw4.device import enough_memory, peak_memory
 from kaggle_hw4.errors import RecipeError, UsageError
 from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.inference.weights import read_weights, weights_bytes
+from kaggle_hw4.inference.weights import load_weights, weights_bytes
 from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import count_parameters
 from kaggle_hw4.progress import Bar, Monitor, Progress, no_bar
+from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.run_manifest import FoldTable, Manifest
 from kaggle_hw4.runs import Run, RunFolder
@@ -48,22 +49,26 @@ def train_run(
     precision: str = "auto",
     limit: Limit | None = None,
     sources: Sources = NOTHING,
+    ranks: Ranks = ALONE,
 ) -> Manifest:
     """Train `run`, or what is left of it, and return its manifest.
 
     A run that was begun in a `precision` keeps it, where "auto" is asked for now. With a `limit`
     its schedule is stretched or shortened so that its predictions are written within that time.
-    `sources` are what the optional sections of the recipe name.
+    `sources` are what the optional sections of the recipe name. With several `ranks` all of them
+    call this, and the first one alone writes.
     Raises Stopped or Interrupted, with a checkpoint on the disk, when a signal asks for it.
     """
-    if run.done:
-        return run.manifest()
+    ranks.check_same(run.name)
+    if ranks.from_first(lambda: bytes(run.done)):
+        return _on_all(ranks, run.manifest)
+    inputs = (run, recipe, corpus, folds, device, monitor, precision, limit, sources, ranks)
+    if not ranks.is_first:
+        return _train_locked(*inputs)
     run.folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(run.lock, timeout=0):
-            return _train_locked(
-                run, recipe, corpus, folds, device, monitor, precision, limit, sources
-            )
+            return _train_locked(*inputs)
     except Timeout as error:
         raise UsageError(f"{run.name} is being trained by another process") from error
 
@@ -78,12 +83,14 @@ def _train_locked(
     precision: str,
     limit: Limit | None,
     sources: Sources,
+    ranks: Ranks,
 ) -> Manifest:
     # The data, and a fresh state or the checkpoint's.
     store = FrameStore(corpus, device)
     batches = make_batches(store, folds, recipe, run, sources)
-    state = start(run, recipe, corpus, device, precision, sources)
-    run.write_recipe(recipe)
+    state = start(run, recipe, corpus, device, precision, sources, ranks)
+    if ranks.is_first:
+        run.write_recipe(recipe)
 
     # The steps that are left of the schedule, which a limit stretches or shortens.
     pacer = Pacer(limit, state, recipe.schedule)
@@ -94,9 +101,9 @@ def _train_locked(
     take_steps(
         run,
         recipe,
-        Step(state, recipe),
+        Step(state, recipe, ranks=ranks),
         batches,
-        lambda: validate(state, store, validation, monitor.bar),
+        lambda: validate(state, store, validation, monitor.bar, ranks),
         pacer,
         monitor,
     )
@@ -104,7 +111,7 @@ def _train_locked(
     # The predictions: the checkpoint is written, so a signal ends them at once.
     with graceful_shutdown() as request:
         bar = ending_on(request, run.name, monitor.bar)
-        manifest = finish(run, recipe, state, store, folds, bar, sources)
+        manifest = finish(run, recipe, state, store, folds, bar, sources, ranks)
     monitor.end(manifest.validation.accuracy, manifest.seconds)
     return manifest
 
@@ -126,7 +133,7 @@ def take_steps(
     monitor: Monitor,
 ) -> None:
     """The training itself, from the state of `take_step` on; `validate` returns figures."""
-    state = take_step.state
+    state, ranks = take_step.state, take_step.ranks
     clock = saved = time.monotonic()
     first, patience = state.step + 1, pacer.between_checkpoints(CHECKPOINT_EVERY)
 
@@ -135,7 +142,7 @@ def take_steps(
             # A step; all that is random in it is a function of (seed, step).
             with enough_memory(f"{run.name}: a step", "lower segments.batch_size"):
                 seed_step(state, run.seed)
-                take_step(batches.at(state.step, state.place))
+                take_step(ranks.own(batches.at(state.step, state.place)))
             monitor.advance(state.step)
             if state.step == first:  # so that something is seen at once
                 monitor.report(first, _means(run, take_step))
@@ -156,25 +163,39 @@ def take_steps(
                 state.seconds, clock = _lap(state.seconds, clock)
                 stretched = {"steps": pacer.steps} if state.timeline.breakpoints else {}
                 seconds = round(state.seconds, 3)
-                run.log({"step": state.step, **stretched, **figures, "seconds": seconds})
+                if ranks.is_first:
+                    run.log({"step": state.step, **stretched, **figures, "seconds": seconds})
                 monitor.report(state.step, figures)
 
-            # A checkpoint, and the end where a signal asked for it.
-            if request.signal or validated or time.monotonic() - saved > patience:
+            # A checkpoint, and the end where a signal asked for it: on all ranks after this step.
+            late = time.monotonic() - saved > patience
+            number, due = ranks.agree(request.signal, validated or late)
+            if number or due:
                 state.seconds, clock = _lap(state.seconds, clock)
-                state.memory = max(state.memory, peak_memory(take_step.device))
-                save_checkpoint(run.checkpoint, state)
+                _save(run, take_step)
                 saved = time.monotonic()
-            if request.signal and state.step < pacer.steps:
+            if number:
+                ranks.wait()
+                request.signal = number  # also on those ranks that it was not sent to
+            if number and state.step < pacer.steps:
                 where = f"stopped after step {state.step}, checkpoint written"
                 raise request.error(f"{run.name}: {where}")
 
 
+def _save(run: RunFolder, take_step: Step) -> None:
+    """Write the checkpoint; on several ranks, with the sums of all of them."""
+    state, ranks = take_step.state, take_step.ranks
+    state.memory = max(state.memory, peak_memory(take_step.device))
+    state.since_report = ranks.move_to_first(state.since_report)
+    if ranks.is_first:
+        save_checkpoint(run.checkpoint, state)
+
+
 def validate(
-    state: State, store: FrameStore, rows: IntArray, bar: Bar = no_bar
+    state: State, store: FrameStore, rows: IntArray, bar: Bar = no_bar, ranks: Ranks = ALONE
 ) -> dict[str, float]:
     """Accuracy of the EMA weights on whole validation utterances; the best ones are kept."""
-    logits = predict_logits(state.ema, store, rows, WHOLE, bar=bar)
+    logits = predict_logits(state.ema, store, rows, WHOLE, bar=bar, ranks=ranks)
     validation = evaluate(logits, store.corpus.labels[rows])
     if validation.accuracy > state.best:
         state.best = validation.accuracy
@@ -206,13 +227,17 @@ def finish(
     folds: Folds,
     bar: Bar = no_bar,
     sources: Sources = NOTHING,
+    ranks: Ranks = ALONE,
 ) -> Manifest:
     """Write the best and the last EMA weights, the logits and, last of all, the manifest."""
-    best_sha256 = write_bytes(run.folder / "best.safetensors", state.best_weights)
-    ema_sha256 = write_bytes(run.folder / "ema.safetensors", weights_bytes(state.ema))
-    read_weights(run.folder / f"{recipe.predict.weights}.safetensors", state.ema)
-    written = write_predictions(run, state.ema, store, folds, recipe.predict, bar)
-    weights = {"best.safetensors": best_sha256, "ema.safetensors": ema_sha256}
+    data = {"best": state.best_weights, "ema": weights_bytes(state.ema)}
+    files = {f"{name}.safetensors": each for name, each in data.items()}
+    if ranks.is_first:
+        weights = {name: write_bytes(run.folder / name, each) for name, each in files.items()}
+    load_weights(data[recipe.predict.weights], state.ema)
+    written = write_predictions(run, state.ema, store, folds, recipe.predict, bar, ranks)
+    if written is None:
+        return _on_all(ranks, run.manifest)
     manifest = Manifest(
         variant=run.variant,
         fold=run.fold,
@@ -235,7 +260,15 @@ def finish(
         made_by=provenance(),
         learned_from=sources.record(),
     )
-    return run.write_manifest(manifest)
+    return _on_all(ranks, lambda: run.write_manifest(manifest))
+
+
+def _on_all(ranks: Ranks, make: Callable[[], Manifest]) -> Manifest:
+    """The manifest that `make` returns on the first rank: hosts need not share a disk."""
+    if ranks.count == 1:
+        return make()
+    text = ranks.from_first(lambda: make().model_dump_json().encode())
+    return Manifest.model_validate_json(text)
 
 
 def _figures(run: RunFolder, recipe: Recipe, take_step: Step) -> dict[str, float]:
@@ -250,7 +283,8 @@ def _figures(run: RunFolder, recipe: Recipe, take_step: Step) -> dict[str, float
 def _means(run: RunFolder, take_step: Step) -> dict[str, float]:
     """Means since the last report; RecipeError where the training has diverged."""
     state = take_step.state
-    loss, figure = (state.since_report / state.steps_since_report).tolist()
+    [sums] = take_step.ranks.total([state.since_report])
+    loss, figure = (sums / state.steps_since_report).tolist()
     if not math.isfinite(loss):
         raise RecipeError(
             f"{run.name}: the loss is {loss} at step {state.step}: the training diverged",

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from kaggle_hw4.data.batches import Batch
 from kaggle_hw4.data.segments import DROPOUT
+from kaggle_hw4.models.norm import share_batches
+from kaggle_hw4.models.parallel import ParallelNetworks
+from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.checkpoint import TrainingState
 from kaggle_hw4.training.graphs import (
@@ -30,18 +33,23 @@ class Step:
     """The training step of `recipe`, which takes `state` one step on.
 
     On a CUDA device the gradients come from graphs, which `record` makes, and nothing in a step
-    waits for the device.
+    waits for the device. Of several `ranks` each has its rows of the batch, and no graphs.
     """
 
     figures: ClassVar = ("loss", "accuracy")  # what `loss_of` returns
 
     def __init__(
-        self, state: TrainingState[Any], recipe: Recipe, record: Record | None = None
+        self,
+        state: TrainingState[Any],
+        recipe: Recipe,
+        record: Record | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.state, self.recipe = state, recipe
+        self.state, self.recipe, self.ranks = state, recipe, ranks
         self.device = state.since_report.device
         self.parameters = [list(network.parameters()) for network in state.model.networks]
-        if self.device.type == "cuda":
+        share_model(state.model, ranks, recipe.segments.batch_size)
+        if self.device.type == "cuda" and ranks.count == 1:
             record = record or cuda_recorder()
         self.gradients: Function = (
             Graphs(self.run_gradients, record) if record else self.run_gradients
@@ -53,7 +61,8 @@ class Step:
         """
         state, config = self.state, self.recipe.optimizer
         state.model.train()
-        figures, *gradients = self.gradients([*vars(batch).values(), self._margin()])
+        figures, *own = self.gradients([*vars(batch).values(), self._margin()])
+        gradients = self.ranks.total(own)
         for parameter, gradient in zip(chain(*self.parameters), gradients, strict=True):
             parameter.grad = gradient
 
@@ -92,7 +101,8 @@ class Step:
         self, network: nn.Module, parameters: Sequence[Tensor], inputs: Inputs
     ) -> Outputs:
         """The same of one network, trained as if it were alone."""
-        loss, figure = self.loss_of(network, inputs)
+        size = self.recipe.segments.batch_size
+        loss, figure = (self.ranks.weigh(mean, size) for mean in self.loss_of(network, inputs))
         gradients = torch.autograd.grad(self.state.scaler.scale(loss), parameters)
         laid_out = [gradient.contiguous() for gradient in gradients]  # as AdamW's kernel reads them
         return [torch.stack([loss.detach(), figure]), *laid_out]
@@ -104,6 +114,15 @@ class Step:
         logits = self.state.model.logits_of(network, batch.features, batch.mask)
         loss = batch_loss(logits, batch, self.recipe, margin)
         return loss, (logits.detach().argmax(-1) == batch.labels).float().mean()
+
+
+def share_model(model: ParallelNetworks[Any], ranks: Ranks, size: int) -> None:
+    """Let dropouts and BatchNorms of `model` be those of a batch of `size` rows on all ranks."""
+    if ranks.count > 1:
+        rows = ranks.rows(size)
+        model.draws.first, model.draws.own = rows.start, rows.stop - rows.start
+        model.draws.size = size
+        share_batches(model, ranks)
 
 
 def seed_step(state: TrainingState[Any], seed: int) -> None:

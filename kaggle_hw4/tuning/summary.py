@@ -83,6 +83,9 @@ def summarise(study: optuna.Study, folder: Path) -> StudySummary:
     fingerprint = read_fingerprint(study)
     objective = OBJECTIVES[fingerprint.objective]
     best, finals = best_trials(study, objective, SHOWN), read_finals(study)
+    if finals and finals.variant:  # is relative to the workspace
+        variant = str(folder.parent.parent / finals.variant)
+        finals = finals.model_copy(update={"variant": variant})
     return StudySummary(
         study=study.study_name,
         fingerprint=fingerprint,

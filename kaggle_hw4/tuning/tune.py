@@ -68,7 +68,9 @@ def _run_finals(plan: Plan, study: optuna.Study, monitor: StudyMonitor) -> None:
     candidates = find_candidates(plan, study)
     finals = name_winner(plan, candidates, retrain(plan, candidates, monitor))
     path = write_winner(plan, len(study.trials), candidates, finals)
-    write_finals(study, finals.model_copy(update={"variant": path}))
+    # Relative to the workspace, which another machine may have elsewhere.
+    variant = path and str(Path(path).relative_to(plan.workspace.root))
+    write_finals(study, finals.model_copy(update={"variant": variant}))
 
 
 def read_summary(folder: Path, url: str | None) -> StudySummary:

@@ -1,0 +1,70 @@
+"""Where runs are trained: in processes of this machine, or on a cluster."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kaggle_hw4.errors import UsageError
+
+if TYPE_CHECKING:
+    from kaggle_hw4.execution.executor import Executor
+
+LOCAL, SLURM, RAY = "local", "slurm", "ray"
+PLACES = (LOCAL, SLURM, RAY)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`jobs` runs at a time (None: as many as there are devices) on `local`, `slurm` or `ray`.
+
+    `options` are KEY=VALUE of sbatch, `address` is that of a Ray cluster.
+    """
+
+    on: str = LOCAL
+    jobs: int | None = None
+    options: tuple[str, ...] = ()
+    address: str = ""
+
+    @contextmanager
+    def executor(self, workspace: str) -> Iterator["Executor"]:
+        """Yield what trains the runs of the workspace there."""
+        if self.on == SLURM:
+            from kaggle_hw4.execution.slurm import Slurm
+
+            yield Slurm(workspace, self.jobs, self.options)
+        elif self.on == RAY:
+            from kaggle_hw4.execution.ray import RayCluster
+
+            cluster = RayCluster(self.jobs, self.address)
+            try:
+                yield cluster
+            finally:
+                cluster.close()
+        else:
+            yield local_executor(self.jobs)
+
+
+def find_placement(
+    on: str | None, jobs: int | None = None, options: Sequence[str] | None = None
+) -> Placement | None:
+    """Where `on` says; None is this process. A number of jobs alone is for this machine."""
+    if on is None:
+        on = LOCAL if jobs is not None else None
+    if options and on != SLURM:
+        raise UsageError("options of sbatch are for jobs of Slurm", "train on slurm", "slurm")
+    if on is None:
+        return None
+    name, scheme, address = on.partition("://")
+    if name not in PLACES or (scheme and name != RAY):
+        what = f"{on!r}: runs are trained on {', '.join(PLACES)} or {RAY}://ADDRESS"
+        raise UsageError(what, parameter="on")
+    return Placement(name, jobs, tuple(options or ()), address)
+
+
+def local_executor(jobs: int | None) -> "Executor":
+    """A process a run: by default one for each CUDA device, else one for each processor."""
+    from kaggle_hw4.execution.local import Subprocesses, cuda_cards, share_of_threads
+
+    cards = cuda_cards()
+    return Subprocesses(jobs or len(cards) or share_of_threads(1), cards=cards)
