@@ -26,9 +26,10 @@ LONG = (*TINY, "schedule.steps=200", "schedule.validate_every=20")
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")
 def test_three_runs_survive_the_loss_of_a_node_with_the_bits_of_one_process(
-    spec: RunSpec, tmp_path: Path
+    spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # or it starves beside other tests
     from ray.cluster_utils import Cluster
 
     options = {"object_store_memory": 10**8, "include_dashboard": False}
