@@ -16,8 +16,8 @@ from kaggle_hw4.workspace import Workspace, shown
 
 if TYPE_CHECKING:
     from kaggle_hw4.stages.clean import Freed
-    from kaggle_hw4.stages.list_pretrainings import PretrainingState
     from kaggle_hw4.stages.import_runs import Imported
+    from kaggle_hw4.stages.list_pretrainings import PretrainingState
     from kaggle_hw4.stages.list_runs import RunGroup, RunsDifference
 
 app = typer.Typer()
