@@ -66,7 +66,7 @@ def test_the_needs_follow_the_pipeline_and_the_corpus(workspace: Workspace, tmp_
         needs(place, read_pipeline(place, "kaggle"))
         for place in (Workspace(tmp_path / "empty"), workspace)
     )
-    assert 4e9 < full.disk < 50e9
+    assert 3.4e9 < full.disk < 50e9, "the packed corpus alone is 3.4 GB"
     assert small.disk < full.disk
     assert small.memory < full.memory
 

@@ -89,9 +89,9 @@ def test_a_batch_is_gathered_once_for_all_runs_of_its_rows(
     passes = []
     original = module.predict_together
 
-    def counting(predictors, store, rows, bar):  # type: ignore[no-untyped-def]
+    def counting(predictors, *others):  # type: ignore[no-untyped-def]
         passes.append(len(predictors))
-        return original(predictors, store, rows, bar)
+        return original(predictors, *others)
 
     monkeypatch.setattr(module, "predict_together", counting)
     predict(place, [place.runs], OTHER)
