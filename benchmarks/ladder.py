@@ -55,7 +55,9 @@ class Trained:
 
 
 def main() -> None:
-    arguments = parse()
+    parser = make_parser(__doc__, Path("docs/ladder.md"), RECIPES, "a peer among them")
+    parser.add_argument("--device", default="cpu", help="that trains")
+    arguments = parser.parse_args()
     parts = [INTRODUCTION]
     for described in arguments.corpus:
         case = LadderCorpus.open(*described, arguments.device)
@@ -66,8 +68,11 @@ def main() -> None:
             arguments.out.write_text("\n".join(parts), encoding="utf-8")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def make_parser(
+    text: str, out: Path, recipes: Sequence[str], which: str
+) -> argparse.ArgumentParser:
+    """The options of a benchmark that trains recipes; `which` says what --recipes can be."""
+    parser = argparse.ArgumentParser(description=text.split("\n")[0])
     parser.add_argument(
         "--corpus",
         nargs=4,
@@ -76,12 +81,11 @@ def parse() -> argparse.Namespace:
         metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
         help="STEPS 0: no budget of steps",
     )
-    parser.add_argument("--out", type=Path, default=Path("docs/ladder.md"))
-    parser.add_argument("--recipes", nargs="*", default=RECIPES, help="a peer among them")
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--recipes", nargs="*", default=recipes, help=which)
     parser.add_argument("--seconds", type=float, nargs="*", default=[], help="of a core, each")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--device", default="cpu", help="that trains")
-    return parser.parse_args()
+    return parser
 
 
 def budgets(

@@ -7,13 +7,12 @@ sessions after all the training is finished; what is chosen is chosen by session
 Finished runs are not trained again, those of a part (`--recipes`) neither. Writes docs/zoo.md.
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ladder import BATCH, SEEDS, Trained, cost_of, recipe_of, steps_in, train_all
+from ladder import BATCH, SEEDS, Trained, cost_of, make_parser, recipe_of, steps_in, train_all
 from ladder_corpus import LadderCorpus
 from linear_probe import probe
 from scipy.special import log_softmax
@@ -36,7 +35,8 @@ class TrainedAlone(Trained):
 
 
 def main() -> None:
-    arguments = parse()
+    parser = make_parser(__doc__, Path("docs/zoo.md"), ZOO, "beside strong and boss")
+    arguments = parser.parse_args()
     names = [*BASE, *(name for name in arguments.recipes if name not in BASE)]
     parts = [INTRODUCTION]
     for described in arguments.corpus:
@@ -47,23 +47,6 @@ def main() -> None:
             train_all(case, rows, arguments.jobs)
             parts += section(title, [*(member_of(case, row) for row in rows), probed])
             arguments.out.write_text("\n".join(parts), encoding="utf-8")
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--corpus",
-        nargs=4,
-        action="append",
-        required=True,
-        metavar=("NAME", "WORKSPACE", "TRUTH", "STEPS"),
-        help="STEPS 0: no budget of steps",
-    )
-    parser.add_argument("--out", type=Path, default=Path("docs/zoo.md"))
-    parser.add_argument("--recipes", nargs="*", default=ZOO, help="beside strong and boss")
-    parser.add_argument("--seconds", type=float, nargs="*", default=[], help="of a core, each")
-    parser.add_argument("--jobs", type=int, default=2)
-    return parser.parse_args()
 
 
 def budgets(

@@ -212,8 +212,8 @@ def test_a_time_limit_is_for_a_single_process() -> None:
 def test_torchrun_is_for_train_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    for name, value in {**told, "WORLD_SIZE": "2"}.items():
+    variables = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in {**variables, "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
         main(["split"])
