@@ -87,6 +87,18 @@ def test_a_graph_without_a_residual_is_its_sum_over_edges(variant: str) -> None:
     torch.testing.assert_close(x + alone(x, mask), added(x, mask))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("variant", ["zoo/gat", "zoo/gcn"])
+def test_graphs_one_at_a_time_or_all_at_once(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = GraphLayer(tiny(variant).networks[0], 0).eval()
+    x, mask = torch.randn(3, 50, 16), batch()[1]
+    results = []
+    for pairs in (50**2, 3 * 50**2):
+        monkeypatch.setattr("kaggle_hw4.models.graph.CACHED", pairs)
+        results.append(layer(x, mask))
+    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
+
+
 def test_the_readout_is_over_all_layers() -> None:
     model = build_model(tiny("zoo/gcn", "networks.n_layers=3"), 5)
     x, mask = batch()

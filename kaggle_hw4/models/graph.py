@@ -8,6 +8,8 @@ from kaggle_hw4.models.dropout import Dropout
 from kaggle_hw4.networks import GraphConfig
 from kaggle_hw4.padding import Mask
 
+CACHED = 2**18  # pairs of frames at a time: what they need stays in a processor's cache
+
 
 class GraphLayer(nn.Module):
     """LayerNorm → a sum over the edges, by attention (GAT) or normalised (GCN), with or without a
@@ -27,11 +29,17 @@ class GraphLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
-        normed = self.norm(x)
+        size = max(1, CACHED // x.shape[1] ** 2)
+        parts: tuple[Tensor, ...] = torch.split(self.norm(x), size)
+        masks = [None] * len(parts) if mask is None else torch.split(mask, size)
+        y = torch.cat([self._from_neighbours(*part) for part in zip(parts, masks, strict=True)])
+        return self.dropout.add(x, y) if self.config.residual else self.dropout(y.float())
+
+    def _from_neighbours(self, x: Tensor, mask: Mask) -> Tensor:
         config = self.config
-        edges = frame_graph(normed, mask, config.time_neighbours, config.feature_neighbours)
-        y = self.gather(normed, edges)
-        return self.dropout.add(x, y) if config.residual else self.dropout(y.float())
+        edges = frame_graph(x, mask, config.time_neighbours, config.feature_neighbours)
+        out: Tensor = self.gather(x, edges)
+        return out
 
 
 class EdgeMean(nn.Module):
