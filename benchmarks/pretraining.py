@@ -219,7 +219,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--corpus", nargs=3, action="append", required=True, metavar=names)
     parser.add_argument("--seconds", type=float, default=240, help="of a core, for one Boss")
     parser.add_argument("--confidence", type=float, default=0.9, help="of a pseudo-label")
-    parser.add_argument("--arms", nargs="*", help="only these, by the words that they begin with")
+    parser.add_argument("--arms", nargs="*", help="only these, by their names")
     parser.add_argument("--out", type=Path, default=Path("docs/pretraining_measured.md"))
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_args()
@@ -234,7 +234,7 @@ def rows(bench: Bench, wanted: Sequence[str] | None) -> list[str]:
     ]
     results: Results = {}
     for name, baseline, train in arms(bench):
-        if wanted and baseline and not name.startswith(tuple(wanted)):
+        if wanted and baseline and name not in wanted:
             continue
         runs = train()
         own = [[run for run in runs if run.fold == fold] for fold in SEEDS]
