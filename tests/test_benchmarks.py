@@ -55,6 +55,8 @@ def test_make_bench_measures_what_issue_14_asks_for(parts: list[dict[str, Any]])
         "lucidrains' way ÷ ours, float32": "≥ 1.5",
     }
     assert targets.items() >= expected.items()
+    limits = {r["name"]: r["limit"] for part in parts for r in part["ratios"]}
+    assert all(limits[name] for name in expected if " way ÷ " not in name)
     curves = {(c["name"], c["size"]) for part in parts for c in part["curves"]}
     assert {size for _, size in curves} == {
         "frames", "d_model", "speakers", "networks", "utterances", "members"

@@ -145,6 +145,21 @@ class Replay:
         return dict(total)
 
 
+def products_of(work: Callable[[], object]) -> Counter[Product]:
+    """The products that `work` makes."""
+    with Recorder() as recorder:
+        work()
+    return recorder.products
+
+
+def seconds_alone(products: Counter[Product], dtype: torch.dtype = torch.float32) -> float:
+    """Of all products on a CPU, each prepared before its turn: there may be many shapes."""
+    total = 0.0
+    for product, count in products.items():
+        total += sum(Replay.of(Counter({product: count}), dtype, "cpu").seconds().values())
+    return total
+
+
 def _plain(value: Any) -> Any:
     """Lists as tuples, so that a product can be counted."""
     return tuple(value) if isinstance(value, Sequence) else value

@@ -10,10 +10,12 @@ import torch
 from benchmarks.bench import current, sample
 from benchmarks.bench.files import OfficialFolder
 from benchmarks.bench.frames import Utterances, random_utterances
+from benchmarks.bench.limit import products_of, seconds_alone
 from benchmarks.bench.machine import seconds
 from benchmarks.bench.plan import Plan
 from benchmarks.bench.results import Part, interleave
 
+PRODUCTS = "products alone: float32"
 SEGMENTS, FRAMES = 3, 300  # of test-time averaging, as Boss predicts
 
 
@@ -31,12 +33,14 @@ def measure_loop(plan: Plan, dataset: OfficialFolder) -> Part:
     for precision in plan.precisions:
         training = current.Training("simple", (), precision, utterances)
         calls[f"ours: {precision}"] = partial(time_steps, training, count)
+    made = products_of(partial(theirs.steps, 1))  # the model is the same
+    calls[PRODUCTS] = partial(seconds_alone, made)
     measured = interleave(calls, plan.rounds)
     part.add(measured)
+    loop = measured["the sample's loop"]
     for precision in plan.precisions:
-        ours = measured[f"ours: {precision}"]
-        name = f"times the steps of the sample's loop, {precision}"
-        part.compare(name, measured["the sample's loop"], ours, "≥ 3")
+        name, ours = f"times the steps of the sample's loop, {precision}", f"ours: {precision}"
+        part.compare(name, loop, measured[ours], "≥ 3", loop.median / measured[PRODUCTS].median)
     return part
 
 
@@ -71,11 +75,15 @@ def measure_inference(plan: Plan, dataset: OfficialFolder, whole: bool) -> Part:
         predict = partial(current.predict, model, utterances, *segments)
         return seconds(lambda: answers.update(ours=predict()))
 
-    measured = interleave({"batches of one": batches_of_one, "ours": ours}, plan.rounds, warm=False)
+    made = products_of(ours)
+    calls = {"batches of one": batches_of_one, "ours": ours}
+    calls[PRODUCTS] = partial(seconds_alone, made)
+    measured = interleave(calls, plan.rounds, warm=False)
     part.add(measured)
     part.text += " " + same_answers(answers["theirs"], answers["ours"])
     name = f"{kind}: ours, times as fast as batches of one"
-    part.compare(name, *measured.values(), "" if whole else "≥ 10")
+    one, together, alone = measured.values()
+    part.compare(name, one, together, "" if whole else "≥ 10", one.median / alone.median)
     return part
 
 

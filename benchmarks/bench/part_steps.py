@@ -28,9 +28,8 @@ def measure_steps(plan: Plan) -> list[Part]:
     try:
         for case in plan.cases:
             calls = start_case(versions, case, plan)
-            if case == first:
-                products = Products(versions, case, plan)
-                calls |= products.calls
+            products = Products(versions, case, plan)
+            calls |= products.calls
             if case.one:
                 calls |= start_case({"current": versions["current"]}, case.one, plan)
             measured = interleave(calls, plan.rounds, warm=False)  # `start` has made a step
@@ -122,12 +121,13 @@ def compare_versions(part: Part, case: Case, measured: dict[str, Measurement], p
         return
     for precision in plan.precisions:
         new = measured[label(case, "current", precision)]
-        target = ""
+        target, limit = "", measured[f"products alone: {precision}"]
         if plan.device == "cpu":
             small = "≥ 2" if "ladder" in case.name else ""
             full = {"float32": "≥ 1.6", "bf16": "≥ 3"}.get(precision, "")
             target = full if case == plan.cases[0] else small
-        part.compare(f"{case.name}, {precision}: times the steps of {BASELINE}", old, new, target)
+        name = f"{case.name}, {precision}: times the steps of {BASELINE}"
+        part.compare(name, old, new, target, old.median / limit.median)
 
 
 def compare_products(part: Part, case: Case, measured: dict[str, Measurement], plan: Plan) -> None:
@@ -135,7 +135,7 @@ def compare_products(part: Part, case: Case, measured: dict[str, Measurement], p
         step = measured[label(case, "current", precision)]
         products = measured[f"products alone: {precision}"]
         target = "≤ 1.6" if precision == "float32" and plan.device == "cpu" else ""
-        part.compare(f"step ÷ products alone, {precision}", step, products, target)
+        part.compare(f"step ÷ products alone, {precision}", step, products, target, 1.0)
     size = max(1, plan.rate_megabytes // 2)
     copy = partial(copy_rate, size, plan.device)
     part.add(interleave({"memory: a copy": copy}, plan.rounds, "GB/s"))
@@ -148,7 +148,8 @@ def compare_networks(
         pair = [measured[label(case, "current", precision)] for case in (three, one)]
         part.add({m.name: m for m in pair})
         target = "≤ 2.4" if plan.device == "cpu" and one == plan.cases[0] else ""
-        part.compare(f"{three.name} ÷ {one.name}, {precision}", *pair, target)
+        limit = measured[f"products alone: {precision}"].median / pair[1].median
+        part.compare(f"{three.name} ÷ {one.name}, {precision}", *pair, target, limit)
 
 
 def measure_feeding(

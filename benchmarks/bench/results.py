@@ -29,7 +29,8 @@ class Measurement:
 class Ratio:
     """How many times `numerator` is `denominator`, round by round: both were measured interleaved.
 
-    `target` is what issue 14 asks for: "≥ 3", "≤ 1.6", or "" where it asks for nothing.
+    `target` is what issue 14 asks for: "≥ 3", "≤ 1.6", or "" where it asks for nothing. `limit` is
+    the ratio that would be measured if ours took no more time than its products alone.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Ratio:
     denominator: str
     samples: tuple[float, ...]
     target: str = ""
+    limit: float | None = None
 
     @property
     def median(self) -> float:
@@ -77,10 +79,17 @@ class Part:
     def add(self, measured: Mapping[str, Measurement]) -> None:
         self.measurements += measured.values()
 
-    def compare(self, name: str, a: Measurement, b: Measurement, target: str = "") -> None:
+    def compare(
+        self,
+        name: str,
+        a: Measurement,
+        b: Measurement,
+        target: str = "",
+        limit: float | None = None,
+    ) -> None:
         """Add the ratio of a to b."""
         samples = tuple(x / y for x, y in zip(a.samples, b.samples, strict=True))
-        self.ratios.append(Ratio(name, a.name, b.name, samples, target))
+        self.ratios.append(Ratio(name, a.name, b.name, samples, target, limit))
 
 
 def interleave(

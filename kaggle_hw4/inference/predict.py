@@ -25,7 +25,7 @@ FloatArray = npt.NDArray[np.float32]
 WHOLE = PredictionConfig(
     weights="ema", segments=0, frames=[1], average="logits", spreading_neighbours=0
 )
-BATCH_FRAMES = 16384  # frames in a batch, padding included
+BATCH_FRAMES = {"cpu": 4096, "cuda": 16384}  # padding included; a CPU's stay in its cache
 BATCH_SCORES = 2**25  # attention scores in a batch and head: what the longest utterances cost
 HEAD_ROWS = 2**14  # embeddings that the head takes at a time
 TINY = float(torch.finfo(torch.float32).tiny)
@@ -133,7 +133,8 @@ def embed_segments(
     where, cuts = plan_segments(store.corpus.lengths[rows], config)
     embeddings = [torch.zeros(len(where), model.d_embedding) for model in models]
     done = 0
-    for number, chosen in enumerate(batches(cuts[:, 1])):
+    most = BATCH_FRAMES.get(store.device.type, BATCH_FRAMES["cuda"])
+    for number, chosen in enumerate(batches(cuts[:, 1], most)):
         if number % ranks.count == ranks.rank:
             # The frames are gathered, padded and put on the device once for all models.
             starts, lengths = cuts[chosen].T
@@ -185,12 +186,14 @@ def even_segments(lengths: IntArray, count: int, frames: int) -> tuple[IntArray,
     return where, np.stack([starts, np.minimum(lengths, frames)[where]], 1)
 
 
-def batches(lengths: IntArray) -> Iterator[IntArray]:
-    """Indices of segments in batches of like length, longest first, each within the budget."""
+def batches(lengths: IntArray, most: int) -> Iterator[IntArray]:
+    """Indices of segments in batches of like length, longest first, each of `most` frames at most
+    and within the budget of scores.
+    """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
         longest = int(lengths[order[start]])
-        size = max(1, min(BATCH_FRAMES // longest, BATCH_SCORES // longest**2))
+        size = max(1, min(most // longest, BATCH_SCORES // longest**2))
         yield order[start : start + size]
         start += size
