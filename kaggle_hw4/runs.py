@@ -19,6 +19,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -38,6 +39,7 @@ from kaggle_hw4.artifact import (
     write_text,
 )
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.run_manifest import Manifest, read_manifest, write_manifest
 from kaggle_hw4.workspace import real_path
@@ -103,6 +105,19 @@ class RunFolder:
     def lock(self) -> Path:
         """Held by the process that trains the run."""
         return self.folder / ".lock"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and hold the run, for whoever trains it; UsageError where another process
+        does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.lock, timeout=0))
+            except Timeout as error:
+                raise UsageError(f"{self.name} is being trained by another process") from error
+            yield
 
     @property
     def done(self) -> bool:

@@ -21,7 +21,6 @@ from kaggle_hw4.execution.local import Finished
 from kaggle_hw4.execution.node import Inputs, Snapshot, pack_inputs, train_on_node
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.execution.worker import Preparer
-from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.run_manifest import Manifest
 from kaggle_hw4.runs import Run
 from kaggle_hw4.workspace import Workspace
@@ -70,11 +69,7 @@ class RayCluster:
         if run.done:
             return Finished(spec, run, run.manifest())
         hold = ExitStack()
-        try:  # no other command is to train it here
-            run.folder.mkdir(parents=True, exist_ok=True)
-            hold.enter_context(locked(run.lock, timeout=0))
-        except Timeout as error:
-            raise UsageError(f"{run.name} is being trained by another process") from error
+        hold.enter_context(run.held())  # no other command is to train it here
         from kaggle_hw4.recipe import read_recipe
 
         recipe = read_recipe(Workspace(Path(spec.workspace)).variant(spec.variant), spec.settings)

@@ -12,9 +12,7 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import enough_memory
-from kaggle_hw4.errors import UsageError
 from kaggle_hw4.inference.weights import encoders_bytes
-from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.pretraining.batches import FrameBatch, FrameBatches
 from kaggle_hw4.pretraining.codes import Counts
 from kaggle_hw4.pretraining.counts import embed_codes
@@ -62,15 +60,13 @@ def pretrain_run(
     """
     if run.done:
         return run.manifest()
-    run.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(run.lock, timeout=0):
-            return _pretrain_locked(run, recipe, corpus, folds, device, monitor, precision)
-    except Timeout as error:
-        raise UsageError(f"{run.name} is being trained by another process") from error
+    with run.held():
+        if run.done:  # by another process, just now
+            return run.manifest()
+        return _pretrain_held(run, recipe, corpus, folds, device, monitor, precision)
 
 
-def _pretrain_locked(
+def _pretrain_held(
     run: PretrainingRun,
     recipe: PretrainingRecipe,
     corpus: Corpus,

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Protocol
 
 import torch
@@ -12,11 +13,10 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import enough_memory, peak_memory
-from kaggle_hw4.errors import RecipeError, UsageError
+from kaggle_hw4.errors import RecipeError
 from kaggle_hw4.inference.logits import write_predictions
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
 from kaggle_hw4.inference.weights import load_weights, weights_bytes
-from kaggle_hw4.locks import Timeout, locked
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import count_parameters
 from kaggle_hw4.progress import Bar, Monitor, Progress, no_bar
@@ -60,20 +60,21 @@ def train_run(
     Raises Stopped or Interrupted, with a checkpoint on the disk, when a signal asks for it.
     """
     ranks.check_same(run.name)
-    if ranks.from_first(lambda: bytes(run.done)):
+    if _is_done(ranks, run):
         return _on_all(ranks, run.manifest)
-    inputs = (run, recipe, corpus, folds, device, monitor, precision, limit, sources, ranks)
-    if not ranks.is_first:
-        return _train_locked(*inputs)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(run.lock, timeout=0):
-            return _train_locked(*inputs)
-    except Timeout as error:
-        raise UsageError(f"{run.name} is being trained by another process") from error
+    with run.held() if ranks.is_first else nullcontext():
+        if _is_done(ranks, run):  # by another process, just now
+            return _on_all(ranks, run.manifest)
+        return _train_held(
+            run, recipe, corpus, folds, device, monitor, precision, limit, sources, ranks
+        )
 
 
-def _train_locked(
+def _is_done(ranks: Ranks, run: Run) -> bool:
+    return bool(ranks.from_first(lambda: bytes(run.done)))
+
+
+def _train_held(
     run: Run,
     recipe: Recipe,
     corpus: Corpus,
