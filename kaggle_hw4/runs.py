@@ -24,11 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
-import safetensors
-import safetensors.numpy
-
 from kaggle_hw4.artifact import (
     named_errors,
     settle,
@@ -40,19 +35,12 @@ from kaggle_hw4.artifact import (
 )
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.locks import Timeout, locked
+from kaggle_hw4.logits import Logits, decode, decode_ids, encode
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.run_manifest import Manifest, read_manifest, write_manifest
 from kaggle_hw4.workspace import real_path
 
 FOLDER = re.compile(r"fold([0-9]{1,9})-seed([0-9]{1,9})")
-
-
-@dataclass(frozen=True)
-class Logits:
-    """Plain logits (n, C) of utterances `ids`, in their order."""
-
-    ids: tuple[str, ...]
-    values: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -176,33 +164,27 @@ class Run(RunFolder):
 
     def write_logits(self, name: str, logits: Logits) -> str:
         """Write `<name>.safetensors`, pending where the run is finished; return its sha256."""
-        # The ids go along, so that logits can be read without the corpus that they came from.
-        ids = {"ids": json.dumps(list(logits.ids))}
-        data = safetensors.numpy.save({"logits": logits.values}, metadata=ids)
         write = write_pending if self.done else write_bytes
-        return write(self.folder / f"{name}.safetensors", data)
+        return write(self.folder / f"{name}.safetensors", encode(logits))
 
     def read_logits(self, name: str) -> Logits:
         """The logits of `<name>.safetensors`, checked against the manifest."""
-        with safetensors.safe_open(self._verified(name), "np") as file:
-            return Logits(_ids(file), file.get_tensor("logits"))
+        return decode(self._verified(name), self._predict_again)
 
     def read_ids(self, name: str) -> tuple[str, ...]:
         """The utterances of `<name>.safetensors`, without their logits."""
-        with safetensors.safe_open(self._verified(name), "np") as file:
-            return _ids(file)
+        return decode_ids(self._verified(name))
+
+    @property
+    def _predict_again(self) -> str:
+        return f"`hw4 predict {self.folder}`"
 
     def _verified(self, name: str) -> Path:
         path, sha256 = self.folder / f"{name}.safetensors", self.manifest().sha256
         settle(self.folder, sha256)  # a prediction may have been killed after its manifest
         # The format itself does not notice a flipped bit.
-        verify(path, sha256.get(path.name, ""), f"`hw4 predict {self.folder}`")
+        verify(path, sha256.get(path.name, ""), self._predict_again)
         return path
-
-
-def _ids(file: safetensors.safe_open) -> tuple[str, ...]:
-    metadata: dict[str, str] = file.metadata() or {}  # type: ignore[no-untyped-call]
-    return tuple(json.loads(metadata["ids"]))
 
 
 def find_runs(paths: Iterable[Path]) -> list[Run]:

@@ -7,20 +7,28 @@ error.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.special import log_softmax
 
 from kaggle_hw4.ensemble.combine import (
     UNWEIGHTED,
-    Scores,
+    AnyScores,
+    Combine,
+    LowRankScores,
+    blend_scores,
+    likeliest,
+    likeliest_of_each,
+    likeliest_of_mean,
     match_counts,
     mean_log_probability,
+    stacked,
     uniform,
 )
 from kaggle_hw4.ensemble.members import Member
 from kaggle_hw4.ensemble.weights import FITS, shortlist, temperature
 from kaggle_hw4.errors import DataError, UsageError
+from kaggle_hw4.logits import AnyLogits, LowRankLogits, log_softmax, mean
 from kaggle_hw4.metrics import (
     Accuracy,
     Bools,
@@ -56,7 +64,7 @@ class Blend:
 class Stack:
     """The calibrated members on the utterances that all of them predicted out of fold."""
 
-    logp: Scores  # (M, n, C)
+    logp: AnyScores  # (M, n, C)
     temperatures: tuple[float, ...]  # M of them
     y: Ints  # (n,) true labels
     fold: Ints  # (n,)
@@ -88,13 +96,14 @@ def blend(
     correct = correct_out_of_fold(stack, method, bar)
     candidates = {name: stack.accuracy(hits) for name, hits in correct.items()}
     name = choose(candidates, correct, stack) if method == "auto" else method
-    predictions = np.stack([logp.argmax(1) for logp in stack.logp])
+    predictions = likeliest_of_each(stack.logp)
     singles = tuple(stack.accuracy(prediction == stack.y) for prediction in predictions)
     best = max(range(len(singles)), key=lambda k: singles[k].accuracy)
     others = {"best single": predictions[best] == stack.y, **correct}
     # The test set: weights are fitted again, on all utterances.
     weights = _weights(stack, name)
-    scores = _test_scores(members, stack.temperatures, name, weights, bar)
+    logp = _test_scores(members, stack.temperatures, bar)
+    combine = UNWEIGHTED.get(name) or partial(mean_log_probability, weights=weights)
     return Blend(
         members=tuple(members),
         temperatures=stack.temperatures,
@@ -105,7 +114,9 @@ def blend(
         chosen=candidates[name],
         differences={k: stack.paired(correct[name], v) for k, v in others.items() if k != name},
         disagreement=disagreement(predictions),
-        test_labels=(scores if counts is None else match_counts(scores, counts)).argmax(1),
+        test_labels=_matched(logp, combine, counts)
+        if counts is not None
+        else likeliest(logp, combine),
     )
 
 
@@ -127,15 +138,21 @@ def stack_members(members: Sequence[Member], labels: Mapping[str, int], bar: Bar
     rows = common_rows(members)
     y = np.array([labels[members[0].ids[i]] for i in rows[0]])
     temperatures: list[float] = []
-    stacked: Scores = np.empty((0,), np.float32)
+    logp: list[AnyLogits] = []
     pairs = list(zip(members, rows, strict=True))
     for k, (member, chosen) in enumerate(counted(pairs, bar("calibration"))):
         logits = member.oof()[chosen]
         temperatures.append(temperature(logits, y))
-        if k == 0:
-            stacked = np.empty((len(members), *logits.shape), np.float32)
-        stacked[k] = log_softmax(logits / np.float32(temperatures[k]), axis=1)
-    return Stack(stacked, tuple(temperatures), y, members[0].fold[rows[0]])
+        if k == 0:  # of low rank, nothing is ever written to it
+            matrices = np.empty((len(members), *logits.shape), np.float32)
+        calibrated = log_softmax(logits, temperatures[k])
+        if not isinstance(calibrated, LowRankLogits):
+            matrices[k] = calibrated
+            calibrated = matrices[k]
+        logp.append(calibrated)
+    dense = not any(isinstance(each, LowRankLogits) for each in logp)
+    scores = matrices if dense else LowRankScores(tuple(logp))
+    return Stack(scores, tuple(temperatures), y, members[0].fold[rows[0]])
 
 
 def common_rows(members: Sequence[Member]) -> list[Ints]:
@@ -158,10 +175,9 @@ def correct_out_of_fold(stack: Stack, method: str, bar: Bar = no_bar) -> dict[st
     if method not in METHODS:
         known = f"a blend is one of {', '.join(METHODS)}"
         raise UsageError(f"there is no method {method!r}", known, parameter="method")
-    uniform_scores = mean_log_probability(stack.logp, uniform(len(stack.logp)))
-    correct = {"uniform": uniform_scores.argmax(1) == stack.y}
+    correct = {"uniform": likeliest_of_mean(stack.logp, uniform(len(stack.logp))) == stack.y}
     if method in UNWEIGHTED:
-        correct[method] = UNWEIGHTED[method](stack.logp).argmax(1) == stack.y
+        correct[method] = likeliest(stack.logp, UNWEIGHTED[method]) == stack.y
     correct |= cross_fit(stack, method, bar)
     if method not in ("auto", *correct):
         what = f"there is one member alone: {method} weights need several"
@@ -185,8 +201,7 @@ def cross_fit(stack: Stack, method: str, bar: Bar = no_bar) -> dict[str, Bools]:
     for held_out, name in counted(fits, bar("weights")):
         out = part == held_out
         weights = FITS[name](short[:, ~out], target[~out])
-        scores = mean_log_probability(stack.logp, weights, out)
-        correct[name][out] = scores.argmax(1) == stack.y[out]
+        correct[name][out] = likeliest_of_mean(stack.logp, weights, out) == stack.y[out]
     return correct
 
 
@@ -201,20 +216,17 @@ def _weights(stack: Stack, name: str) -> Floats:
     return FITS[name](*shortlist(stack.logp, stack.y)) if name in FITS else uniform(len(stack.logp))
 
 
-def _test_scores(
-    members: Sequence[Member],
-    temperatures: Sequence[float],
-    name: str,
-    weights: Floats,
-    bar: Bar,
-) -> Scores:
-    """The blend's scores (N, C) of the test utterances; each member is a mean over its folds."""
+def _test_scores(members: Sequence[Member], temperatures: Sequence[float], bar: Bar) -> AnyScores:
+    """Log-probabilities (M, N, C) of the test utterances, each member's the mean of its folds'."""
     pairs = list(zip(members, temperatures, strict=True))
-    logp = np.stack(
+    return stacked(
         [
-            np.mean([log_softmax(x / np.float32(t), axis=1) for x in member.test()], axis=0)
+            mean([log_softmax(logits, t) for logits in member.test()])
             for member, t in counted(pairs, bar("test set"))
         ]
     )
-    unweighted = UNWEIGHTED.get(name)
-    return unweighted(logp) if unweighted else mean_log_probability(logp, weights)
+
+
+def _matched(logp: AnyScores, combine: Combine, counts: Sequence[int]) -> Ints:
+    """The classes (N,) where there are so many utterances of each; all scores are in memory."""
+    return np.asarray(match_counts(blend_scores(logp, combine), counts).argmax(1))

@@ -1,15 +1,104 @@
 """From the log-probabilities (M, n, C) of M members to the scores (n, C) of one blend."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from kaggle_hw4.metrics import Bools, Floats
+from kaggle_hw4.logits import AnyLogits, LowRankLogits, Rows, dense, row_blocks
+from kaggle_hw4.metrics import Bools, Floats, Ints
 
-Scores = npt.NDArray[np.floating[Any]]  # logits or log-probabilities, mostly float32
+Scores: TypeAlias = npt.NDArray[np.floating[Any]]  # logits or log-probabilities, mostly float32
+Combine: TypeAlias = Callable[[Scores], Scores]  # from (M, n, C) to (n, C)
+
+
+@dataclass(frozen=True)
+class LowRankScores:
+    """Log-probabilities (M, n, C) of M members, of some of them with low rank."""
+
+    members: tuple[AnyLogits, ...]
+
+    dtype: ClassVar = np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        n, classes = self.members[0].shape
+        return len(self), n, classes
+
+    def __getitem__(self, chosen: slice) -> "LowRankScores":
+        """Some of the members."""
+        return LowRankScores(self.members[chosen])
+
+    def at(self, rows: Rows) -> "LowRankScores":
+        """Some of the utterances."""
+        return LowRankScores(tuple(member[rows] for member in self.members))
+
+
+AnyScores: TypeAlias = Scores | LowRankScores
+
+
+def stacked(members: Sequence[AnyLogits]) -> AnyScores:
+    """The log-probabilities (M, n, C) of members (n, C)."""
+    matrices = [each for each in members if not isinstance(each, LowRankLogits)]
+    return np.stack(matrices) if len(matrices) == len(members) else LowRankScores(tuple(members))
+
+
+def dense_scores(logp: AnyScores) -> Scores:
+    """The array (M, n, C) itself."""
+    if isinstance(logp, LowRankScores):
+        return np.stack([dense(member) for member in logp.members])
+    return logp
+
+
+def score_blocks(logp: AnyScores) -> Iterator[tuple[Rows, Scores]]:
+    """Rows, and their log-probabilities (M, rows, C): an array at once, others some at a time."""
+    if not isinstance(logp, LowRankScores):
+        yield slice(None), logp
+        return
+    first = next(each for each in logp.members if isinstance(each, LowRankLogits))
+    for rows in row_blocks(first, len(logp) * logp.shape[2]):
+        yield rows, dense_scores(logp.at(rows))
+
+
+def blend_scores(logp: AnyScores, combine: Combine) -> Scores:
+    """The scores (n, C) of a blend of log-probabilities (M, n, C)."""
+    if not isinstance(logp, LowRankScores):
+        return combine(logp)
+    scores = np.empty(logp.shape[1:], np.float32)
+    for rows, block in score_blocks(logp):
+        scores[rows] = combine(block)
+    return scores
+
+
+def likeliest(logp: AnyScores, combine: Combine) -> Ints:
+    """The classes (n,) with the highest scores, which are never all in memory."""
+    labels = np.empty(logp.shape[1], np.int64)
+    for rows, block in score_blocks(logp):
+        labels[rows] = combine(block).argmax(1)
+    return labels
+
+
+def likeliest_of_mean(logp: AnyScores, weights: Floats, rows: Bools | None = None) -> Ints:
+    """The same of the weighted mean of log-probabilities, of some `rows` (n,) or of all."""
+    if not isinstance(logp, LowRankScores):
+        chosen = slice(None) if rows is None else rows
+        return np.asarray(mean_log_probability(logp, weights, chosen).argmax(1))
+    mean = partial(mean_log_probability, weights=weights)
+    return likeliest(logp if rows is None else logp.at(rows), mean)
+
+
+def likeliest_of_each(logp: AnyScores) -> Ints:
+    """The likeliest classes (M, n) of every member."""
+    if not isinstance(logp, LowRankScores):
+        return np.stack([member.argmax(1) for member in logp])
+    return np.stack([likeliest(logp[k : k + 1], lambda block: block[0]) for k in range(len(logp))])
 
 
 def uniform(count: int) -> Floats:
@@ -49,7 +138,7 @@ def majority_vote(logp: Scores) -> Scores:
     return np.asarray(scores)
 
 
-UNWEIGHTED: dict[str, Callable[[Scores], Scores]] = {
+UNWEIGHTED: dict[str, Combine] = {
     "vote": majority_vote,
     "probabilities": mean_probability,
 }

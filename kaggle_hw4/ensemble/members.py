@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from kaggle_hw4.competition import LADDER
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.logits import AnyLogits, concatenate
 from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.run_manifest import LearnedFrom, Manifest
 from kaggle_hw4.runs import Run
 
-Logits = npt.NDArray[np.float32]
 LogitsFile = Literal["oof", "seen_session", "test"]
 
 
@@ -38,14 +38,14 @@ class Member:
     seen_session_ids: tuple[tuple[str, ...], ...]  # for each of `folds`; () if by utterance
     test_ids: tuple[str, ...]  # N utterances
     inputs: Mapping[str, str]  # file of logits → sha256
-    read: Callable[[LogitsFile, int], Logits]  # of the k-th of `folds`
+    read: Callable[[LogitsFile, int], AnyLogits]  # of the k-th of `folds`
     learned_from: LearnedFrom | None = None  # beside its labelled rows; of the first fold
 
-    def oof(self) -> Logits:
+    def oof(self) -> AnyLogits:
         """Plain logits (n, C) of `ids`, each predicted by the model whose fold holds it out."""
-        return np.concatenate([self.read("oof", k) for k in range(len(self.folds))])
+        return concatenate([self.read("oof", k) for k in range(len(self.folds))])
 
-    def test(self) -> Iterable[Logits]:
+    def test(self) -> Iterable[AnyLogits]:
         """Plain logits (N, C) of `test_ids`, one fold's model after the other."""
         return (self.read("test", k) for k in range(len(self.folds)))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from kaggle_hw4.ensemble.combine import Scores, mean_log_probability, uniform
+from kaggle_hw4.ensemble.combine import AnyScores, mean_log_probability, score_blocks, uniform
 from kaggle_hw4.metrics import Ints
 
 
@@ -26,19 +26,23 @@ class Chosen:
     confident: int
 
 
-def choose_pseudo_labels(logp: Scores, confidence: float, most: int) -> Chosen:
+def choose_pseudo_labels(logp: AnyScores, confidence: float, most: int) -> Chosen:
     """Of calibrated log-probabilities (M, N, C): the utterances that all M members give the same
     speaker, whose probability in the uniform blend is at least `confidence`; of a speaker the
     `most` likely ones.
     """
-    blend = softmax(mean_log_probability(logp, uniform(len(logp))), axis=1)
-    label, probability = blend.argmax(1), blend.max(1)
-    agreed = (logp.argmax(2) == label).all(0)
+    members, n, _ = logp.shape
+    label, probability = np.empty(n, np.int64), np.empty(n, logp.dtype)
+    agreed = np.empty(n, np.bool_)
+    for rows, block in score_blocks(logp):
+        blend = softmax(mean_log_probability(block, uniform(members)), axis=1)
+        label[rows], probability[rows] = blend.argmax(1), blend.max(1)
+        agreed[rows] = (block.argmax(2) == label[rows]).all(0)
     confident = agreed & (probability >= confidence)
     places = [
         own[np.argsort(-probability[own], kind="stable")[:most]]
-        for speaker in range(blend.shape[1])
+        for speaker in np.unique(label[confident])
         for own in [np.flatnonzero(confident & (label == speaker))]
     ]
-    chosen = np.sort(np.concatenate(places))
+    chosen = np.sort(np.concatenate([np.empty(0, np.int64), *places]))
     return Chosen(chosen, label[chosen], int(agreed.sum()), int(confident.sum()))

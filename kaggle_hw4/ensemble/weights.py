@@ -10,7 +10,14 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 
-from kaggle_hw4.ensemble.combine import Scores, mean_log_probability, uniform
+from kaggle_hw4.ensemble.combine import (
+    AnyScores,
+    Scores,
+    mean_log_probability,
+    score_blocks,
+    uniform,
+)
+from kaggle_hw4.logits import AnyLogits, dense
 from kaggle_hw4.metrics import Floats, Ints
 
 # From log-probabilities (M, n, K) and the true classes' places (n,) to weights (M,).
@@ -18,37 +25,43 @@ Fit = Callable[[Scores, Ints], Floats]
 
 SHORT = 32  # K, the classes on a shortlist
 CALIBRATION_ROWS = 8192  # enough for a single parameter
+CALIBRATION_LOGITS = 2**26  # of many classes, fewer rows: they must be in memory
 BAGS, BAG_ROWS, PICKS = 10, 4096, 25
 PRIOR_ROWS = 100  # the prior weighs as much as so many utterances
 
 
-def temperature(logits: Scores, y: Ints) -> float:
+def temperature(logits: AnyLogits, y: Ints) -> float:
     """The T that minimises the cross-entropy of logits (n, C) / T; y: (n,) (Guo et al. 2017).
 
     It may grow to a thousand for a member whose logits are uninformative: its log-probabilities
     become equal, and change no blend.
     """
-    sample = slice(None, None, -(-len(y) // CALIBRATION_ROWS))
-    logits, y = logits[sample], y[sample]
+    rows = min(CALIBRATION_ROWS, CALIBRATION_LOGITS // logits.shape[1])
+    sample = slice(None, None, -(-len(y) // rows))
+    some, y = dense(logits[sample]), y[sample]
 
     def loss(log_t: float) -> float:
-        scaled = logits / np.exp(log_t)
+        scaled = some / np.exp(log_t)
         return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(y)), y]).mean())
 
     optimum = minimize_scalar(loss, bounds=(-3, 7), method="bounded", options={"xatol": 1e-3})
     return float(np.exp(optimum.x))
 
 
-def shortlist(logp: Scores, y: Ints) -> tuple[Scores, Ints]:
+def shortlist(logp: AnyScores, y: Ints) -> tuple[Scores, Ints]:
     """The log-probabilities (M, n, K) of each utterance's likeliest classes, out of (M, n, C), and
     the place (n,) of the true class y (n,) among them.
     """
-    size = min(SHORT, logp.shape[2])
-    mean = mean_log_probability(logp, uniform(len(logp)))
-    mean[np.arange(len(y)), y] = np.inf  # the true class is always on the list
-    top = np.argpartition(-mean, size - 1, axis=1)[:, :size]
-    values = np.stack([np.take_along_axis(member, top, axis=1) for member in logp])
-    return values, (top == y[:, None]).argmax(1)
+    members, n, classes = logp.shape
+    size = min(SHORT, classes)
+    values, target = np.empty((members, n, size), logp.dtype), np.empty(n, np.int64)
+    for rows, block in score_blocks(logp):
+        mean, own = mean_log_probability(block, uniform(members)), y[rows]
+        mean[np.arange(len(own)), own] = np.inf  # the true class is always on the list
+        top = np.argpartition(-mean, size - 1, axis=1)[:, :size]
+        values[:, rows] = [np.take_along_axis(member, top, axis=1) for member in block]
+        target[rows] = (top == own[:, None]).argmax(1)
+    return values, target
 
 
 def greedy_weights(logp: Scores, target: Ints) -> Floats:

@@ -12,8 +12,9 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.predict import FloatArray, Predictor, predict_together
+from kaggle_hw4.inference.predict import Predictor, predict_together
 from kaggle_hw4.inference.weights import read_weights
+from kaggle_hw4.logits import AnyLogits, Logits
 from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
@@ -21,7 +22,7 @@ from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import PredictionConfig
 from kaggle_hw4.run_manifest import Device, Manifest, Prediction
-from kaggle_hw4.runs import Logits, Run
+from kaggle_hw4.runs import Run
 
 MODELS = 8  # models in memory at a time: with more of them, a batch's gathering is saved already
 
@@ -145,7 +146,7 @@ def predict_sets(
     store: FrameStore,
     bar: Bar = no_bar,
     ranks: Ranks = ALONE,
-) -> list[dict[str, FloatArray]]:
+) -> list[dict[str, AnyLogits]]:
     """The logits (n, C) of each set of each task, by the model beside it."""
     sets = [task.sets(store.corpus) for task in tasks]
     # A pass for all tasks that cut the same rows into the same segments.
@@ -153,7 +154,7 @@ def predict_sets(
     for i, task in enumerate(tasks):
         for name, rows in sets[i].items():
             passes[name, rows.tobytes(), task.plan].append(i)
-    logits: list[dict[str, FloatArray]] = [{} for _ in tasks]
+    logits: list[dict[str, AnyLogits]] = [{} for _ in tasks]
     for (name, *_), sharing in passes.items():
         predictors = [tasks[i].predictor(models[i], name) for i in sharing]
         predicted = predict_together(predictors, store, sets[sharing[0]][name], bar, ranks)
@@ -163,7 +164,7 @@ def predict_sets(
 
 
 def write_logits(
-    task: Task, logits: Mapping[str, FloatArray], store: FrameStore, precision: str
+    task: Task, logits: Mapping[str, AnyLogits], store: FrameStore, precision: str
 ) -> Written:
     """Write the logits of a task's sets, and evaluate them."""
     corpus, sha256, evaluations = store.corpus, {}, {}

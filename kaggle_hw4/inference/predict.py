@@ -4,23 +4,21 @@ The segments of an utterance can be averaged as embeddings, as logits or as prob
 mean of *log*-probabilities is no fourth way: it is the mean of logits, less a constant of the row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
 from kaggle_hw4.device import enough_memory
-from kaggle_hw4.inference.spreading import spread_within
+from kaggle_hw4.inference.spreading import spread_factors, spread_within
+from kaggle_hw4.logits import MANY, AnyLogits, Floats, LowRankLogits
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, Progress, no_bar
 from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import PredictionConfig
-
-FloatArray = npt.NDArray[np.float32]
 
 WHOLE = PredictionConfig(
     weights="ema", segments=0, frames=[1], average="logits", spreading_neighbours=0
@@ -50,8 +48,9 @@ def predict_logits(
     subsets: Sequence[tuple[IntArray, IntArray]] | None = None,
     bar: Bar = no_bar,
     ranks: Ranks = ALONE,
-) -> FloatArray:
-    """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments.
+) -> AnyLogits:
+    """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments; of
+    low rank where there are many classes.
 
     With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`,
     or within each of their `subsets`: its indices into `rows`, and those of them that count there.
@@ -68,7 +67,7 @@ def predict_together(
     rows: IntArray,
     bar: Bar = no_bar,
     ranks: Ranks = ALONE,
-) -> list[FloatArray]:
+) -> list[AnyLogits]:
     """What `predict_logits` returns for each of several models, to the bit, in one pass over the
     segments: `config.segments` and `config.frames` are the same in all of their configs.
     """
@@ -94,26 +93,67 @@ def average_segments(
     where: Tensor,
     embeddings: Tensor,
     bar: Bar = no_bar,
-) -> FloatArray:
+) -> AnyLogits:
     """The logits (len(rows), C) of `rows` from what `embed_segments` returns for one model."""
-    model, config = predictor.model, predictor.config
-    if config.average == "embeddings":
-        logits = apply_head(model, mean_by_row(embeddings, where, len(rows)), store.device)
-    elif config.average == "logits":
-        logits = mean_by_row(apply_head(model, embeddings, store.device), where, len(rows))
-    else:
-        probabilities = apply_head(model, embeddings, store.device).softmax(1)
-        logits = mean_by_row(probabilities, where, len(rows)).clamp_min(TINY).log()
+    model, config, n = predictor.model, predictor.config, len(rows)
+    low_rank = pays_as_factors(model, config, n, len(store.corpus.speakers))
+    average = average_factors if low_rank else average_logits
+    values = average(model, config, embeddings, where, n, store.device)
     neighbours = config.spreading_neighbours
     assert neighbours != "auto", "it is settled by whoever knows the folds"
-    if neighbours and len(rows) > 1:
-        channels = store.corpus.channels.descriptor[rows]
-        embedded = mean_by_row(embeddings, where, len(rows))
-        within = predictor.subsets or [(np.arange(len(rows)), np.arange(len(rows)))]
-        progress = bar("label spreading")
-        logits = spread_within(within, logits, embedded, channels, neighbours, progress)
-    values: FloatArray = logits.numpy()
+    if not neighbours or n < 2:
+        return values
+    within = predictor.subsets or [(np.arange(n), np.arange(n))]
+    channels = store.corpus.channels.descriptor[rows]
+    others = mean_by_row(embeddings, where, n), channels, neighbours, bar("label spreading")
+    if isinstance(values, LowRankLogits):
+        return spread_factors(within, values, *others)
+    spread: Floats = spread_within(within, torch.from_numpy(values), *others).numpy()
+    return spread
+
+
+def pays_as_factors(
+    model: SpeakerClassifier, config: PredictionConfig, n: int, classes: int
+) -> bool:
+    """Whether n rows of logits are kept with low rank: of many classes, where they are so."""
+    linear = model.has_low_rank and config.average != "probabilities"
+    return linear and classes >= MANY and (n + classes) * model.d_embedding < n * classes
+
+
+def average_logits(
+    model: SpeakerClassifier,
+    config: PredictionConfig,
+    embeddings: Tensor,
+    where: Tensor,
+    n: int,
+    device: torch.device,
+) -> Floats:
+    """The logits (n, C) of rows whose segments have these embeddings (S, D)."""
+    if config.average == "embeddings":
+        logits = apply_head(model, mean_by_row(embeddings, where, n), device)
+    elif config.average == "logits":
+        logits = mean_by_row(apply_head(model, embeddings, device), where, n)
+    else:
+        probabilities = apply_head(model, embeddings, device).softmax(1)
+        logits = mean_by_row(probabilities, where, n).clamp_min(TINY).log()
+    values: Floats = logits.numpy()
     return values
+
+
+def average_factors(
+    model: SpeakerClassifier,
+    config: PredictionConfig,
+    embeddings: Tensor,
+    where: Tensor,
+    n: int,
+    device: torch.device,
+) -> LowRankLogits:
+    """The same with low rank, and never as a matrix: means of factors give means of logits."""
+    if config.average == "embeddings":
+        factors = apply_head(model, mean_by_row(embeddings, where, n), device, model.factors)
+    else:
+        factors = mean_by_row(apply_head(model, embeddings, device, model.factors), where, n)
+    return LowRankLogits.of(factors.numpy(), model.vectors().cpu().numpy())
 
 
 def embed_segments(
@@ -149,11 +189,15 @@ def embed_segments(
     return torch.from_numpy(where), list(ranks.total(embeddings))
 
 
-def apply_head(model: SpeakerClassifier, embeddings: Tensor, device: torch.device) -> Tensor:
-    """The plain logits (S, C) of embeddings (S, D), float32."""
+def apply_head(
+    model: SpeakerClassifier,
+    embeddings: Tensor,
+    device: torch.device,
+    head: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """The plain logits (S, C) of embeddings (S, D), float32; or what another `head` makes."""
     chunks: tuple[Tensor, ...] = torch.split(embeddings, HEAD_ROWS)
-    parts = [model.head(part.to(device)).cpu() for part in chunks]
-    return torch.cat(parts)
+    return torch.cat([(head or model.head)(part.to(device)).cpu() for part in chunks])
 
 
 def mean_by_row(values: Tensor, where: Tensor, n: int) -> Tensor:

@@ -13,6 +13,7 @@ ever agree, and next to nothing is spread.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,14 @@ import torch.nn.functional as F
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
+from kaggle_hw4.logits import LowRankLogits, blocks, log_softmax_low_rank
 from kaggle_hw4.progress import Progress
 
 IntArray = npt.NDArray[np.int64]
 
 SPREAD = 0.8  # weight of reliable neighbours in the result; the rest is the utterance's own
 CHUNK = 2048  # rows of the similarities at a time
+MIXED = 8192  # rows that are averaged with their neighbours' at a time
 
 
 def spread_within(
@@ -41,19 +44,74 @@ def spread_within(
     its rows, and those of them that count there, both as indices. `progress(done, total)` counts
     subsets, or the parts of the only one.
     """
-    spread = logits.log_softmax(1)
+    logp = logits.log_softmax(1)
+    return mix_within(subsets, logp, logp.argmax(1), embeddings, channels, neighbours, progress)
+
+
+def spread_factors(
+    subsets: Sequence[tuple[IntArray, IntArray]],
+    logits: LowRankLogits,
+    embeddings: Tensor,
+    channels: npt.NDArray[np.float32],
+    neighbours: int,
+    progress: Progress = lambda *_: None,
+) -> LowRankLogits:
+    """What `spread_within` returns, of logits of one part, whose factors are averaged instead."""
+    logp, guess = log_softmax_low_rank(logits), np.empty(len(logits), np.int64)
+    for rows, block in blocks(logp):
+        guess[rows] = block.argmax(1)
+    [part] = logp.parts
+    values = torch.from_numpy(np.column_stack([part.factors, logp.offsets]))
+    others = embeddings, channels, neighbours, progress
+    mixed = mix_within(subsets, values, torch.from_numpy(guess), *others).numpy()
+    return LowRankLogits.of(mixed[:, :-1].copy(), part.vectors, mixed[:, -1].copy())
+
+
+def mix_within(
+    subsets: Sequence[tuple[IntArray, IntArray]],
+    values: Tensor,
+    guess: Tensor,
+    embeddings: Tensor,
+    channels: npt.NDArray[np.float32],
+    neighbours: int,
+    progress: Progress = lambda *_: None,
+) -> Tensor:
+    """`values` (n, R), averaged with neighbours' as `spread_within` does: log-probabilities, or
+    what they are linear in. `guess` (n,) are the likeliest classes.
+    """
+    mixed = values.clone()
     for done, (rows, counted) in enumerate(subsets):
         part = progress if len(subsets) == 1 else None
         progress(done, len(subsets))
         chosen = torch.from_numpy(rows)
         if len(rows) > 1:
-            within = spread_labels(
-                logits[chosen], embeddings[chosen], channels[rows], neighbours, part
-            )
+            own = guess[chosen], embeddings[chosen], channels[rows]
+            within = find_neighbours(*own, neighbours, part).mix(values[chosen])
             place = torch.from_numpy(np.searchsorted(rows, counted))
-            spread[torch.from_numpy(counted)] = within[place]
+            mixed[torch.from_numpy(counted)] = within[place]
     progress(1, 1)
-    return spread
+    return mixed
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Who counts how much: an utterance's neighbours (n, k) weigh `spread` (n, 1) together, in
+    these shares (n, k).
+    """
+
+    nearest: Tensor
+    spread: Tensor
+    share: Tensor
+
+    def mix(self, values: Tensor) -> Tensor:
+        """Values (n, R) averaged with those of the neighbours."""
+        mixed = torch.empty_like(values)
+        for start in range(0, len(values), MIXED):
+            rows = slice(start, start + MIXED)
+            spread, share = self.spread[rows], self.share[rows].unsqueeze(-1)
+            others = (share * values[self.nearest[rows]]).sum(1)
+            mixed[rows] = (1 - spread) * values[rows] + spread * others
+        return mixed
 
 
 def spread_labels(
@@ -69,15 +127,25 @@ def spread_labels(
     Only mutual ones count, of the `neighbours` nearest: an utterance without any keeps its own.
     """
     logp = logits.log_softmax(1)
+    return find_neighbours(logp.argmax(1), embeddings, channels, neighbours, progress).mix(logp)
+
+
+def find_neighbours(
+    guess: Tensor,
+    embeddings: Tensor,
+    channels: npt.NDArray[np.float32],
+    neighbours: int,
+    progress: Progress | None = None,
+) -> Neighbours:
+    """The neighbours of n utterances, by their likeliest classes `guess` (n,)."""
     similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours, progress)
-    mutual = (nearest[nearest] == torch.arange(len(logp))[:, None, None]).any(2)
-    guess = logp.argmax(1)
+    mutual = (nearest[nearest] == torch.arange(len(guess))[:, None, None]).any(2)
     reliability = reliability_of(similarity, guess[nearest] == guess[:, None], mutual)
     spread = SPREAD * (1 - (1 - reliability).prod(1, keepdim=True))
     share = reliability / reliability.sum(1, keepdim=True).clamp_min(
         torch.finfo(reliability.dtype).tiny
     )
-    return (1 - spread) * logp + spread * (share.unsqueeze(-1) * logp[nearest]).sum(1)
+    return Neighbours(nearest, spread, share)
 
 
 def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from kaggle_hw4.models.heads import factors_of, has_low_rank, vectors_of
 from kaggle_hw4.models.parallel import ParallelNetworks
 from kaggle_hw4.models.pooling import moments_of
 from kaggle_hw4.padding import Mask, mean_of, zero_padding
@@ -90,10 +91,29 @@ class SpeakerClassifier(ParallelNetworks[SpeakerNetwork]):
 
     def head(self, embedded: Tensor) -> Tensor:
         """Plain logits (B, C) of what `embed` returns."""
+        parts = zip(self.networks, self._split(embedded), strict=True)
+        return torch.stack([network.head(part) for network, part in parts]).mean(0)
+
+    @property
+    def has_low_rank(self) -> bool:
+        """Whether `head` is `factors` (B, R) times `vectors` (C, R)."""
+        return all(has_low_rank(network.head) for network in self.networks)
+
+    def factors(self, embedded: Tensor) -> Tensor:
+        """The factors (B, R) of what `embed` returns."""
+        parts = zip(self.networks, self._split(embedded), strict=True)
+        factors = [factors_of(network.head, part) for network, part in parts]
+        return torch.cat(factors, 1) / len(self.networks)
+
+    def vectors(self) -> Tensor:
+        """The vectors (C, R) of the speakers."""
+        return torch.cat([vectors_of(network.head) for network in self.networks], 1)
+
+    def _split(self, embedded: Tensor) -> tuple[Tensor, ...]:
+        """The embeddings of each network."""
         widths = [network.d_embedding for network in self.networks]
         parts: tuple[Tensor, ...] = torch.split(embedded, widths, -1)
-        logits = [n.head(part) for n, part in zip(self.networks, parts, strict=True)]
-        return torch.stack(logits).mean(0)
+        return parts
 
     def forward(self, features: Tensor, mask: Mask) -> Tensor:
         """Every network's own plain logits (networks, B, C): what each is trained on."""

@@ -1,4 +1,6 @@
-"""From embeddings (B, D) to plain logits (B, C)."""
+"""From embeddings (B, D) to plain logits (B, C), which are products: factors (B, R) of the
+embeddings times vectors (C, R) of the speakers, unless a speaker has several.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -24,3 +26,23 @@ class CosineHead(nn.Module):
         cosines = F.linear(F.normalize(x), F.normalize(self.weight))
         nearest = cosines.view(len(x), -1, self.sub_centres).amax(-1)
         return self.scale * nearest
+
+
+def has_low_rank(head: nn.Module) -> bool:
+    """Whether the logits of `head` are `factors_of` times `vectors_of`."""
+    return isinstance(head, nn.Linear) or (isinstance(head, CosineHead) and head.sub_centres == 1)
+
+
+def factors_of(head: nn.Module, x: Tensor) -> Tensor:
+    """The factors (B, R) of embeddings (B, D): a cosine's direction, or a linear head's x and 1."""
+    if isinstance(head, CosineHead):
+        return head.scale * F.normalize(x)
+    return torch.cat([x, x.new_ones(len(x), 1)], 1)
+
+
+def vectors_of(head: nn.Module) -> Tensor:
+    """The speakers' vectors (C, R): their directions, or a linear head's weights and bias."""
+    assert isinstance(head, (CosineHead, nn.Linear))
+    if isinstance(head, CosineHead):
+        return F.normalize(head.weight)
+    return torch.cat([head.weight, head.bias.unsqueeze(1)], 1)

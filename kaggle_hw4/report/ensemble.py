@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kaggle_hw4.ensemble.blend import Stack, stack_members
+from kaggle_hw4.ensemble.combine import dense_scores
 from kaggle_hw4.ensemble.members import Member, find_members
 from kaggle_hw4.errors import DataError, Hw4Error
 from kaggle_hw4.kaggle.events import Created, Validation
@@ -161,6 +162,7 @@ def grow(workspace: Workspace, created: Created, labels: Mapping[str, int]) -> G
     bytes_a_row = 4 * len(members) * len(set(labels.values()))
     step = 1 + len(shared) * bytes_a_row // LOGITS
     stack = stack_members([_thinned(member, set(shared[::step])) for member in members], labels)
+    stack = replace(stack, logp=dense_scores(stack.logp))
     sizes = tuple(_size(stack, k) for k in range(1, len(members) + 1))
     return Growth(sizes, _greedy(stack, [m.name for m in members]), len(stack.y))
 
@@ -179,9 +181,10 @@ def _thinned(member: Member, kept: Set[str]) -> Member:
 
 def _correct(stack: Stack, members: list[int]) -> Bools:
     """Which utterances the uniform blend of `members` gets right."""
-    total = stack.logp[members[0]].copy()
+    logp = dense_scores(stack.logp)
+    total = logp[members[0]].copy()
     for k in members[1:]:
-        total += stack.logp[k]
+        total += logp[k]
     return np.asarray(total.argmax(1) == stack.y)
 
 
@@ -199,14 +202,15 @@ def _size(stack: Stack, count: int) -> Size:
 
 def _greedy(stack: Stack, names: list[str]) -> tuple[GreedyStep, ...]:
     """From the best member on, each step adds the one that makes the best uniform blend."""
-    total = np.zeros_like(stack.logp[0])
+    logp = dense_scores(stack.logp)
+    total = np.zeros_like(logp[0])
     left, steps, before = list(range(len(names))), list[GreedyStep](), None
     while left:
-        blends = [np.asarray((total + stack.logp[k]).argmax(1) == stack.y) for k in left]
+        blends = [np.asarray((total + logp[k]).argmax(1) == stack.y) for k in left]
         accuracies = [stack.accuracy(correct) for correct in blends]
         best = max(range(len(left)), key=lambda i: accuracies[i].accuracy)
         gain = None if before is None else stack.paired(blends[best], before)
         steps.append(GreedyStep(names[left[best]], accuracies[best], gain))
         before = blends[best]
-        total += stack.logp[left.pop(best)]
+        total += logp[left.pop(best)]
     return tuple(steps)

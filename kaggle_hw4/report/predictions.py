@@ -4,14 +4,14 @@ Only a few numbers of each utterance are kept: at 56,666 utterances and 600 spea
 one model take 136 MB.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import log_softmax
 
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.logits import AnyLogits, blocks, log_softmax, mean
 from kaggle_hw4.metrics import Accuracy, Bools, Floats, Ints, accuracy
 from kaggle_hw4.report.groups import Group
 from kaggle_hw4.stages.train import FinishedRun
@@ -92,22 +92,23 @@ def _read_fold(
     runs: list[FinishedRun], corpus: Corpus, rows: Mapping[str, int], file: str
 ) -> Predictions:
     """The mean of the log-probabilities of the runs of one fold."""
-    logits = runs[0].run.read_logits(file)
-    logp = np.asarray(log_softmax(logits.values, axis=1))
-    if len(runs) > 1:
-        for each in runs[1:]:
-            logp = logp + log_softmax(each.run.read_logits(file).values, axis=1)
-        logp = np.asarray(log_softmax(logp / len(runs), axis=1))
-    place = np.array([rows[name] for name in logits.ids])
-    label, predicted, n = corpus.labels[place], logp.argmax(1), np.arange(len(place))
-    return Predictions(
-        rows=place,
-        fold=np.full(len(place), runs[0].manifest.fold),
-        label=label,
-        predicted=predicted,
-        confidence=np.exp(logp[n, predicted].astype(np.float64)),
-        truth=np.exp(logp[n, label].astype(np.float64)),
-    )
+    logits = [each.run.read_logits(file) for each in runs]
+    place = np.array([rows[name] for name in logits[0].ids])
+    label, n = corpus.labels[place], len(place)
+    predicted, confidence, truth = np.empty(n, np.int64), np.empty(n), np.empty(n)
+    for chosen, logp in blocks(_mean_log_probability([each.values for each in logits])):
+        own, which = label[chosen], np.arange(len(logp))
+        predicted[chosen] = likeliest = logp.argmax(1)
+        confidence[chosen] = np.exp(logp[which, likeliest].astype(np.float64))
+        truth[chosen] = np.exp(logp[which, own].astype(np.float64))
+    fold = np.full(n, runs[0].manifest.fold)
+    return Predictions(place, fold, label, predicted, confidence, truth)
+
+
+def _mean_log_probability(logits: Sequence[AnyLogits]) -> AnyLogits:
+    """The mean over runs of the log-probabilities (n, C), as log-probabilities."""
+    logp = [log_softmax(each) for each in logits]
+    return logp[0] if len(logp) == 1 else log_softmax(mean(logp))
 
 
 def in_common(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:

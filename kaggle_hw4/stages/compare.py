@@ -145,7 +145,7 @@ def _predict(
 ) -> "tuple[list[ComparedRuns], list[Bools], Stack, str]":
     """Each side, whether it is right on each utterance that all share, and these utterances."""
     from kaggle_hw4.ensemble.blend import stack_members
-    from kaggle_hw4.ensemble.combine import mean_log_probability, uniform
+    from kaggle_hw4.ensemble.combine import likeliest_of_mean, uniform
     from kaggle_hw4.ensemble.members import check_one_corpus, find_members
 
     # All sides, checked to belong to one corpus and one fold table.
@@ -161,7 +161,7 @@ def _predict(
     for path, side in zip(paths, sides, strict=True):
         part = stack.logp[start : start + len(side)]
         start += len(side)
-        hits = mean_log_probability(part, uniform(len(part))).argmax(1) == stack.y
+        hits = likeliest_of_mean(part, uniform(len(part))) == stack.y
         folds = tuple(sorted(set.intersection(*(set(member.folds) for member in side))))
         names = tuple(member.name for member in side)
         compared.append(ComparedRuns(path, names, stack.accuracy(hits), folds))

@@ -14,9 +14,8 @@ from kaggle_hw4.stages.versions import runs_of
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from kaggle_hw4.data.corpus import Corpus
+    from kaggle_hw4.ensemble.combine import AnyScores
     from kaggle_hw4.ensemble.members import Member
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
@@ -189,10 +188,10 @@ def _described(
     )
 
 
-def _test_scores(members: Sequence["Member"], temperatures: Sequence[float]) -> "np.ndarray":
+def _test_scores(members: Sequence["Member"], temperatures: Sequence[float]) -> "AnyScores":
     """The calibrated log-probabilities (M, N, C) of the test utterances, by the one fold's runs."""
-    import numpy as np
-    from scipy.special import log_softmax
+    from kaggle_hw4.ensemble.combine import stacked
+    from kaggle_hw4.logits import log_softmax
 
     pairs = zip(members, temperatures, strict=True)
-    return np.stack([log_softmax(x / np.float32(t), axis=1) for m, t in pairs for x in m.test()])
+    return stacked([log_softmax(logits, t) for member, t in pairs for logits in member.test()])

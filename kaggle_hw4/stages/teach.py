@@ -124,6 +124,7 @@ def _write(
     from kaggle_hw4.execution.sources import taught_rows
     from kaggle_hw4.inference.logits import Task
     from kaggle_hw4.inference.predict import WHOLE, predict_logits
+    from kaggle_hw4.logits import dense
     from kaggle_hw4.targets.teacher import TeacherHeader, write_teacher
 
     corpus, manifests = store.corpus, [run.manifest() for run in runs]
@@ -133,7 +134,7 @@ def _write(
         task = Task(run, folds, run.recipe().predict)
         task.check(corpus)
         model = task.load_model(corpus, precision).to(store.device)
-        total += predict_logits(model, store, rows, WHOLE, bar=bar)
+        total += dense(predict_logits(model, store, rows, WHOLE, bar=bar))
     learned = [manifest.learned_from for manifest in manifests]
     weights = [f"{run.recipe().predict.weights}.safetensors" for run in runs]
     header = TeacherHeader(
