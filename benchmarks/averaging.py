@@ -17,7 +17,8 @@ import torch
 from kaggle_hw4.data.corpus import Corpus, open_corpus
 from kaggle_hw4.data.folds import find_folds
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.kaggle.submissions import read_submission
 from kaggle_hw4.metrics import paired

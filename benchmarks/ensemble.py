@@ -14,7 +14,7 @@ import numpy as np
 
 from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
-from kaggle_hw4.inference.predict import WHOLE
+from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.run_manifest import Device, FoldTable, Manifest, Prediction
 from kaggle_hw4.runs import Logits, Run, find_runs

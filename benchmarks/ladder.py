@@ -28,9 +28,8 @@ from kaggle_hw4.execution.choice import choose_networks
 from kaggle_hw4.execution.executor import run_all
 from kaggle_hw4.execution.local import Subprocesses
 from kaggle_hw4.execution.spec import RunSpec
-from kaggle_hw4.inference.predict import predict_logits
-from kaggle_hw4.inference.weights import read_weights
-from kaggle_hw4.models.build import build_model
+from kaggle_hw4.inference.logits import Task, predict_sets
+from kaggle_hw4.logits import dense
 from kaggle_hw4.networks import AnyNetwork, AttentionConfig, ConvolutionConfig
 from kaggle_hw4.recipe import NEIGHBOURS, Recipe, read_recipe
 from kaggle_hw4.runs import Run
@@ -153,7 +152,11 @@ def result_of(case: LadderCorpus, row: Trained) -> Result:
     stem = case.place.variant(row.name).stem
     runs = [Run.of(case.place.runs, stem, recipe, inputs, seed, seed) for seed in SEEDS]
     cost = cost_of(case, row.name)
-    alone, spread = ([evaluate(run, case, n) for run in runs] for n in (0, NEIGHBOURS))
+    usual = recipe.predict.statistics
+    alone, spread, fused = (
+        [evaluate(run, case, neighbours, statistics) for run in runs]
+        for neighbours, statistics in ((0, usual), (NEIGHBOURS, usual), (NEIGHBOURS, True))
+    )
     return Result(
         name=row.name,
         networks=sum(config.count for config in recipe.networks),
@@ -162,27 +165,26 @@ def result_of(case: LadderCorpus, row: Trained) -> Result:
         steps=row.steps,
         alone=Sets.of(alone),
         spread=Sets.of(spread),
+        fused=Sets.of(fused),
     )
 
 
-def evaluate(run: Run, case: LadderCorpus, neighbours: int) -> tuple[Hits, Hits, Hits]:
-    """What a run gets right with so many neighbours of label spreading: seen-session, session
-    validation, unseen.
+def evaluate(
+    run: Run, case: LadderCorpus, neighbours: int, statistics: bool
+) -> tuple[Hits, Hits, Hits]:
+    """What a run gets right with so many neighbours of label spreading, fused with second-order
+    statistics or not: seen-session, session validation, unseen.
     """
-    corpus, folds, fold = case.corpus, case.folds, run.fold
-    recipe = run.recipe()
-    model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(case.store.device)
-    read_weights(run.folder / f"{recipe.predict.weights}.safetensors", model)
-    plan = recipe.predict.model_copy(update={"spreading_neighbours": neighbours})
-    seen, held_out = folds.seen_session(fold), folds.validation(fold)
-    sets = (
-        (seen, None, corpus.labels[seen]),
-        (held_out, folds.subsets(fold), corpus.labels[held_out]),
-        (corpus.test, None, case.speaker),
-    )
+    changed = {"spreading_neighbours": neighbours, "statistics": statistics}
+    task = Task(run, case.folds, run.recipe().predict.model_copy(update=changed))
+    model = task.load_model(case.corpus, "float32").to(case.store.device)
+    [logits] = predict_sets([task], [model], case.store)
+    labels = case.corpus.labels.copy()
+    labels[case.corpus.test] = case.speaker
+    rows = task.sets(case.corpus)
     first, second, third = (
-        Hits(predict_logits(model, case.store, rows, plan, subsets).argmax(1) == labels, labels)
-        for rows, subsets, labels in sets
+        Hits(dense(logits[name]).argmax(1) == labels[rows[name]], labels[rows[name]])
+        for name in ("seen_session", "oof", "test")
     )
     return first, second, third
 

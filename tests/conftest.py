@@ -16,7 +16,7 @@ import torch
 
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.folds import Folds, make_folds
-from kaggle_hw4.inference.predict import WHOLE
+from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.progress import Progress, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe

@@ -14,7 +14,8 @@ from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError, RecipeError, UsageError
 from kaggle_hw4.execution.sources import find_sources
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.project import Project

@@ -19,7 +19,7 @@ HASHES = {
     "medium": "7e9be12a",
     "strong": "bd5dff56",
     "boss": "168be2c4",
-    "champion": "671248cc",
+    "champion": "cd83e5b5",
 }
 
 

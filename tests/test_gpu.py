@@ -11,7 +11,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import Stopped
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.pretraining.loop import pretrain_run
 from kaggle_hw4.pretraining.recipe import OBJECTIVES

@@ -144,6 +144,7 @@ CHANGES = [
     ("conformer", "predict.average", "embeddings"),
     ("conformer", "predict.average", "probabilities"),
     ("conformer", "predict.weights", "best"),
+    ("conformer", "predict.statistics", True),
 ]
 
 

@@ -12,8 +12,8 @@ from kaggle_hw4.data.folds import Folds, make_folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.inference.logits import Task, predict_runs
-from kaggle_hw4.inference.predict import WHOLE
 from kaggle_hw4.runs import Run, find_runs
 from kaggle_hw4.stages.ensemble import ensemble
 from kaggle_hw4.synth.corpus import write_corpus

@@ -12,7 +12,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import Stopped, UsageError
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.precision import choose_precision, cpu_gain, fastest_precision
 from kaggle_hw4.training.loop import train_run

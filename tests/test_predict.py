@@ -7,13 +7,8 @@ from scipy.special import log_softmax, softmax
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore
-from kaggle_hw4.inference.predict import (
-    WHOLE,
-    batches,
-    embed_segments,
-    plan_segments,
-    predict_logits,
-)
+from kaggle_hw4.inference.embed import WHOLE, batches, embed_segments, plan_segments
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.recipe import PredictionConfig

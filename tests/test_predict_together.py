@@ -87,13 +87,13 @@ def test_a_batch_is_gathered_once_for_all_runs_of_its_rows(
     place: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = []
-    original = module.predict_together
+    original = module.predict_alone
 
     def counting(predictors, *others):  # type: ignore[no-untyped-def]
         passes.append(len(predictors))
         return original(predictors, *others)
 
-    monkeypatch.setattr(module, "predict_together", counting)
+    monkeypatch.setattr(module, "predict_alone", counting)
     predict(place, [place.runs], OTHER)
     # Fold 0: three runs, OOF and seen-session; fold 1: two; the test set: all five.
     assert sorted(passes) == [2, 2, 3, 3, 5]

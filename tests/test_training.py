@@ -19,7 +19,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import DataError, Interrupted, RecipeError, Stopped, UsageError
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.metrics import Evaluation, evaluate
 from kaggle_hw4.models.build import build_model

@@ -18,7 +18,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore, Segments
 from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
-from kaggle_hw4.inference.predict import WHOLE, even_segments, predict_logits
+from kaggle_hw4.inference.embed import WHOLE, even_segments
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.models.conformer import ConformerLayer

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,7 +12,10 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.predict import Predictor, predict_together
+from kaggle_hw4.inference.discriminant import Discriminant
+from kaggle_hw4.inference.embed import statistics_of
+from kaggle_hw4.inference.fusion import Fusion
+from kaggle_hw4.inference.predict import Predictor, finish, predict_alone
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.logits import AnyLogits, Logits
 from kaggle_hw4.metrics import Evaluation, evaluate
@@ -149,18 +152,47 @@ def predict_sets(
 ) -> list[dict[str, AnyLogits]]:
     """The logits (n, C) of each set of each task, by the model beside it."""
     sets = [task.sets(store.corpus) for task in tasks]
+    analyses, fusions = analyse(tasks, store, bar), dict[int, Fusion]()
     # A pass for all tasks that cut the same rows into the same segments.
     passes = defaultdict(list)
     for i, task in enumerate(tasks):
         for name, rows in sets[i].items():
             passes[name, rows.tobytes(), task.plan].append(i)
     logits: list[dict[str, AnyLogits]] = [{} for _ in tasks]
-    for (name, *_), sharing in passes.items():
+    # First those of the validation sets, by which a fusion is weighted.
+    for (name, *_), sharing in sorted(passes.items(), key=lambda each: each[0][0] != "oof"):
+        rows = sets[sharing[0]][name]
         predictors = [tasks[i].predictor(models[i], name) for i in sharing]
-        predicted = predict_together(predictors, store, sets[sharing[0]][name], bar, ranks)
-        for i, values in zip(sharing, predicted, strict=True):
-            logits[i][name] = values
+        alone = predict_alone(predictors, store, rows, bar, ranks)
+        analysed = any(i in analyses for i in sharing)
+        statistics = statistics_of(store, rows, bar) if analysed else None
+        for i, predictor, each in zip(sharing, predictors, alone, strict=True):
+            if i in analyses and name == "oof":
+                assert statistics is not None
+                labels = store.corpus.labels[rows]
+                fusions[i] = Fusion.fit(analyses[i], each.logits, statistics, labels)
+            fused = replace(predictor, fusion=fusions.get(i))
+            logits[i][name] = finish(fused, each, statistics, store, rows, bar)
     return logits
+
+
+def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict[int, Discriminant]:
+    """The discriminant analysis of the statistics, for each task that asks for one, by its place:
+    of the utterances that its fold trains on.
+    """
+    analyses: dict[int, Discriminant] = {}
+    fitted: dict[bytes, Discriminant] = {}  # by the rows
+    corpus = store.corpus
+    for i, task in enumerate(tasks):
+        if task.config.statistics:
+            rows = task.folds.training(task.run.fold)
+            key = rows.tobytes()
+            if key not in fitted:
+                labels = torch.from_numpy(corpus.labels[rows])
+                points = statistics_of(store, rows, bar)
+                fitted[key] = Discriminant.fit(points, labels, len(corpus.speakers))
+            analyses[i] = fitted[key]
+    return analyses
 
 
 def write_logits(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kaggle_hw4.artifact import verify
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.segments import FrameStore, Segments
-from kaggle_hw4.inference.predict import WHOLE, embed_segments
+from kaggle_hw4.inference.embed import WHOLE, embed_segments
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.models.classifier import SpeakerClassifier

@@ -122,8 +122,9 @@ def _write(
     import numpy as np
 
     from kaggle_hw4.execution.sources import taught_rows
+    from kaggle_hw4.inference.embed import WHOLE
     from kaggle_hw4.inference.logits import Task
-    from kaggle_hw4.inference.predict import WHOLE, predict_logits
+    from kaggle_hw4.inference.predict import predict_logits
     from kaggle_hw4.logits import dense
     from kaggle_hw4.targets.teacher import TeacherHeader, write_teacher
 

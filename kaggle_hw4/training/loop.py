@@ -14,8 +14,9 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import enough_memory, peak_memory
 from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.inference.logits import write_predictions
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import load_weights, weights_bytes
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import count_parameters

@@ -11,7 +11,9 @@ from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import peak_memory
-from kaggle_hw4.inference.predict import WHOLE, plan_segments, predict_logits
+from kaggle_hw4.inference.discriminant import Discriminant
+from kaggle_hw4.inference.embed import WHOLE, plan_segments, statistics_of
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import spread_labels
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.precision import choose_precision
@@ -71,6 +73,9 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
     if neighbours := recipe.predict.spread_over(folds.by):
         sizes = [len(rows) for rows, _ in folds.subsets(fold)] + [len(rows) for rows in sets[1:]]
         predicting += _spreading_seconds(sizes, len(corpus.speakers), neighbours)
+    if recipe.predict.statistics:
+        rows = np.concatenate([*sets, folds.training(fold)])
+        predicting += _statistics_seconds(store, validation[:SAMPLE], rows)
     return Cost(seconds_of_step, validating, predicting, peak_memory(device))
 
 
@@ -103,6 +108,19 @@ def _spreading_seconds(sizes: list[int], speakers: int, neighbours: int) -> floa
     logits, points = torch.randn(rows, speakers), torch.randn(rows, WIDTH)
     seconds = _seconds(lambda: spread_labels(logits, points, points.numpy(), neighbours))
     return seconds * sum((size / rows) ** 2 for size in sizes)
+
+
+def _statistics_seconds(store: FrameStore, sample: IntArray, rows: IntArray) -> float:
+    """Seconds of the statistics of all rows, which grow with the frames, and of an analysis of as
+    many random points.
+    """
+    statistics = statistics_of(store, sample)  # prepares
+    seconds = _seconds(lambda: statistics_of(store, sample))
+    points = torch.randn(len(rows), statistics.shape[1])
+    speakers = len(store.corpus.speakers)
+    labels = torch.arange(len(rows)) % speakers
+    fitting = _seconds(lambda: Discriminant.fit(points, labels, speakers))
+    return fitting + seconds * _frames(store, rows, WHOLE) / _frames(store, sample, WHOLE)
 
 
 def _frames(store: FrameStore, rows: IntArray, config: PredictionConfig) -> int:

@@ -1,0 +1,172 @@
+"""Second-order statistics of bands, their discriminant analysis, and its fusion with a network."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.folds import Folds
+from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.inference.discriminant import SHRINKAGE, Discriminant
+from kaggle_hw4.inference.embed import statistics_of
+from kaggle_hw4.inference.fusion import Fusion
+from kaggle_hw4.inference.logits import Task, analyse, predict_sets
+from kaggle_hw4.logits import LowRankLogits
+from kaggle_hw4.models.second_order import SecondOrderStatistics
+from kaggle_hw4.training.measure import measure
+from tests.conftest import tiny, trained
+
+CPU = torch.device("cpu")
+CLASSES = 5
+
+
+def bands(frames: int = 90) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(7, 7, generator=generator)
+    return torch.randn(2, frames, 7, generator=generator) @ mixing
+
+
+def points(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
+    """Classes whose utterances differ most where the classes do not."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % CLASSES
+    centres = torch.randn(CLASSES, 6, generator=generator)
+    noise = torch.randn(n, 6, generator=generator) * torch.tensor([9.0, 9, 1, 1, 1, 1])
+    turned = torch.linalg.qr(torch.randn(6, 6, generator=generator)).Q
+    return (centres[labels] + noise) @ turned, labels
+
+
+def test_the_statistics_are_those_of_numpy() -> None:
+    x = bands()
+    actual = SecondOrderStatistics(7).embed(x, None)[0].numpy()
+    frames = x[0].double().numpy()
+    correlation = np.corrcoef(frames.T)[np.triu_indices(7, 1)]
+    speed = (frames[2:] - frames[:-2]).std(0)
+    expected = np.concatenate([np.log(frames.std(0)), np.log(speed), np.arctanh(correlation)])
+    np.testing.assert_allclose(actual, expected, atol=2e-4)
+
+
+def test_padding_changes_no_statistic() -> None:
+    x, statistics = bands(), SecondOrderStatistics(7)
+    padded = torch.cat([x, torch.full((2, 30, 7), torch.nan)], 1)
+    mask = torch.arange(120).expand(2, -1) < 90
+    torch.testing.assert_close(statistics.embed(padded, mask), statistics.embed(x, None))
+
+
+def test_a_channel_changes_no_statistic() -> None:
+    x, statistics = bands(), SecondOrderStatistics(7)
+    moved = x + torch.linspace(-4, 4, 7)
+    torch.testing.assert_close(
+        statistics.embed(moved, None), statistics.embed(x, None), atol=1e-4, rtol=0
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_utterances_of_a_few_frames_have_finite_statistics(frames: int) -> None:
+    x = torch.ones(2, 4, 7)
+    mask = torch.arange(4).expand(2, -1) < frames
+    assert SecondOrderStatistics(7).embed(x, mask).isfinite().all()
+    assert SecondOrderStatistics(7).embed(x[:, :frames], None).isfinite().all()
+
+
+def test_the_analysis_is_scikit_learns() -> None:
+    x, labels = points()
+    z = (x - x.mean(0)) / x.std(0, correction=0)
+    # Its shrinkage is towards the mean variance, too; it takes log priors, which are equal here.
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
+    within = z - torch.stack([z[labels == c].mean(0) for c in range(CLASSES)])[labels]
+    assert within.std(0).max() / within.std(0).min() < 3  # each class' own scale is alike
+    expected = theirs.fit(z.numpy(), labels.numpy()).decision_function(z.numpy())
+    actual = Discriminant.fit(x, labels, CLASSES).logits(x).numpy()
+    assert (actual.argmax(1) == expected.argmax(1)).mean() > 0.98
+
+
+def test_what_differs_within_classes_counts_little() -> None:
+    x, labels = points()
+    near = torch.cdist(x, torch.stack([x[labels == c].mean(0) for c in range(CLASSES)])).argmin(1)
+    analysis = Discriminant.fit(x, labels, CLASSES)
+    accuracy = (analysis.logits(x).argmax(1) == labels).float().mean()
+    assert accuracy > (near == labels).float().mean() + 0.2
+    own = analysis.coordinates(x)
+    assert own.shape == (400, CLASSES)
+
+
+def test_a_class_without_points_is_not_chosen() -> None:
+    x, labels = points()
+    analysis = Discriminant.fit(x, labels, CLASSES + 1)
+    logits = analysis.logits(x)
+    assert logits.isfinite().all()
+    assert (logits.argmax(1) < CLASSES).all()
+
+
+def test_a_fusion_listens_to_whom_is_right() -> None:
+    x, labels = points()
+    analysis, y = Discriminant.fit(x, labels, CLASSES), labels.numpy()
+    noise = np.random.default_rng(0).normal(size=(400, CLASSES)).astype(np.float32)
+    right = noise + 9 * np.eye(CLASSES, dtype=np.float32)[y]
+    network, statistics = Fusion.fit(analysis, noise, x, y).weights
+    assert network < 0.05 * statistics
+    network, statistics = Fusion.fit(analysis, right, x, y).weights
+    assert network > statistics
+
+
+def test_a_fusion_of_low_rank_is_that_of_the_matrix() -> None:
+    x, labels = points()
+    random = np.random.default_rng(0)
+    factors = random.normal(size=(400, 3)).astype(np.float32)
+    vectors = random.normal(size=(CLASSES, 3)).astype(np.float32)
+    fusion = Fusion(Discriminant.fit(x, labels, CLASSES), (0.7, 0.2))
+    low = fusion.fuse(LowRankLogits.of(factors, vectors), x)
+    assert isinstance(low, LowRankLogits)
+    np.testing.assert_allclose(low.dense(), fusion.fuse(factors @ vectors.T, x), atol=1e-4)
+
+
+def test_the_analysis_knows_the_training_rows_of_the_fold_alone(
+    corpus: Corpus, folds: Folds, tmp_path: Path
+) -> None:
+    recipe = tiny("boss", "predict.statistics=true")
+    run = trained(recipe, corpus, folds, tmp_path)
+    task = Task(run, folds, recipe.predict)
+    [(_, actual)] = analyse([task], FrameStore(corpus, CPU)).items()
+    rows = folds.training(run.fold)
+    labels = torch.from_numpy(corpus.labels[rows])
+    expected = Discriminant.fit(
+        statistics_of(FrameStore(corpus, CPU), rows), labels, len(corpus.speakers)
+    )
+    for field in dataclasses.fields(Discriminant):
+        assert torch.equal(getattr(actual, field.name), getattr(expected, field.name))
+
+
+def test_a_run_is_predicted_with_the_weights_of_its_validation(
+    corpus: Corpus, folds: Folds, tmp_path: Path
+) -> None:
+    recipe = tiny("boss", "predict.statistics=true", "predict.spreading_neighbours=0")
+    run = trained(recipe, corpus, folds, tmp_path)
+    store, task = FrameStore(corpus, CPU), Task(run, folds, recipe.predict)
+    plain = Task(run, folds, recipe.predict.model_copy(update={"statistics": False}))
+    models = [task.load_model(corpus, "float32") for _ in range(2)]
+    fused, alone = predict_sets([task, plain], models, store)
+    rows = folds.validation(run.fold)
+    [analysis] = analyse([task], store).values()
+    fusion = Fusion.fit(analysis, alone["oof"], statistics_of(store, rows), corpus.labels[rows])
+    expected = fusion.fuse(alone["test"], statistics_of(store, corpus.test))
+    np.testing.assert_array_equal(fused["test"], expected)
+    np.testing.assert_array_equal(fused["test"], run.read_logits("test").values)
+
+
+def test_the_estimate_counts_the_statistics(
+    corpus: Corpus, folds: Folds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: object) -> torch.Tensor:
+        time.sleep(0.5)
+        return statistics_of(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("kaggle_hw4.training.measure.statistics_of", slow)
+    store, recipe = FrameStore(corpus, CPU), tiny("boss", "predict.statistics=true")
+    assert measure(recipe, folds, 0, store, "float32").prediction > 0.5
+    assert measure(tiny("boss"), folds, 0, store, "float32").prediction < 0.5
