@@ -46,13 +46,14 @@ CURVES = (
     Curve("prediction", "Boss's head behind a small encoder: 4,000 utterances of 3 segments "
           "predicted, evaluated and written", "speakers", MANY, SPEAKERS,
           ("seconds", "memory", "disk", "matrix")),
-    Curve("ensemble", "An ensemble of 4 members and 2 folds, 4,000 utterances out of fold, 1,000 "
+    Curve("ensemble", "An ensemble of 4 members and 2 folds, 2,000 utterances out of fold, 500 "
           "of the test set", "speakers", MANY, SPEAKERS, ("seconds", "memory", "disk")),
     Curve("ensemble_of_matrices", "The same with matrices, as before", "speakers",
           (600, 3000, 12_000), SPEAKERS, ("seconds", "memory", "disk")),
     Curve("spreading", "Label spreading's neighbours, exact", "utterances", SOME, UTTERANCES // 10),
     Curve("approximate", "Label spreading's neighbours, approximate", "utterances",
-          (10_000, 100_000, 300_000), UTTERANCES // 10, ("seconds", "memory", "recall", "labels")),
+          (3000, 10_000, 30_000, 100_000), UTTERANCES // 10,
+          ("seconds", "memory", "recall", "labels")),
     Curve("duplicates", "Near-duplicates", "utterances", SOME, UTTERANCES),
     Curve("shift", "The share in unseen sessions", "utterances", SOME, UTTERANCES),
     Curve("density", "The density of the test set", "utterances", SOME, UTTERANCES),
@@ -105,7 +106,7 @@ def section(curve: Curve, rows: Sequence[Values]) -> str:
         return ""
     header = (curve.unit, *(HEADERS.get(name, name) for name in curve.columns))
     lines = [
-        (f"{int(row['size']):,}", *(figure(name, row[name]) for name in curve.columns))
+        (f"{int(row['size']):,}", *(figure(name, row.get(name)) for name in curve.columns))
         for row in rows
     ]
     laws = [law(curve, rows, name) for name in curve.columns if name in ("seconds", "opening")]
@@ -129,7 +130,9 @@ def law(curve: Curve, rows: Sequence[Values], name: str) -> str:
     )
 
 
-def figure(name: str, value: float) -> str:
+def figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
     if name == "parameters":
         return f"{value / 1e6:,.1f} M"
     if name in ("recall", "labels"):
@@ -139,17 +142,19 @@ def figure(name: str, value: float) -> str:
 
 INTRODUCTION = """# A thousand times the data, measured
 
-Written by `make scale`; nothing here is edited by hand. Everything is synthetic. Each size is measured in
-a process of its own, on one thread of a CPU that did other work at the same time: seconds are of
-processor time, and only their ratios mean something. Memory is the largest resident set of the
-process, of which Python, torch and scikit-learn are 0.4 GB. [scale.md](scale.md) has what follows.
+Written by `make scale`; nothing here is edited by hand. Everything is synthetic. Each size is
+measured in a process of its own, on one thread of a CPU that did other work at the same time:
+seconds are of processor time, and only their ratios mean something. Memory is the largest resident
+set of the process, of which Python, torch and scikit-learn are 0.4 GB.
+[scale.md](scale.md) has what follows.
 """
 TOP_K_TEXT = f"""## What keeping the largest k logits of a row would change
 
-A mean of the log-probabilities of two members, 400 rows, {SPEAKERS:,} speakers: exact, against one in which each row
-keeps its k likeliest classes and the log-mean-exp of the others, so that it still sums to 1. The members'
-tails are drawn independently (cosines with random directions, times 30). The change is the largest of a row's
-probabilities; *likeliest* is the mean probability of the likeliest class.
+A mean of the log-probabilities of two members, 400 rows, {SPEAKERS:,} speakers: exact, against one
+in which each row keeps its k likeliest classes and the log-mean-exp of the others, so that it still
+sums to 1. The members' tails are drawn independently (cosines with random directions, times 30).
+The change is the largest of a row's probabilities; *likeliest* is the mean probability of the
+likeliest class.
 
 """
 

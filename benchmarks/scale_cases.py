@@ -22,7 +22,7 @@ import torch
 from benchmarks.bench.current import Training, classifier, corpus_of
 from benchmarks.bench.files import write_official
 from benchmarks.bench.frames import random_utterances
-from benchmarks.many_speakers import member_logits, write_run
+from benchmarks.many_speakers import write_run
 from kaggle_hw4.data.channel import ChannelStatistics
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.data.density import estimate_share
@@ -32,9 +32,10 @@ from kaggle_hw4.data.sessions import MIN_SESSIONS, cluster_sessions
 from kaggle_hw4.data.shift import measure_unseen
 from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
+from kaggle_hw4.inference import neighbours
 from kaggle_hw4.inference.predict import WHOLE, predict_logits
-from kaggle_hw4.inference.spreading import find_nearest, spread_labels
-from kaggle_hw4.logits import Logits, dense, encode
+from kaggle_hw4.inference.spreading import spread_labels
+from kaggle_hw4.logits import Logits, encode
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.runs import find_runs
 
@@ -43,9 +44,10 @@ Figures = dict[str, float]
 STEPS, UTTERANCES = 2, 2000  # of a training
 PREDICTED = 4000  # utterances
 SMALL = ("networks.n_layers=1", "networks.d_model=32", "networks.d_ffn=32", "networks.n_heads=2")
-MEMBERS, FOLDS, OOF = 4, 2, 4000  # of an ensemble; a quarter as many test utterances
+MEMBERS, FOLDS, OOF = 4, 2, 2000  # of an ensemble; a quarter as many test utterances
 PER_SPEAKER, PER_SESSION, BANDS = 100, 10, 40  # utterances, mel bands
 WIDTH, NEIGHBOURS = 256, 6  # of embeddings; of label spreading
+SPREAD, SPREAD_SPEAKERS = 30_000, 200  # utterances that labels are spread over; speakers
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -152,8 +154,39 @@ def points_of(utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def spreading(utterances: int) -> Figures:
     """Label spreading's nearest neighbours, exactly."""
-    points = points_of(utterances)
-    return {"seconds": seconds(lambda: find_nearest(*points, NEIGHBOURS))}
+    points = joined(*points_of(utterances))
+    rows = torch.arange(utterances)
+    return {"seconds": seconds(lambda: neighbours.exact_nearest(points, rows, NEIGHBOURS))}
+
+
+def joined(embeddings: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+    parts = [neighbours.directions(each) for each in (embeddings, channels)]
+    return torch.cat(parts, 1) / 2**0.5
+
+
+def approximate(utterances: int) -> Figures:
+    """The same with clusters; and of a sample, which exact neighbours are found. Up to SPREAD
+    utterances, how many labels another spreading would give them.
+    """
+    embeddings, channels = points_of(utterances)
+    points, rows = joined(embeddings, channels), torch.arange(0, utterances, -(-utterances // 500))
+    result: list[tuple[torch.Tensor, torch.Tensor]] = []
+    took = seconds(lambda: result.append(neighbours.approximate_nearest(points, NEIGHBOURS)))
+    exact = neighbours.exact_nearest(points, rows, NEIGHBOURS)[1]
+    recall = (result[0][1][rows][:, :, None] == exact[:, None, :]).any(1).float().mean()
+    figures = {"seconds": took, "recall": float(recall), "before": memory()}
+    if utterances > SPREAD:
+        return figures
+    # Noisy logits of a speaker for every three sessions.
+    speaker = torch.arange(utterances) // (3 * PER_SESSION) % SPREAD_SPEAKERS
+    logits = torch.randn(utterances, SPREAD_SPEAKERS, generator=torch.Generator().manual_seed(1))
+    logits[torch.arange(utterances), speaker] += 2.5
+    spread = []
+    for limit in (utterances, 0):
+        neighbours.EXACT = limit
+        spread.append(spread_labels(logits, embeddings, channels.numpy(), NEIGHBOURS))
+    changed = (spread[0].argmax(1) != spread[1].argmax(1)).float().mean()
+    return figures | {"labels": float(changed)}
 
 
 def packing(utterances: int) -> Figures:
@@ -170,7 +203,8 @@ def packing(utterances: int) -> Figures:
 CASES: dict[str, Callable[[int], Figures]] = {
     case.__name__: case
     for case in (
-        step, prediction, ensemble, sessions, shift, density, duplicates, spreading, packing,
+        step, prediction, ensemble, spreading, approximate,
+        sessions, shift, density, duplicates, packing,
     )
 }  # fmt: skip
 CASES["ensemble_of_matrices"] = partial(ensemble, as_matrix=True)
