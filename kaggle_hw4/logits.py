@@ -108,6 +108,12 @@ class Logits:
     values: AnyLogits
 
 
+def logits_bytes(rows: float, classes: int, rank: int) -> float:
+    """The bytes of the logits of so many rows, `rank` being the width of the embeddings."""
+    numbers = rows * classes
+    return 4 * (numbers if classes < MANY else min(numbers, (rows + classes) * rank))
+
+
 def dense(logits: AnyLogits) -> Floats:
     """The whole matrix (n, C)."""
     return logits.dense() if isinstance(logits, LowRankLogits) else logits

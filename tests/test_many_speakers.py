@@ -28,7 +28,16 @@ from kaggle_hw4.ensemble.pseudo_labels import choose_pseudo_labels
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.predict import WHOLE, average_logits, embed_segments, predict_logits
 from kaggle_hw4.inference.spreading import spread_factors, spread_within
-from kaggle_hw4.logits import Logits, LowRankLogits, concatenate, decode, dense, encode, log_softmax
+from kaggle_hw4.logits import (
+    Logits,
+    LowRankLogits,
+    concatenate,
+    decode,
+    dense,
+    encode,
+    log_softmax,
+    logits_bytes,
+)
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.runs import find_runs
@@ -90,6 +99,12 @@ def test_the_logits_of_a_run_take_less_than_a_third_of_the_disk(tmp_path: Path) 
     y = np.arange(2000) % SPEAKERS
     sizes = [write_run(tmp_path / str(k), y, SPEAKERS, 0, 0, 1, k == 0) for k in (0, 1)]
     assert sizes[1] < 0.3 * sizes[0]
+
+
+def test_the_disk_that_a_run_will_need_is_that_of_its_logits() -> None:
+    assert logits_bytes(8000, 600, 256) == 4 * 8000 * 600
+    written = len(encode(Logits((), member_logits(np.zeros(2000, int), SPEAKERS, 0))))
+    assert written == pytest.approx(logits_bytes(2000, SPEAKERS, 256), rel=0.01)
 
 
 def test_low_rank_logits_are_read_back_and_another_version_is_refused(tmp_path: Path) -> None:
