@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.frames import AnyFrames
 from kaggle_hw4.device import upload
 from kaggle_hw4.recipe import Recipe
 
@@ -107,6 +108,6 @@ class FrameStore:
         return features.masked_fill(~mask.unsqueeze(-1), 0), mask
 
 
-def fits(frames: torch.Tensor, device: torch.device) -> bool:
+def fits(frames: AnyFrames, device: torch.device) -> bool:
     """Whether `frames` fit in half of a CUDA device's free memory; other devices use the CPU's."""
     return device.type != "cuda" or frames.nbytes < torch.cuda.mem_get_info(device)[0] / 2
