@@ -210,9 +210,9 @@ CASES["ensemble_of_matrices"] = partial(ensemble, as_matrix=True)
 
 
 def memory() -> float:
-    """GB of the largest resident set so far. (getrusage has that of the process before exec, too.)"""
-    [line] = [line for line in Path("/proc/self/status").open() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024 / 1e9
+    """GB of the largest resident set so far; getrusage would count the parent's, before exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
 def main(name: str, size: str) -> None:
