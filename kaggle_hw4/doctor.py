@@ -114,9 +114,10 @@ class Needs:
 def needs(workspace: Workspace, pipeline: Pipeline) -> Needs:
     """Estimated from the edition's sizes, or from the corpus where one is packed."""
     from kaggle_hw4.competition import DEFAULT
+    from kaggle_hw4.logits import logits_bytes
     from kaggle_hw4.models.build import parameters_of
     from kaggle_hw4.recipe import read_recipe
-    from kaggle_hw4.training.measure import bytes_of_run
+    from kaggle_hw4.training.measure import bytes_of_run, rank_of
 
     speakers, train, test = DEFAULT.speakers, DEFAULT.training_utterances, DEFAULT.test_utterances
     if workspace.corpus.is_dir():
@@ -124,14 +125,15 @@ def needs(workspace: Workspace, pipeline: Pipeline) -> Needs:
 
         corpus = open_corpus(workspace.corpus)
         speakers, train, test = len(corpus.speakers), len(corpus.train), len(corpus.test)
-    disk, members, folds = 0.0, 0, pipeline.split.folds
+    disk, members, rank, folds = 0.0, 0, 0, pipeline.split.folds
     for section in pipeline.train:
         recipe = read_recipe(workspace.variant(section.variant), section.settings)
         chosen = folds if section.folds == "all" else len(section.folds)
         runs, members = chosen * len(section.seeds), members + len(section.seeds)
         rows = 1.1 * train / folds + test
-        disk += runs * bytes_of_run(parameters_of(recipe, speakers), speakers, rows)
-    return Needs(disk, HEADROOM + 4 * speakers * train * (members + 1))
+        disk += runs * bytes_of_run(recipe, parameters_of(recipe, speakers), speakers, rows)
+        rank = max(rank, rank_of(recipe))
+    return Needs(disk, HEADROOM + (members + 1) * logits_bytes(train, speakers, rank))
 
 
 def _runs(workspace: Workspace) -> Iterator[Check]:

@@ -23,7 +23,7 @@ from kaggle_hw4.errors import DataError
 
 FORMAT = "2"  # of low-rank logits; matrices are of the first, without a number
 MANY = 4096  # classes from which on logits are kept with low rank
-BLOCK = 2**25  # logits that are computed at a time
+BLOCK = 2**22  # logits of a member that are computed at a time
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[Any] | slice
@@ -80,10 +80,14 @@ class LowRankLogits:
 
     def dense(self) -> Floats:
         """All of them (n, C)."""
-        values = np.empty(self.shape, np.float32)
-        for number in np.unique(self.part):
-            rows = np.flatnonzero(self.part == number)
-            values[rows] = self.parts[number].at(self.place[rows])
+        numbers = np.unique(self.part)
+        if len(numbers) == 1:
+            values: Floats = self.parts[numbers[0]].at(self.place)
+        else:
+            values = np.empty(self.shape, np.float32)
+            for number in numbers:
+                rows = np.flatnonzero(self.part == number)
+                values[rows] = self.parts[number].at(self.place[rows])
         values += self.offsets[:, None]
         return values
 
@@ -102,6 +106,12 @@ class Logits:
 
     ids: tuple[str, ...]
     values: AnyLogits
+
+
+def logits_bytes(rows: float, classes: int, rank: int) -> float:
+    """The bytes of the logits of so many rows, `rank` being the width of the embeddings."""
+    numbers = rows * classes
+    return 4 * (numbers if classes < MANY else min(numbers, (rows + classes) * rank))
 
 
 def dense(logits: AnyLogits) -> Floats:
@@ -143,14 +153,16 @@ def blocks(logits: AnyLogits) -> Iterator[tuple[Rows, Floats]]:
     if not isinstance(logits, LowRankLogits):
         yield slice(None), logits
         return
-    for rows in row_blocks(logits, logits.shape[1]):
+    for rows in row_blocks(logits.part, logits.shape[1]):
         yield rows, logits[rows].dense()
 
 
-def row_blocks(logits: LowRankLogits, width: int) -> list[npt.NDArray[np.int64]]:
-    """All rows, in blocks of up to BLOCK numbers of which a row has `width`; a part's together."""
+def row_blocks(part: npt.NDArray[np.int64], width: int) -> list[npt.NDArray[np.int64]]:
+    """The rows of parts (n,), in blocks of up to BLOCK numbers of which a row has `width`; those of
+    a part together.
+    """
     size = max(1, BLOCK // width)
-    order = np.argsort(logits.part, kind="stable")
+    order = np.argsort(part, kind="stable")
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from kaggle_hw4.data.corpus import Corpus
-from kaggle_hw4.data.segments import FrameStore, Segments, draw_segments
+from kaggle_hw4.data.segments import ORDER, FrameStore, Segments, draw_segments, epoch_order
 
 
 def test_an_epoch_sees_every_utterance_once(corpus: Corpus) -> None:
@@ -13,6 +13,17 @@ def test_an_epoch_sees_every_utterance_once(corpus: Corpus) -> None:
     first, second = np.concatenate(drawn).reshape(2, len(rows))
     assert sorted(first) == sorted(second) == sorted(rows)
     assert list(first) != list(second)
+
+
+def test_the_order_of_an_epoch_is_drawn_once_and_is_that_of_its_rows() -> None:
+    rows, lengths = 3 * np.arange(1000) + 5, np.full(4000, 60)
+    epoch_order.cache_clear()
+    drawn = np.concatenate(
+        [draw_segments(7, step, rows, lengths, 50, 50).rows for step in range(40)]
+    )
+    assert epoch_order.cache_info().misses == 2
+    orders = [np.random.default_rng([7, ORDER, epoch]).permutation(rows) for epoch in (0, 1)]
+    assert drawn.tolist() == np.concatenate(orders).tolist()
 
 
 def test_segments_stay_inside_their_utterance(corpus: Corpus) -> None:

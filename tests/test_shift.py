@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kaggle_hw4.competition import edition_named
+from kaggle_hw4.data import shift
 from kaggle_hw4.data.corpus import Corpus, pack
 from kaggle_hw4.data.distances import nearest_distances, rises
 from kaggle_hw4.data.shift import (
@@ -55,6 +56,17 @@ def test_the_share_of_unseen_sessions_is_measured_and_decides(
     assert unseen.high - unseen.low < 0.6
     assert nearness.seen < nearness.unseen
     assert choose_folds(None, unseen).by == by
+
+
+def test_of_a_large_test_set_a_sample_is_measured(
+    speakers: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, stages = with_test_set(speakers, 1), list[tuple[int, int]]()
+    whole = measure_unseen(corpus)[0]
+    monkeypatch.setattr(shift, "TESTS", len(corpus.test) // 2)
+    sampled = measure_unseen(corpus, lambda name: lambda *count: stages.append(count))[0]
+    assert stages[-1] == (len(corpus.test) // 2,) * 2
+    assert sampled.low <= whole.share <= sampled.high
 
 
 def test_the_shift_says_by_how_much_a_random_split_overestimates(speakers: Corpus) -> None:

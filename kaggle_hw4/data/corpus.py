@@ -1,6 +1,7 @@
 """A corpus: all frames in one flat, memory-mapped array. Reader and writer of its folder.
 
-frames.bin           all frames (N, n_mels), utterance after utterance, float16 or float32
+frames.bin           all frames (N, n_mels), utterance after utterance, float16 or float32; or
+frames-00000.bin, …  the same in files of some GiB (`data.frames`)
 utterances.csv       id, label (-1: test) and number of frames of every utterance
 channel.safetensors  channel statistics of every utterance (`data.channel`)
 corpus.json          the manifest: speakers, edition, hashes; written last
@@ -8,12 +9,11 @@ corpus.json          the manifest: speakers, edition, hashes; written last
 torch is imported where frames are used, not before: scores and fold tables need none of it.
 """
 
-import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,6 @@ from kaggle_hw4.artifact import (
     new_directory,
     provenance,
     sha256_file,
-    sync_file,
     verify,
     write_text,
 )
@@ -35,11 +34,10 @@ from kaggle_hw4.data.channel import (
     read_channels,
     write_channels,
 )
+from kaggle_hw4.data.frames import DTYPES, LazyFrames, open_frames, write_frames
 from kaggle_hw4.data.levels import Levels, Moments
 from kaggle_hw4.data.manifest import (
     FORMAT,
-    FRAMES,
-    MANIFEST,
     REMEDY,
     TABLE,
     CorpusManifest,
@@ -54,31 +52,15 @@ from kaggle_hw4.errors import DataError
 from kaggle_hw4.locks import locked
 from kaggle_hw4.progress import Bar, Progress, no_bar
 
+LAZY = LazyFrames()
+
+__all__ = ["DTYPES", "Corpus", "open_corpus", "pack"]
+
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
     from kaggle_hw4.data.official import OfficialDataset
-
-DTYPES: Final = {"float16": 2, "float32": 4}  # bytes of each number
-
-
-class LazyFrames:
-    """A field of frames that are mapped into memory when they are first asked for."""
-
-    def __set__(
-        self, corpus: "Corpus", frames: "torch.Tensor | Callable[[], torch.Tensor]"
-    ) -> None:
-        vars(corpus)["_frames"] = frames
-
-    def __get__(self, corpus: "Corpus | None", owner: type | None = None) -> "torch.Tensor":
-        if corpus is None:
-            raise AttributeError("frames")  # a field without a default
-        frames = vars(corpus)["_frames"]
-        if callable(frames):
-            frames = vars(corpus)["_frames"] = frames()
-        mapped: torch.Tensor = frames
-        return mapped
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,7 @@ class Corpus:
     offsets: npt.NDArray[np.int64]  # first frame of each row
     lengths: npt.NDArray[np.int64]  # frames of each row
     channels: ChannelStatistics  # of each row
-    frames: LazyFrames = LazyFrames()  # a torch.Tensor (all frames, n_mels), memory-mapped
+    frames: LazyFrames = LAZY  # AnyFrames (all frames, n_mels), memory-mapped
 
     @property
     def train(self) -> npt.NDArray[np.int64]:
@@ -173,10 +155,10 @@ def _pack(source: Path, folder: Path, dtype: str, bar: Bar) -> Corpus:
     for stale in (new, *folder.parent.glob(f".{new.name}.*")):  # of a pack that was killed
         shutil.rmtree(stale, ignore_errors=True)
     with new_directory(new) as path:
-        frames_hash, channels, levels = _write_frames(path / FRAMES, official, dtype, bar("pack"))
+        hashes, channels, levels = _write_frames(path, official, dtype, bar("pack"))
         table = _table(official).to_csv(index=False, lineterminator="\n")
         sha256 = {
-            FRAMES: frames_hash,
+            **hashes,
             TABLE: write_text(path / TABLE, table),
             CHANNELS: write_channels(path, channels),
         }
@@ -201,9 +183,9 @@ def _pack(source: Path, folder: Path, dtype: str, bar: Bar) -> Corpus:
 
 
 def _write_frames(
-    path: Path, official: "OfficialDataset", dtype: str, progress: Progress
-) -> tuple[str, ChannelStatistics, Levels]:
-    """Write the frames of every utterance; return the file's sha256, the channel statistics and the
+    folder: Path, official: "OfficialDataset", dtype: str, progress: Progress
+) -> tuple[dict[str, str], ChannelStatistics, Levels]:
+    """Write the frames of every utterance; return the files' sha256, the channel statistics and the
     levels. Raises DataError after the last utterance if any of them has a problem.
     """
     import torch
@@ -211,24 +193,24 @@ def _write_frames(
     from kaggle_hw4.data.official import read_features
 
     stored_dtype: torch.dtype = getattr(torch, dtype)
-    digest, moments, channels = hashlib.sha256(), Moments(), []
-    utterances = official.utterances
-    with path.open("wb") as file:
+    moments, channels, utterances = Moments(), [], official.utterances
+
+    def stored() -> Iterator[bytes]:
         for done, utterance in enumerate(utterances):
             progress(done, len(utterances))
             features = read_features(official, utterance)
             # After the first problem nothing will be kept, but the rest is still checked.
             if features is not None and not official.problems:
                 moments.add(features)
-                stored = np.ascontiguousarray(features.to(stored_dtype).numpy())
-                channels.append(describe_channel(stored.astype(np.float32)))
-                data = stored.tobytes()
-                digest.update(data)
-                file.write(data)
-        sync_file(file)
+                frames = np.ascontiguousarray(features.to(stored_dtype).numpy())
+                channels.append(describe_channel(frames.astype(np.float32)))
+                yield frames.tobytes()
+
+    size = official.n_mels * DTYPES[dtype]
+    hashes = write_frames(folder, [size * u.frames for u in utterances], stored())
     progress(len(utterances), len(utterances))
     official.raise_problems()
-    return digest.hexdigest(), concatenate(channels), moments.levels()
+    return hashes, concatenate(channels), moments.levels()
 
 
 def _table(official: "OfficialDataset") -> "pd.DataFrame":
@@ -256,15 +238,10 @@ def open_corpus(folder: Path, bar: Bar = no_bar) -> Corpus:
         raise DataError(f"no corpus in {folder}", "run `hw4 data pack DATASET` first")
     manifest = read_manifest(folder)
     progress = bar("opening (MB)")
-    verify(
-        folder / FRAMES,
-        manifest.sha256[FRAMES],
-        REMEDY,
-        lambda done, total: progress(done // 10**6, total // 10**6),
-    )
     verify(folder / TABLE, manifest.sha256[TABLE], REMEDY)
     table = pd.read_csv(folder / TABLE, dtype={"id": str}, keep_default_na=False)
     lengths, n_mels = table["frames"].to_numpy(np.int64), manifest.n_mels
+    frames = open_frames(folder, manifest, int(lengths.sum()), progress)
     return Corpus(
         folder=folder,
         hash=manifest.hash,
@@ -275,23 +252,6 @@ def open_corpus(folder: Path, bar: Bar = no_bar) -> Corpus:
         labels=table["label"].to_numpy(np.int64),
         offsets=np.cumsum(lengths) - lengths,
         lengths=lengths,
-        frames=_frames(folder / FRAMES, manifest, int(lengths.sum())),
+        frames=frames,
         channels=read_channels(folder, manifest.sha256[CHANNELS], len(table), n_mels, REMEDY),
     )
-
-
-def _frames(path: Path, manifest: CorpusManifest, count: int) -> "Callable[[], torch.Tensor]":
-    """What maps the `count` frames of `path`; DataError where it has another size."""
-    size = count * manifest.n_mels
-    if path.stat().st_size != size * DTYPES[manifest.dtype]:
-        raise DataError(f"{path} is not as long as {MANIFEST} says", REMEDY)
-
-    def mapped() -> "torch.Tensor":
-        import torch
-
-        # shared=False: a write to this map never reaches the file.
-        dtype = getattr(torch, manifest.dtype)
-        flat = torch.from_file(str(path), shared=False, size=size, dtype=dtype)
-        return flat.view(count, manifest.n_mels)
-
-    return mapped

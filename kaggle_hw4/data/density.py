@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaggle_hw4.data.corpus import Corpus
+from kaggle_hw4.data.speakers import rows_of_speakers
 
 RANKS = (1, 2, 3, 4, 6, 8, 10)  # neighbours whose distances show how many share a session
 LAST = 30  # the neighbour that the others are compared with
@@ -65,8 +66,8 @@ def draw(labels: IntArray, sessions: IntArray, share: float, quota: float) -> In
     """
     random = np.random.default_rng(round(1e6 * share))
     chosen: list[int] = []
-    for label in np.unique(labels):
-        rows, missing = np.flatnonzero(labels == label), quota
+    for rows in rows_of_speakers(labels).values():
+        missing = quota
         for session in random.permutation(np.unique(sessions[rows])):
             members = random.permutation(rows[sessions[rows] == session])
             kept = members[: int(share * len(members) + random.random())].tolist()

@@ -14,6 +14,7 @@ from kaggle_hw4.artifact import read_file, sha256_json, write_text
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.density import estimate_share, thinned_subsets
 from kaggle_hw4.data.leakage import MIN_TRAINING, find_leakage_pairs, purge
+from kaggle_hw4.data.speakers import rows_of_speakers
 from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.progress import Bar, Progress, no_bar
 
@@ -143,10 +144,9 @@ def assign_holdout_groups(labels: IntArray, fold: IntArray, seed: int) -> IntArr
     speakers of whom a fold leaves too few to train on.
     """
     holdout = assign_folds(labels, np.arange(len(labels)), HOLDOUT_GROUPS, seed)
-    for label in np.unique(labels):
-        own = fold[labels == label]
-        if len(own) - np.bincount(own).max() < MIN_TRAINING:
-            holdout[labels == label] = -1
+    for rows in rows_of_speakers(labels).values():
+        if len(rows) - np.bincount(fold[rows]).max() < MIN_TRAINING:
+            holdout[rows] = -1
     return holdout
 
 
@@ -160,10 +160,9 @@ def assign_folds(labels: IntArray, sessions: IntArray, count: int, seed: int) ->
     """
     random = np.random.default_rng([seed, len(labels)])
     fold = np.empty(len(labels), np.int64)
-    total = np.zeros(count, np.int64)
+    total, speakers = np.zeros(count, np.int64), rows_of_speakers(labels)
     for label in random.permutation(int(labels.max()) + 1):
-        rows = np.flatnonzero(labels == label)
-        own = np.zeros(count, np.int64)
+        rows, own = speakers.get(int(label), fold[:0]), np.zeros(count, np.int64)
         names, sizes = np.unique(sessions[rows], return_counts=True)
         for i in np.lexsort((random.random(len(names)), -sizes)):
             chosen = np.lexsort((random.random(count), total, own))[0]

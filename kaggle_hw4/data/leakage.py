@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.duplicates import find_near_duplicates
+from kaggle_hw4.data.speakers import rows_of_speakers
 
 MIN_TRAINING = 3  # utterances of a speaker that every fold must be left to train on
 
@@ -26,9 +27,8 @@ def find_leakage_pairs(corpus: Corpus, progress: Progress) -> IntArray:
     labels = corpus.labels[corpus.train]
     nearest = nearest_of_speaker(corpus.channels.descriptor[corpus.train], labels)
     pairs = [(row, int(other)) for row, others in enumerate(nearest) for other in others]
-    speakers = np.unique(labels)
-    for done, label in enumerate(speakers, 1):
-        rows = np.flatnonzero(labels == label)
+    speakers = rows_of_speakers(labels)
+    for done, rows in enumerate(speakers.values(), 1):
         for i, j in find_near_duplicates(corpus, rows):
             pairs += [(int(rows[i]), int(rows[j])), (int(rows[j]), int(rows[i]))]
         progress(done, len(speakers))
@@ -43,8 +43,7 @@ def purge(pairs: IntArray, labels: IntArray, fold: IntArray, count: int) -> Bool
     purged = np.zeros((len(fold), count), bool)
     purged[pairs[:, 0], fold[pairs[:, 1]]] = True
     purged[np.arange(len(fold)), fold] = False  # validation rows are not trained on anyway
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    for rows in rows_of_speakers(labels).values():
         for k in range(count):
             if ((fold[rows] != k) & ~purged[rows, k]).sum() < MIN_TRAINING:
                 purged[rows, k] = False

@@ -38,14 +38,22 @@ class CorpusManifest(BaseModel):
     def hashes_agree(self) -> "CorpusManifest":
         if self.hash != corpus_hash(self.sha256, self.speakers):
             raise ValueError("its hash is not that of its speakers and files")
-        if missing := {FRAMES, TABLE, CHANNELS} - set(self.sha256):
+        frames = frames_files(self.sha256) or [FRAMES]
+        if missing := {*frames, TABLE, CHANNELS} - set(self.sha256):
             raise ValueError(f"no sha256 of {', '.join(sorted(missing))}")
         return self
 
 
 def corpus_hash(sha256: Mapping[str, str], speakers: Sequence[str]) -> str:
     """What identifies a corpus: its frames, its table and the names of its speakers."""
-    return sha256_json([sha256.get(FRAMES), sha256.get(TABLE), list(speakers)])[:16]
+    frames = [sha256[name] for name in frames_files(sha256)]
+    single = frames[0] if len(frames) == 1 else frames or None
+    return sha256_json([single, sha256.get(TABLE), list(speakers)])[:16]
+
+
+def frames_files(sha256: Mapping[str, str]) -> list[str]:
+    """The files of frames among those of a corpus, in their order."""
+    return sorted(name for name in sha256 if name == FRAMES or name.startswith("frames-"))
 
 
 def write_manifest(folder: Path, manifest: CorpusManifest) -> None:

@@ -14,6 +14,8 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import silhouette_score
 
+from kaggle_hw4.data.speakers import rows_of_speakers
+
 MIN_SESSIONS = 5  # clusters of a speaker with enough utterances, also where there are fewer folds
 
 
@@ -33,9 +35,8 @@ def cluster_sessions(
     merged, the held-out clusters are then atypical, and validation underestimates (docs/LOG.md).
     """
     sessions = np.empty(len(labels), np.int64)
-    offset, speakers = 0, np.unique(labels)
-    for done, label in enumerate(speakers, 1):
-        rows = np.flatnonzero(labels == label)
+    offset, speakers = 0, rows_of_speakers(labels)
+    for done, rows in enumerate(speakers.values(), 1):
         clusters = cluster(descriptors[rows], min_sessions)
         sessions[rows] = offset + clusters
         offset += int(clusters.max()) + 1
@@ -50,8 +51,7 @@ def nearest_of_speaker(
     the row itself where the speaker has no more.
     """
     nearest = np.arange(len(labels))[:, None].repeat(2, 1)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    for rows in rows_of_speakers(labels).values():
         distance = cdist(descriptors[rows], descriptors[rows])
         np.fill_diagonal(distance, np.inf)
         two = np.argsort(distance, axis=1, kind="stable")[:, :2]

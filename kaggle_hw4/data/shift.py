@@ -36,6 +36,7 @@ Array = npt.NDArray[Any]
 RANKS = (1, 2, 3, 5, 10)  # the nearest training utterances that are looked at
 LAST = 20  # the one that their distances are compared with
 SAMPLE = 4000  # training utterances, at most, that give the scale
+TESTS = 20_000  # test utterances, at most, that are measured
 SYSTEMATIC = 0.02  # standard error that more utterances do not reduce: docs/LOG.md, nine corpora
 MIN_UNSEEN = 0.2  # share from which on folds are by session
 LEAST = 1e-3  # difference of the mean probabilities: with less, sessions do not show
@@ -107,9 +108,12 @@ def measure_shift(corpus: Corpus, bar: Bar) -> Shift:
 def measure_unseen(corpus: Corpus, bar: Bar = no_bar) -> tuple[UnseenShare, Nearness]:
     """The share of the test set of `corpus` in unseen sessions, and what shows it."""
     descriptors = corpus.channels.descriptor
-    train, test = descriptors[corpus.train], descriptors[corpus.test]
-    labels = corpus.labels[corpus.train]
-    sample = np.sort(np.random.default_rng(0).permutation(len(train))[:SAMPLE])
+    train, labels = descriptors[corpus.train], corpus.labels[corpus.train]
+    sample, tests = (
+        np.sort(np.random.default_rng(0).permutation(n)[:most])
+        for n, most in ((len(train), SAMPLE), (len(corpus.test), TESTS))
+    )
+    test = descriptors[corpus.test[tests]]
     count = min(LAST, len(train) - int(np.bincount(labels).max()))
     if count < 2:
         return UnseenShare(0.5, 0.0, 1.0), Nearness(1.0, 1.0, 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from kaggle_hw4.logits import AnyLogits, LowRankLogits, Rows, dense, row_blocks
+from kaggle_hw4.logits import AnyLogits, LowRankLogits, Rows, blocks, dense, row_blocks
 from kaggle_hw4.metrics import Bools, Floats, Ints
 
 Scores: TypeAlias = npt.NDArray[np.floating[Any]]  # logits or log-probabilities, mostly float32
@@ -52,9 +52,12 @@ def stacked(members: Sequence[AnyLogits]) -> AnyScores:
 
 def dense_scores(logp: AnyScores) -> Scores:
     """The array (M, n, C) itself."""
-    if isinstance(logp, LowRankScores):
-        return np.stack([dense(member) for member in logp.members])
-    return logp
+    if not isinstance(logp, LowRankScores):
+        return logp
+    scores = np.empty(logp.shape, np.float32)
+    for own, member in zip(scores, logp.members, strict=True):
+        own[:] = dense(member)
+    return scores
 
 
 def score_blocks(logp: AnyScores) -> Iterator[tuple[Rows, Scores]]:
@@ -62,8 +65,9 @@ def score_blocks(logp: AnyScores) -> Iterator[tuple[Rows, Scores]]:
     if not isinstance(logp, LowRankScores):
         yield slice(None), logp
         return
-    first = next(each for each in logp.members if isinstance(each, LowRankLogits))
-    for rows in row_blocks(first, len(logp) * logp.shape[2]):
+    _, n, classes = logp.shape
+    parts = [each.part for each in logp.members if isinstance(each, LowRankLogits)]
+    for rows in row_blocks(parts[0] if parts else np.zeros(n, np.int64), classes):
         yield rows, dense_scores(logp.at(rows))
 
 
@@ -96,9 +100,12 @@ def likeliest_of_mean(logp: AnyScores, weights: Floats, rows: Bools | None = Non
 
 def likeliest_of_each(logp: AnyScores) -> Ints:
     """The likeliest classes (M, n) of every member."""
-    if not isinstance(logp, LowRankScores):
-        return np.stack([member.argmax(1) for member in logp])
-    return np.stack([likeliest(logp[k : k + 1], lambda block: block[0]) for k in range(len(logp))])
+    labels = np.empty(logp.shape[:2], np.int64)
+    members = logp.members if isinstance(logp, LowRankScores) else logp
+    for own, member in zip(labels, members, strict=True):
+        for rows, block in blocks(member):
+            own[rows] = block.argmax(1)
+    return labels
 
 
 def uniform(count: int) -> Floats:

@@ -25,7 +25,8 @@ Fit = Callable[[Scores, Ints], Floats]
 
 SHORT = 32  # K, the classes on a shortlist
 CALIBRATION_ROWS = 8192  # enough for a single parameter
-CALIBRATION_LOGITS = 2**26  # of many classes, fewer rows: they must be in memory
+CALIBRATION_LOGITS = 2**25  # of many classes, fewer rows: they must be in memory
+CALIBRATION_BLOCK = 2**23  # of these logits, a temperature is tried on so many at a time
 BAGS, BAG_ROWS, PICKS = 10, 4096, 25
 PRIOR_ROWS = 100  # the prior weighs as much as so many utterances
 
@@ -40,9 +41,14 @@ def temperature(logits: AnyLogits, y: Ints) -> float:
     sample = slice(None, None, -(-len(y) // rows))
     some, y = dense(logits[sample]), y[sample]
 
+    size, losses = max(1, CALIBRATION_BLOCK // logits.shape[1]), np.empty(len(y))
+
     def loss(log_t: float) -> float:
-        scaled = some / np.exp(log_t)
-        return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(y)), y]).mean())
+        for start in range(0, len(y), size):
+            block = slice(start, start + size)
+            scaled, own = some[block] / np.exp(log_t), y[block]
+            losses[block] = logsumexp(scaled, axis=1) - scaled[np.arange(len(own)), own]
+        return float(losses.mean())
 
     optimum = minimize_scalar(loss, bounds=(-3, 7), method="bounded", options={"xatol": 1e-3})
     return float(np.exp(optimum.x))

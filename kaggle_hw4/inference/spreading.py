@@ -18,17 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
+from kaggle_hw4.inference.neighbours import find_nearest
 from kaggle_hw4.logits import LowRankLogits, blocks, log_softmax_low_rank
 from kaggle_hw4.progress import Progress
 
 IntArray = npt.NDArray[np.int64]
 
 SPREAD = 0.8  # weight of reliable neighbours in the result; the rest is the utterance's own
-CHUNK = 2048  # rows of the similarities at a time
 MIXED = 8192  # rows that are averaged with their neighbours' at a time
 
 
@@ -161,29 +160,3 @@ def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:
         rising = isotonic_regression(share.double().numpy(), weights=counts.double().numpy()).x
         reliability[mutual] = torch.from_numpy(rising).to(reliability.dtype)[place]
     return reliability
-
-
-def find_nearest(
-    embeddings: Tensor, channels: Tensor, count: int, progress: Progress | None = None
-) -> tuple[Tensor, Tensor]:
-    """Similarities and indices, both (n, count), of each one's nearest others, best first.
-
-    `progress(done, total)` counts utterances.
-    """
-    points = torch.cat([directions(embeddings), directions(channels)], 1) / 2**0.5
-    count = min(count, len(points) - 1)
-    chunks = []
-    for start in range(0, len(points), CHUNK):
-        similarity = points[start : start + CHUNK] @ points.T
-        own = torch.arange(len(similarity))
-        similarity[own, start + own] = -torch.inf
-        chunks.append(similarity.topk(count, dim=1))
-        if progress:
-            progress(start + len(similarity), len(points))
-    return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
-
-
-def directions(x: Tensor) -> Tensor:
-    """Rows (n, D) of length 1, seen from their common centre, in units of their deviations."""
-    x = x.float()
-    return F.normalize((x - x.mean(0)) / x.std(0).clamp_min(1e-6))

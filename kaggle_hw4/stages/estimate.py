@@ -100,7 +100,9 @@ def _estimates(asked: Asked, prepared: Prepared, cost: Cost) -> list[RunEstimate
                 networks=sum(config.count for config in recipe.networks),
                 seconds=0.0 if run.done else left,
                 memory=cost.memory,
-                disk=bytes_of_run(parameters, len(corpus.speakers), rows + len(corpus.test)),
+                disk=bytes_of_run(
+                    recipe, parameters, len(corpus.speakers), rows + len(corpus.test)
+                ),
             )
         )
     return estimates

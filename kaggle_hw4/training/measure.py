@@ -15,6 +15,7 @@ from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.inference.embed import WHOLE, plan_segments, statistics_of
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import spread_labels
+from kaggle_hw4.logits import logits_bytes
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.precision import choose_precision
 from kaggle_hw4.recipe import PredictionConfig, Recipe
@@ -79,9 +80,14 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
     return Cost(seconds_of_step, validating, predicting, peak_memory(device))
 
 
-def bytes_of_run(parameters: int, speakers: int, rows: float) -> int:
+def bytes_of_run(recipe: Recipe, parameters: int, speakers: int, rows: float) -> int:
     """Bytes that a run leaves on the disk, with logits of so many `rows`."""
-    return round(STATES * 4 * parameters + 4 * speakers * rows)
+    return round(STATES * 4 * parameters + logits_bytes(rows, speakers, rank_of(recipe)))
+
+
+def rank_of(recipe: Recipe) -> int:
+    """The width of the embeddings of all networks."""
+    return sum(config.count * config.d_embedding for config in recipe.networks)
 
 
 def _time_steps(state: State, take_step: Step, batches: Batches) -> float:
