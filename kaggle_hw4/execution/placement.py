@@ -9,6 +9,7 @@ from kaggle_hw4.errors import UsageError
 
 if TYPE_CHECKING:
     from kaggle_hw4.execution.executor import Executor
+    from kaggle_hw4.execution.local import Subprocesses
 
 LOCAL, SLURM, RAY = "local", "slurm", "ray"
 PLACES = (LOCAL, SLURM, RAY)
@@ -25,6 +26,14 @@ class Placement:
     jobs: int | None = None
     options: tuple[str, ...] = ()
     address: str = ""
+
+    def check_speed(self, parameter: str) -> None:
+        """UsageError where a training is not as fast as it is measured here; `parameter` is what
+        asks for that.
+        """
+        if self.on != LOCAL:
+            what = f"how fast a training on {self.on} is cannot be measured on this machine"
+            raise UsageError(what, "leave it out there", parameter)
 
     @contextmanager
     def executor(self, workspace: str) -> Iterator["Executor"]:
@@ -62,7 +71,7 @@ def find_placement(
     return Placement(name, jobs, tuple(options or ()), address)
 
 
-def local_executor(jobs: int | None) -> "Executor":
+def local_executor(jobs: int | None) -> "Subprocesses":
     """A process a run: by default one for each CUDA device, else one for each processor."""
     from kaggle_hw4.execution.local import Subprocesses, cuda_cards, share_of_threads
 
