@@ -118,11 +118,11 @@ def tune_command(
     """
     if context.invoked_subcommand:
         return
-    from kaggle_hw4.execution.placement import Placement, find_placement
+    from kaggle_hw4.execution.placement import HERE, find_placement
     from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.tuning.plan import make_plan
 
-    placement = find_placement(on, jobs, slurm) or Placement(jobs=1)
+    placement = find_placement(on, jobs, slurm) or HERE
     given, seeds = time_given(time_limit), tuple(dict.fromkeys(seed or [0]))
     with bars("tune") as bar:
         plan = make_plan(

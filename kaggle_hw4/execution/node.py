@@ -78,7 +78,7 @@ def train_on_node(
 ) -> Iterator[Snapshot]:
     """Train a run from the files `resumed`, and yield what is new: logs, checkpoints, the result.
 
-    `switches` is Ray's actor that says whether the run called `name` is to stop.
+    `switches` is Ray's actor that has the signal for the run called `name`.
     """
     import ray
 
@@ -95,8 +95,8 @@ def train_on_node(
         process, sent = Process(spec, run, threads=1), dict[str, int]()
         yield Snapshot({})
         while not process.poll():
-            if ray.get(switches.is_off.remote(name)):
-                process.stop()
+            if number := ray.get(switches.signal_of.remote(name)):
+                process.stop(number)
             time.sleep(EVERY)
             if files := _changed(run, ("metrics.jsonl", "checkpoint.pt"), sent):
                 yield Snapshot(files)

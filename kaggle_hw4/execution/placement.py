@@ -54,6 +54,9 @@ class Placement:
             yield local_executor(self.jobs)
 
 
+HERE = Placement(jobs=1)  # this machine, one run after the other
+
+
 def find_placement(
     on: str | None, jobs: int | None = None, options: Sequence[str] | None = None
 ) -> Placement | None:

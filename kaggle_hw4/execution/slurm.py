@@ -9,9 +9,10 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,10 @@ class Slurm:
         return self.submit_array([spec])[0]
 
     def submit_array(self, specs: Sequence[RunSpec]) -> "list[SlurmJob | Finished]":
-        """One array of all that are not finished."""
+        """One array of all that are not finished; UsageError where sbatch refuses it."""
         runs = {spec: self.preparer.run(spec) for spec in specs}
         missing = [spec for spec, run in runs.items() if not run.done]
-        with self.executor.batch() if missing else nullcontext():
+        with naming_refusals(), self.executor.batch() if missing else nullcontext():
             jobs = {spec: self.executor.submit(BatchJob(spec.to_json())) for spec in missing}
         return [
             SlurmJob(spec, run, jobs[spec], self.queue)
@@ -68,7 +69,7 @@ class SlurmJob:
 
     def __init__(self, spec: RunSpec, run: Run, job: "Job[Ended]", queue: SlurmQueue) -> None:
         self.spec, self.run, self.job, self.queue = spec, run, job, queue
-        self.stopped = False
+        self.stopped = self.killed = False
         self.gone_since: float | None = None
         queue.add(job.job_id)
 
@@ -87,8 +88,9 @@ class SlurmJob:
         self.gone_since = self.gone_since or time.monotonic()
         return self.stopped or time.monotonic() - self.gone_since > DISK
 
-    def stop(self, number: int = signal.SIGTERM) -> None:  # noqa: ARG002
-        self.stopped = True
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Its checkpoint is written in any case; SIGKILL says that nobody wants its logs either."""
+        self.stopped, self.killed = True, self.killed or number == signal.SIGKILL
         cancel(self.job.job_id)
 
     def collect(self) -> Outcome:
@@ -96,9 +98,12 @@ class SlurmJob:
         until = time.monotonic() + PATIENCE
         while not self.poll() and (not self.stopped or time.monotonic() < until):
             time.sleep(0.2)
-        if self.run.done:
+        if self.run.done or self.killed:
             shutil.rmtree(self.job.paths.folder, ignore_errors=True)
+        if self.run.done:
             return Outcome(self.run, self.run.manifest())
+        if self.killed:
+            return Outcome(self.run, None, -signal.SIGKILL, "killed")
         if not self.job.paths.result_pickle.exists():
             return self._lost()
         error = self.job.exception()
@@ -170,6 +175,20 @@ class BatchJob:
             while not has_ended(pid) and time.monotonic() < until:
                 time.sleep(0.1)
         return DelayedSubmission(BatchJob(self.spec))
+
+
+@contextmanager
+def naming_refusals() -> Iterator[None]:
+    """What sbatch refuses in the block is a UsageError, and not submitit's traceback."""
+    from submitit.core.utils import FailedJobError
+
+    try:
+        with redirect_stderr(StringIO()):  # submitit prints it, too
+            yield
+    except FailedJobError as error:
+        reason = str(error).strip().partition("\n")[0].removeprefix("sbatch: error: ")
+        what = f"Slurm takes no such job: {reason}"
+        raise UsageError(what, "mend the options of sbatch", parameter="slurm") from error
 
 
 def has_ended(pid: int) -> bool:

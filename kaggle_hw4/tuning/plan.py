@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.execution.placement import Placement
+from kaggle_hw4.execution.placement import HERE, Placement
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe
@@ -50,7 +50,7 @@ class Plan:
     seeds: Sequence[int] = (0,)  # of the finals; the search uses the first
     trials: int = 50  # in all
     finalists: int = 3  # the best trials that are retrained
-    placement: Placement = Placement(jobs=1)  # where trials and finals are trained
+    placement: Placement = HERE  # where trials and finals are trained
     device: str = "auto"
     precision: str = "auto"
 

@@ -71,9 +71,7 @@ def enqueue_earlier_best(plan: Plan, study: optuna.Study, monitor: StudyMonitor)
             monitor.say(f"the earlier best is left out: {error}")
 
 
-def _run_finals(
-    plan: Plan, study: optuna.Study, monitor: StudyMonitor, executor: Executor
-) -> None:
+def _run_finals(plan: Plan, study: optuna.Study, monitor: StudyMonitor, executor: Executor) -> None:
     candidates = find_candidates(plan, study)
     finals = name_winner(plan, candidates, retrain(plan, candidates, monitor, executor))
     path = write_winner(plan, len(study.trials), candidates, finals)
