@@ -151,8 +151,8 @@ class RayJob:
             self.outcome = Outcome(self.run, None, -signal.SIGKILL, "it ended without a word")
             return
         except self.ray.exceptions.RayError as error:
-            reason = f"lost by Ray: {str(error).strip().splitlines()[0]}"
-            self.outcome = Outcome(self.run, None, -signal.SIGKILL, reason)
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self.outcome = Outcome(self.run, None, -signal.SIGKILL, f"lost by Ray: {reason}")
             return
         self.state = "training"
         files = dict(snapshot.files)
