@@ -73,7 +73,7 @@ def test_a_stop_ends_what_is_trained_and_what_waits_for_a_node_within_seconds(
     ):
         handles = [executor.submit(each) for each in endless.over([0, 1], [0, 1])]
         until = time.monotonic() + 120
-        while sum(handle.state == "training" for handle in handles) < 2:
+        while sum(handle.run.metrics.exists() for handle in handles) < 2:
             assert not any(handle.poll() for handle in handles)
             assert time.monotonic() < until
             time.sleep(0.2)
