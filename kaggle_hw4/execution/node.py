@@ -92,11 +92,13 @@ def train_on_node(
         run.folder.mkdir(parents=True)
         for file, data in resumed.items():
             (run.folder / file).write_bytes(data)
-        process, sent = Process(spec, run, threads=1), dict[str, int]()
+        process, sent, last = Process(spec, run, threads=1), dict[str, int](), 0
         yield Snapshot({})
         while not process.poll():
-            if number := ray.get(switches.signal_of.remote(name)):
+            number = ray.get(switches.signal_of.remote(name))
+            if number != last:  # once: a second one would kill a process that is ending
                 process.stop(number)
+                last = number
             time.sleep(EVERY)
             if files := _changed(run, ("metrics.jsonl", "checkpoint.pt"), sent):
                 yield Snapshot(files)
