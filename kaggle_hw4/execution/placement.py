@@ -19,13 +19,15 @@ PLACES = (LOCAL, SLURM, RAY)
 class Placement:
     """`jobs` runs at a time (None: as many as there are devices) on `local`, `slurm` or `ray`.
 
-    `options` are KEY=VALUE of sbatch, `address` is that of a Ray cluster.
+    `options` are KEY=VALUE of sbatch, `address` is that of a Ray cluster. `threads` are those of a
+    run; None: its share of the processors, on Ray one.
     """
 
     on: str = LOCAL
     jobs: int | None = None
     options: tuple[str, ...] = ()
     address: str = ""
+    threads: int | None = None
 
     def check_speed(self, parameter: str) -> None:
         """UsageError where a training is not as fast as it is measured here; `parameter` is what
@@ -41,7 +43,7 @@ class Placement:
         if self.on == SLURM:
             from kaggle_hw4.execution.slurm import Slurm
 
-            yield Slurm(workspace, self.jobs, self.options)
+            yield Slurm(workspace, self.jobs, self.options, self.threads)
         elif self.on == RAY:
             from kaggle_hw4.execution.ray import RayCluster
 
@@ -51,7 +53,7 @@ class Placement:
             finally:
                 cluster.close()
         else:
-            yield local_executor(self.jobs)
+            yield local_executor(self.jobs, self.threads)
 
 
 HERE = Placement(jobs=1)  # this machine, one run after the other
@@ -74,9 +76,9 @@ def find_placement(
     return Placement(name, jobs, tuple(options or ()), address)
 
 
-def local_executor(jobs: int | None) -> "Subprocesses":
+def local_executor(jobs: int | None, threads: int | None = None) -> "Subprocesses":
     """A process a run: by default one for each CUDA device, else one for each processor."""
     from kaggle_hw4.execution.local import Subprocesses, cuda_cards, share_of_threads
 
     cards = cuda_cards()
-    return Subprocesses(jobs or len(cards) or share_of_threads(1), cards=cards)
+    return Subprocesses(jobs or len(cards) or share_of_threads(1), threads, cards)

@@ -40,10 +40,14 @@ TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", re.ASCII)
 
 
 class Slurm:
-    """Has runs trained as the jobs of an array, `jobs` at a time; `options` are sbatch's."""
+    """Has runs trained as the jobs of an array, `jobs` at a time; `options` are sbatch's. `threads`
+    are those of a run; None: as many as its job has processors.
+    """
 
-    def __init__(self, workspace: str, jobs: int | None, options: Sequence[str]) -> None:
-        self.jobs = jobs or JOBS
+    def __init__(
+        self, workspace: str, jobs: int | None, options: Sequence[str], threads: int | None = None
+    ) -> None:
+        self.jobs, self.threads = jobs or JOBS, threads
         self.executor = make_executor(Path(workspace), self.jobs, options)
         self.preparer, self.queue = Preparer(), SlurmQueue()
 
@@ -55,13 +59,16 @@ class Slurm:
         runs = {spec: self.preparer.run(spec) for spec in specs}
         missing = [spec for spec, run in runs.items() if not run.done]
         with naming_refusals(), self.executor.batch() if missing else nullcontext():
-            jobs = {spec: self.executor.submit(BatchJob(spec.to_json())) for spec in missing}
+            jobs = {spec: self.executor.submit(self._work(spec)) for spec in missing}
         return [
             SlurmJob(spec, run, jobs[spec], self.queue)
             if spec in jobs
             else Finished(spec, run, run.manifest())
             for spec, run in runs.items()
         ]
+
+    def _work(self, spec: RunSpec) -> "BatchJob":
+        return BatchJob(spec.to_json(), self.threads)
 
 
 class SlurmJob:
@@ -149,8 +156,8 @@ class Ended:
 class BatchJob:
     """What runs on the node. submitit calls `checkpoint` before the node is taken away."""
 
-    def __init__(self, spec: str) -> None:
-        self.spec = spec
+    def __init__(self, spec: str, threads: int | None) -> None:
+        self.spec, self.threads = spec, threads
         self.process: Process | None = None
 
     def __call__(self) -> Ended:
@@ -158,7 +165,7 @@ class BatchJob:
         run = Preparer().run(spec)
         if run.done:  # by another command, while this job was queued
             return Ended(0, "")
-        self.process = process = Process(spec, run, share_of_threads(1))
+        self.process = process = Process(spec, run, self.threads or share_of_threads(1))
         signal.signal(signal.SIGTERM, lambda *_: process.stop())
         while not has_ended(process.process.pid):
             time.sleep(0.2)
@@ -174,7 +181,7 @@ class BatchJob:
             os.kill(pid, signal.SIGTERM)  # no method of Popen: this interrupts one
             while not has_ended(pid) and time.monotonic() < until:
                 time.sleep(0.1)
-        return DelayedSubmission(BatchJob(self.spec))
+        return DelayedSubmission(BatchJob(self.spec, self.threads))
 
 
 @contextmanager
