@@ -129,19 +129,11 @@ def tune_command(
             Workspace.at(workspace),
             one_variant(variant, None, "hw4 tune --variant boss --trials 50"),
             settings or [],
-            space=space,
-            objective=objective,
-            split=split,
-            name=study,
-            trials=trials,
-            placement=placement,
-            finalists=finalists,
-            fold=fold,
-            seeds=seeds,
-            device=device,
-            precision=precision,
+            space=space, objective=objective, split=split, name=study,
+            trials=trials, finalists=finalists, fold=fold, seeds=seeds,
+            placement=placement, device=device, precision=precision,
             bar=bar,
-        )
+        )  # fmt: skip
     if dry_run:
         _estimate(plan, given, as_json)
         return
