@@ -7,6 +7,8 @@ predicted alone and with label spreading, and scored on the corpus's unseen test
 truth.csv, after all training is finished. Finished runs are not trained again. Writes
 docs/ladder.md, a section for each corpus.
 
+`--on slurm` or `ray` trains elsewhere, as `hw4 train` does: docs/scale.md.
+
 With `--device cuda` the same steps are trained on a card: how many fit into a time is still
 measured on one CPU core, before (`costs.json` of the workspace keeps it).
 """
@@ -14,7 +16,7 @@ measured on one CPU core, before (`costs.json` of the workspace keeps it).
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from kaggle_hw4.competition import LADDER
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.execution.choice import choose_networks
 from kaggle_hw4.execution.executor import run_all
-from kaggle_hw4.execution.local import Subprocesses
+from kaggle_hw4.execution.placement import LOCAL, Placement, find_placement
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.inference.logits import Task, predict_sets
 from kaggle_hw4.logits import dense
@@ -37,6 +39,7 @@ from kaggle_hw4.training.measure import Cost, measure
 
 SEEDS = (0, 1, 2)
 BATCH = 32
+JOBS = 2  # at a time, unless a place or a number is given
 MEASURED = 1000  # steps of the recipe whose cost is measured
 RECIPES = (*LADDER, *PEERS)
 
@@ -62,7 +65,7 @@ def main() -> None:
         case = LadderCorpus.open(*described, arguments.device)
         parts += [case.heading()]
         for title, rows in budgets(case, arguments.recipes, arguments.seconds):
-            train_all(case, rows, arguments.jobs)
+            train_all(case, rows, placement_of(arguments))
             parts += section(title, [result_of(case, row) for row in rows])
             arguments.out.write_text("\n".join(parts), encoding="utf-8")
 
@@ -83,8 +86,19 @@ def make_parser(
     parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--recipes", nargs="*", default=recipes, help=which)
     parser.add_argument("--seconds", type=float, nargs="*", default=[], help="of a core, each")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--on", help="local, slurm, ray or ray://ADDRESS, as in `hw4 train`")
+    parser.add_argument("--jobs", type=int, help="runs at a time; else 2, with --on one a device")
+    parser.add_argument("--slurm", action="append", metavar="KEY=VALUE", help="of sbatch")
     return parser
+
+
+def placement_of(arguments: argparse.Namespace) -> Placement:
+    """Where runs are trained: with a thread each, as their costs were measured."""
+    on = arguments.on or LOCAL
+    jobs = arguments.jobs or (None if arguments.on else JOBS)
+    placement = find_placement(on, jobs, arguments.slurm)
+    assert placement is not None, "a place is named"
+    return replace(placement, threads=1)
 
 
 def budgets(
@@ -132,11 +146,12 @@ def recipe_of(case: LadderCorpus, row: Trained) -> Recipe:
     return read_recipe(path, row.settings(read_recipe(path)))
 
 
-def train_all(case: LadderCorpus, rows: Sequence[Trained], jobs: int) -> None:
-    """Train every row from every seed, `jobs` processes of one thread at a time."""
+def train_all(case: LadderCorpus, rows: Sequence[Trained], placement: Placement) -> None:
+    """Train every row from every seed there, in processes of one thread."""
     specs = [spec_of(case, row, seed) for seed in SEEDS for row in rows]
-    for outcome in run_all(Subprocesses(jobs, threads=1), specs).values():
-        outcome.result()
+    with placement.executor(str(case.place.root)) as executor:
+        for outcome in run_all(executor, specs).values():
+            outcome.result()
 
 
 def spec_of(case: LadderCorpus, row: Trained, seed: int) -> RunSpec:

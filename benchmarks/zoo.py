@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ladder import BATCH, SEEDS, Trained, cost_of, make_parser, recipe_of, steps_in, train_all
+from ladder import (
+    BATCH,
+    SEEDS,
+    Trained,
+    cost_of,
+    make_parser,
+    placement_of,
+    recipe_of,
+    steps_in,
+    train_all,
+)
 from ladder_corpus import LadderCorpus
 from linear_probe import probe
 from scipy.special import log_softmax
@@ -44,7 +54,7 @@ def main() -> None:
         parts += [case.heading()]
         probed = Member.of("linear probe", [probe_of(case, seed) for seed in SEEDS])
         for title, rows in budgets(case, names, arguments.seconds):
-            train_all(case, rows, arguments.jobs)
+            train_all(case, rows, placement_of(arguments))
             parts += section(title, [*(member_of(case, row) for row in rows), probed])
             arguments.out.write_text("\n".join(parts), encoding="utf-8")
 

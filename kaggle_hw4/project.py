@@ -126,17 +126,24 @@ class Project:
         time_limit: str | None = None,
         pseudo_labels: str | Path | None = None,
         teachers: "Iterable[FinishedRun | str | Path]" = (),
+        on: str | None = None,
+        jobs: int | None = None,
+        slurm: Iterable[str] = (),
     ) -> "list[FinishedRun]":
         """Train `variant` on every fold with every seed, or resume where it was stopped.
 
         `settings` are `section.key=value`, laid over the recipe. `split` names the fold table where
         there are several. With a `time_limit`, such as 1h30m, steps and networks are chosen so that
         all is trained and predicted in it. `pseudo_labels` are trained on, too, and the soft
-        targets of `teachers`, which are runs of the same folds.
+        targets of `teachers`, which are runs of the same folds. `on` is local, slurm, ray or
+        ray://ADDRESS: there `jobs` runs are trained at a time, by default one a device, each in a
+        process of its own; `slurm` are KEY=VALUE of sbatch. Else they are trained here, in turn.
         """
+        from kaggle_hw4.execution.placement import find_placement
         from kaggle_hw4.stages.teach import make_teacher, source_settings
-        from kaggle_hw4.stages.train import in_time, time_given, train
+        from kaggle_hw4.stages.train import in_time, show_ended, time_given, train
 
+        placement = find_placement(on, jobs, tuple(slurm))
         given, taught = time_given(time_limit), folders(teachers)
         labels = None if pseudo_labels is None else str(pseudo_labels)
         keys = (*settings, *source_settings(labels, taught, split))
@@ -146,8 +153,9 @@ class Project:
         if taught:
             with bars() as bar:
                 make_teacher(asked, taught, bar)
-        with live() as monitor, in_time([asked], given, monitor) as ([asked], executor):
-            return train(asked, executor, monitor.bar)
+        with live() as monitor, in_time([asked], given, monitor, placement) as (chosen, executor):
+            watch = show_ended(monitor.bar("runs")) if placement else None
+            return train(chosen[0], executor, monitor.bar, watch)
 
     def predict(
         self, runs: "Iterable[FinishedRun | str | Path]", settings: Iterable[str] = ()

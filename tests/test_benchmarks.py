@@ -14,6 +14,7 @@ from benchmarks.bench.blocks import TorchaudioBlock
 from benchmarks.bench.limit import Recorder
 from benchmarks.bench.plan import LADDER
 from benchmarks.bench.results import fit_exponent, interval
+from kaggle_hw4.execution.placement import Placement
 from kaggle_hw4.models.build import count_parameters
 from kaggle_hw4.models.conformer import ConformerLayer
 from kaggle_hw4.recipe import read_recipe
@@ -28,6 +29,38 @@ BOSS = shipped("pipelines/variants/boss.toml")
 def test_a_benchmark_can_be_imported(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     assert importlib.import_module(name).__doc__
+
+
+@pytest.mark.parametrize(
+    ("words", "placement"),
+    [
+        ((), Placement("local", 2, threads=1)),
+        (("--jobs", "3"), Placement("local", 3, threads=1)),
+        (("--on", "local"), Placement("local", threads=1)),
+        (("--on", "ray://h:1"), Placement("ray", address="h:1", threads=1)),
+        (
+            ("--on", "slurm", "--slurm", "partition=gpu", "--slurm", "time=60"),
+            Placement("slurm", None, ("partition=gpu", "time=60"), threads=1),
+        ),
+    ],
+)
+def test_the_ladder_and_the_zoo_are_trained_where_they_are_asked_to_be_with_a_thread_a_run(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], placement: Placement
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    ladder = importlib.import_module("ladder")
+    assert importlib.import_module("zoo").placement_of is ladder.placement_of
+    parser = ladder.make_parser("A benchmark.", Path("x.md"), (), "")
+    arguments = parser.parse_args(["--corpus", "n", "w", "t", "0", *words])
+    assert ladder.placement_of(arguments) == placement
+
+
+def test_a_placement_keeps_to_the_threads_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    with Placement(jobs=2, threads=1).executor("w") as executor:
+        assert (executor.jobs, executor.threads) == (2, 1)  # type: ignore[attr-defined]
+    with Placement(jobs=2).executor("w") as executor:
+        assert executor.threads == 4  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import optuna
@@ -14,9 +14,10 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import DataError, RecipeError, StorageError
 from kaggle_hw4.execution.executor import Outcome
+from kaggle_hw4.execution.placement import Placement
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.runs import Run
-from kaggle_hw4.tuning.coordinator import Coordinator
+from kaggle_hw4.tuning.coordinator import Coordinator, TrialOutcome
 from kaggle_hw4.tuning.objective import OBJECTIVES
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.space import Float, Space
@@ -89,13 +90,13 @@ def plan(corpus: Corpus, folds: Folds, tmp_path: Path) -> Plan:
 def coordinator(plan: Plan) -> Iterator[Coordinator]:
     with open_storage(plan.folder, None) as storage:
         study = open_study(storage, "s", plan.fingerprint())
-        yield Coordinator(plan, storage, study, Said())
+        yield Coordinator(plan, storage, study, Said(), Processes([]))
 
 
 def search(coordinator: Coordinator, *codes: int) -> Processes:
     """Tick until enough trials have finished; the runs that were started."""
     processes = Processes(list(codes))
-    coordinator.executor = processes  # type: ignore[assignment]
+    coordinator.executor = processes
     ticks = 0
     while not coordinator.tick():
         ticks += 1
@@ -129,6 +130,25 @@ def test_a_crashed_run_is_started_three_times_in_one_folder_and_then_given_up(
     assert folders(coordinator) == ["0"], "a person may want to look into it"
 
 
+def test_a_pruned_run_keeps_its_place_and_its_folder_until_its_process_has_ended(
+    coordinator: Coordinator,
+) -> None:
+    """On a cluster that takes seconds, in which the other trials are looked after."""
+    coordinator.executor = processes = Processes([])
+    coordinator.tick()
+    [running] = coordinator.running
+    running.outcome = TrialOutcome(TrialState.PRUNED)
+    running.handle.poll = lambda: False  # type: ignore[method-assign]
+    assert not coordinator.tick()
+    assert states(coordinator.study) == ["PRUNED"]
+    assert (coordinator.running, coordinator.ending) == ([], [running])
+    assert len(processes.started) == len(folders(coordinator)) == 1
+    del running.handle.poll
+    assert not coordinator.tick()
+    assert len(processes.started) == 2
+    assert folders(coordinator) == ["1"]
+
+
 def test_a_recipe_that_cannot_be_trained_is_not_tried_again(coordinator: Coordinator) -> None:
     assert len(search(coordinator, TYPO).started) == 2
     assert states(coordinator.study) == ["FAIL", "COMPLETE"]
@@ -141,11 +161,10 @@ def test_a_failure_that_all_trials_would_share_ends_the_study(coordinator: Coord
 
 
 def test_as_many_runs_as_jobs_are_started_at_once_and_no_more(plan: Plan) -> None:
-    three = Plan(**{**vars(plan), "jobs": 2, "trials": 5})
+    three = replace(plan, placement=Placement(jobs=2), trials=5)
     with open_storage(three.folder, None, jobs=2) as storage:
         study = open_study(storage, "s", three.fingerprint())
-        coordinator = Coordinator(three, storage, study, Said())
-        coordinator.executor = processes = Processes([])  # type: ignore[assignment]
+        coordinator = Coordinator(three, storage, study, Said(), processes := Processes([]))
         assert not coordinator.tick()
         assert len(coordinator.running) == len(processes.started) == 2
         assert not coordinator.tick()

@@ -112,7 +112,7 @@ def test_what_a_kill_leaves_of_ended_trials_is_deleted(plan: Plan) -> None:
         (plan.folder / "trials" / number / "runs").mkdir(parents=True)
     with open_storage(plan.folder, None) as storage:
         opened = optuna.load_study(storage=storage.backend, study_name="s")
-        Coordinator(plan, storage, opened, monitor=None).clean_up()  # type: ignore[arg-type]
+        Coordinator(plan, storage, opened, None, None).clean_up()  # type: ignore[arg-type]
     assert [path.name for path in (plan.folder / "trials").iterdir()] == ["1"]
 
 

@@ -1,6 +1,7 @@
 """The cost of a study is measured per training step and scaled to all validation frames."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.execution.placement import Placement
 from kaggle_hw4.training import measure
 from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.tuning import estimate
@@ -32,6 +34,26 @@ def test_an_estimate_shows_which_recipe_is_measured(
     estimate.estimate(plan, lambda _: lambda *count: counts.append(count))
     assert torch.get_num_threads() == before, "the bits of a training depend on it"
     assert counts == [(done, 1 + estimate.DRAWS) for done in range(2 + estimate.DRAWS)]
+
+
+@pytest.mark.parametrize(("jobs", "waves"), [(1, 8), (3, 3), (None, 4)])
+def test_the_finals_of_a_study_take_as_long_as_the_processor_with_the_most_of_them(
+    corpus: Corpus,
+    folds: Folds,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: int | None,
+    waves: int,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as many jobs, where their number is not given
+    monkeypatch.setattr(estimate, "measure", lambda *_: Cost(1.0, 1.0, 1.0, 0))
+    monkeypatch.setattr(estimate, "startup_seconds", lambda: 1.0)
+    recipe, target = tiny("simple"), OBJECTIVES["session"]
+    plan = Plan(Workspace(tmp_path), "simple", recipe, Space("s"), target, corpus, folds, "s")
+    cost = estimate.estimate(replace(plan, placement=Placement(jobs=jobs), trials=2))
+    assert (cost.final_runs, cost.finals) == (8, waves * cost.trial)
+    assert cost.jobs == (jobs or 2)
+    assert cost.search >= cost.trial, "however many are trained at a time"
 
 
 def test_a_step_costs_what_it_takes(

@@ -53,19 +53,14 @@ def test_one_fold_and_seed_have_no_deviation_and_no_lead_beyond_the_search(plan:
     assert (first.final_lead, first.standard_error, first.pairs) == (None, None, 0)
 
 
-class Planned(Plan):
-    """A plan whose runs are not trained: the one with number `failing` diverges."""
-
-    failing = 9
-
-    @property
-    def executor(self) -> Processes:  # type: ignore[override]
-        return Processes([TYPO if n == self.failing else TRAINED for n in range(8)])
+def processes(failing: int = 9) -> Processes:
+    """Eight runs that are not trained: the one with number `failing` diverges."""
+    return Processes([TYPO if n == failing else TRAINED for n in range(8)])
 
 
 def test_finalists_are_trained_on_all_folds_and_seeds_and_counted(plan: Plan) -> None:
     monitor = Said()
-    scores = retrain(Planned(**vars(plan)), [BASELINE, TUNED], monitor)
+    scores = retrain(plan, [BASELINE, TUNED], monitor, processes())
     pairs = [(fold, seed) for seed in (0, 1) for fold in (0, 1)]
     assert scores == {trial: dict.fromkeys(pairs, 0.5) for trial in (0, 7)}
     assert monitor.counts == [(done, 8) for done in range(9)]
@@ -73,9 +68,8 @@ def test_finalists_are_trained_on_all_folds_and_seeds_and_counted(plan: Plan) ->
 
 
 def test_a_finalist_that_diverges_on_a_fold_drops_out(plan: Plan) -> None:
-    monitor, planned = Said(), Planned(**vars(plan))
-    object.__setattr__(planned, "failing", 5)
-    assert list(retrain(planned, [BASELINE, TUNED], monitor)) == [0]
+    monitor = Said()
+    assert list(retrain(plan, [BASELINE, TUNED], monitor, processes(failing=5))) == [0]
     assert monitor.lines == ["trial 7, fold 1, seed 0: so it ended"]
     assert monitor.counts[-1] == (8, 8)
 

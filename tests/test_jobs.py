@@ -144,8 +144,8 @@ def test_a_placement_is_refused_where_it_makes_no_sense(spec: RunSpec) -> None:
     assert find_placement("ray://10.0.0.5:6379") == Placement("ray", address="10.0.0.5:6379")
     with pytest.raises(UsageError, match="options of sbatch"):
         find_placement("local", None, ["time=5"])
-    command = hw4(spec, "train", "strong", "--on", "local", "--time-limit", "1h", *FLAGS)
-    assert "--time-limit: steps are chosen for a time only where" in command.communicate()[1]
+    command = hw4(spec, "train", "strong", "--on", "slurm", "--time-limit", "1h", *FLAGS)
+    assert "--time-limit: how fast a training on slurm is cannot be" in command.communicate()[1]
     assert command.returncode == 2
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kaggle_hw4.errors import DataError
-from kaggle_hw4.execution.executor import Job, run_all
+from kaggle_hw4.errors import DataError, Stopped
+from kaggle_hw4.execution.executor import Job, run_all, stop_all
 from kaggle_hw4.execution.local import InProcess
 from kaggle_hw4.execution.node import Inputs, pack_inputs, unpack_inputs
 from kaggle_hw4.execution.placement import Placement
@@ -17,6 +17,7 @@ from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.execution.worker import prepare
 from kaggle_hw4.runs import find_runs
 from tests.conftest import TINY, Silent
+from tests.ray_cluster import ray_nodes
 from tests.test_execution import spec as spec  # a fixture
 from tests.test_jobs import bits, steps_logged
 
@@ -58,6 +59,30 @@ def test_three_runs_survive_the_loss_of_a_node_with_the_bits_of_one_process(
     alone = str(tmp_path / "alone")
     run_all(InProcess(Silent()), [replace(each, runs=alone) for each in specs])
     assert bits(runs) == bits(find_runs([tmp_path / "alone"]))
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_stop_ends_what_is_trained_and_what_waits_for_a_node_within_seconds(
+    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = replace(spec, settings=(*TINY, "schedule.steps=100000"))
+    with (
+        ray_nodes(monkeypatch) as address,
+        Placement("ray", jobs=4, address=address).executor(spec.workspace) as executor,
+    ):
+        handles = [executor.submit(each) for each in endless.over([0, 1], [0, 1])]
+        until = time.monotonic() + 120
+        while sum(handle.run.metrics.exists() for handle in handles) < 2:
+            assert not any(handle.poll() for handle in handles)
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        begin = time.monotonic()
+        stop_all(handles)
+        assert time.monotonic() - begin < 30
+    outcomes = [handle.collect() for handle in handles]
+    trained = [outcome.run.checkpoint.exists() for outcome in outcomes]
+    assert [outcome.code for outcome in outcomes].count(Stopped.exit_code) == sum(trained) == 2
 
 
 def test_inputs_are_unpacked_once_a_node(spec: RunSpec, tmp_path: Path) -> None:

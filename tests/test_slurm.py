@@ -34,17 +34,17 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield environment
 
 
-def workers() -> dict[int, str]:
-    """The processes that train runs, with their command lines."""
-    found = {}
+def workers(workspace: str | Path) -> dict[int, str]:
+    """The processes that train runs of the workspace, with their command lines; never others."""
+    known = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"kaggle_hw4.execution.worker" in words:
-            found[int(path.parent.name)] = b" ".join(words).decode()
-    return found
+        if b"kaggle_hw4.execution.worker" in words and str(workspace).encode() in b" ".join(words):
+            known[int(path.parent.name)] = b" ".join(words).decode()
+    return known
 
 
 def wait_for(what: object, seconds: float = 120) -> None:
@@ -79,8 +79,7 @@ def test_six_runs_of_an_array_are_preempted_and_killed_and_have_the_bits_of_one_
     wait_for(lambda: "equeu" in log.read_text())
 
     # One is killed.
-    mine = [pid for pid, words in workers().items() if str(tmp_path) in words]
-    os.kill(mine[0], signal.SIGKILL)
+    os.kill(next(iter(workers(tmp_path))), signal.SIGKILL)
     _, err = command.communicate(timeout=500)
     assert command.returncode == 0, err + log.read_text()
     assert "ended early, is retried from its last checkpoint" in err
@@ -107,8 +106,19 @@ def test_ctrl_c_stops_the_jobs_with_checkpoints(
     [run] = [run for run in find_runs([tmp_path / "runs"]) if run.checkpoint.exists()]
     log = (run.folder / "worker.log").read_text()
     assert "checkpoint written" in log
-    assert not [words for words in workers().values() if str(tmp_path) in words]
+    assert not workers(tmp_path)
     wait_for(lambda: not start(slurm, "squeue", "-h").strip(), 30)
+
+
+@pytest.mark.slurm
+@needs_slurm
+def test_what_sbatch_refuses_is_an_error_in_one_line(slurm: dict[str, str], spec: RunSpec) -> None:
+    command = hw4(slurm, spec, "--slurm", "partition=nope")
+    _, err = command.communicate(timeout=60)
+    assert command.returncode == 2
+    assert re.search("^hw4: --slurm: Slurm takes no such job: .*partition", err, re.MULTILINE), err
+    assert "Traceback" not in err
+    assert err.count("partition") <= 2, err
 
 
 def test_options_are_those_of_sbatch() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.cli import main
-from kaggle_hw4.errors import DataError
+from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.execution.choice import (
     EPOCHS,
     FEWEST,
@@ -18,7 +18,13 @@ from kaggle_hw4.execution.choice import (
     fewest_seconds,
     settings_of,
 )
-from kaggle_hw4.execution.time_limit import Budget, TimeLimit, read_time_limit
+from kaggle_hw4.execution.time_limit import (
+    Budget,
+    Deadline,
+    TimeLimit,
+    equal_time,
+    read_time_limit,
+)
 from kaggle_hw4.project import Project
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.runs import Run, find_runs
@@ -132,6 +138,70 @@ def test_a_command_is_done_in_its_time_and_keeps_what_it_has_chosen(
     assert read_time_limit(path).used > 11
 
 
+@pytest.mark.parametrize(
+    ("free", "runs", "each"),
+    [
+        ([100, 100], 5, 100 / 3),  # three rounds
+        ([2 / 3 * 100, 100], 4, 100 / 3),  # the second run of the first round
+        ([2 / 3 * 100, 2 / 3 * 100 - 0.1], 3, 100 / 3),  # one is about to end
+        ([50, 49.9], 2, 49.9),
+        ([100, 10], 1, 100),
+        ([-3, -5], 2, 0),
+    ],
+)
+def test_the_runs_that_are_left_have_equal_times(free: list[float], runs: int, each: float) -> None:
+    assert equal_time(free, runs) == pytest.approx(each)
+
+
+def test_a_deadline_leaves_the_others_as_much_time(tmp_path: Path) -> None:
+    runs = [Run(tmp_path / "boss-1" / f"fold{k}-seed0") for k in range(3)]
+    budget = Budget(
+        tmp_path / "x.json", limit_of(1000), [(run, COST) for run in runs], time.monotonic()
+    )
+    first = budget.deadline(runs[0], {}, 2)
+    assert first.left(0.0) == pytest.approx(budget.left / 2, abs=1)
+    second = budget.deadline(runs[1], {runs[0]: first.at}, 2)
+    assert second.at == pytest.approx(first.at, abs=1)
+    runs[0].folder.mkdir(parents=True)
+    runs[0].write_manifest(manifest_of({}))  # before its deadline: the third has all that is left
+    third = budget.deadline(runs[2], {runs[1]: second.at}, 2)
+    assert third.left(0.0) == pytest.approx(budget.left, abs=1)
+    assert Deadline.model_validate_json(third.model_dump_json()) == third
+
+
+def test_runs_in_processes_of_their_own_are_done_in_the_time_and_chosen_for_once(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("split", "--folds", "2", "--by", "session") == 0
+    words = (*LIMITED, "25s", "--on", "local", "--jobs", "2")
+    begin = time.monotonic()
+    assert run(*words) == 0
+    assert 15 < time.monotonic() - begin < 27
+    assert "boss: 2 runs with schedule.steps=" in capsys.readouterr().err
+    runs = find_runs([workspace / "runs"])
+    assert len({each.manifest().recipe for each in runs}) == 1
+    assert min(each.manifest().steps for each in runs) > 20
+    # The same command chooses no more, also when a run has to be trained anew.
+    monkeypatch.setattr(estimate, "measure_together", lambda *_: pytest.fail("measured again"))
+    (runs[0].folder / "run.json").unlink()
+    assert run(*words) == 0
+    assert len(find_runs([workspace / "runs"])) == 2
+
+
+def test_a_dry_run_counts_the_runs_at_a_time(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("split", "--folds", "2", "--by", "session") == 0
+    before = stamps(workspace)
+    capsys.readouterr()
+    assert run(*LIMITED[:-1], "--dry-run", "--on", "local", "--jobs", "2", "--json") == 0
+    cost = json.loads(capsys.readouterr().out)
+    first, second = (each["seconds"] for each in cost["runs"])
+    assert max(first, second) < cost["seconds"] < 60
+    assert cost["jobs"] == 2
+    assert stamps(workspace) == before
+
+
 def test_a_time_that_is_too_short_is_refused_with_what_is_needed(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +239,10 @@ def test_from_python_a_time_limit_is_a_duration_too(workspace: Path) -> None:
     settings = [part for part in SETTINGS if part != "-s"]
     [only] = Project(workspace).train("strong", settings, time_limit="6s")
     assert only.manifest.steps > 20
+    [there] = Project(workspace).train("strong", settings, on="local", jobs=2)
+    assert (there.run.folder / "worker.log").is_file()
+    with pytest.raises(UsageError, match="how fast a training on ray is"):
+        Project(workspace).train("strong", settings, time_limit="6s", on="ray")
 
 
 def test_a_pipeline_is_done_in_its_time_report_included(

@@ -65,7 +65,7 @@ def run_command(
     placement = find_placement(on, jobs, slurm)
     plan = read_pipeline(place, pipeline)
     if dry_run:
-        _estimate(place, plan, given, device, precision, as_json)
+        _estimate(place, plan, given, placement, device, precision, as_json)
         return
     with stopping(stop_after):
         _run(place, plan, given, placement, device, precision, as_json)
@@ -75,6 +75,7 @@ def _estimate(
     place: Workspace,
     plan: "Pipeline",
     given: "TimeGiven | None",
+    placement: "Placement | None",
     device: str,
     precision: str,
     as_json: bool,
@@ -82,7 +83,7 @@ def _estimate(
     from kaggle_hw4.pipeline import made_folds, runs_asked
 
     asked = runs_asked(place, plan, made_folds(place, plan), device, precision)
-    show_estimate(asked, _with_report(place, plan, given), as_json)
+    show_estimate(asked, _with_report(place, plan, given), placement, as_json)
 
 
 def _with_report(

@@ -158,7 +158,7 @@ def train_command(
     asked = Asked(spec, chosen_folds(fold or [], folds), tuple(seed or [0]))
     if dry_run:
         if not this_process().rank:
-            show_estimate([asked], given, as_json)
+            show_estimate([asked], given, placement, as_json)
         return
     if taught:
         with bars("teacher") as bar:

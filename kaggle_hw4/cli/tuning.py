@@ -16,6 +16,7 @@ from kaggle_hw4.cli.options import (
     Root,
     Seeds,
     Settings,
+    SlurmOptions,
     SplitName,
     StopAfter,
     TimeLimit,
@@ -59,8 +60,13 @@ SpaceName = Annotated[
     str | None,
     typer.Option(metavar="SPACE", help="The search space; else studies/spaces/VARIANT.toml."),
 ]
+On = Annotated[
+    str | None,
+    choice("local", "slurm", "ray", text="Where trials and finals are trained; else here."),
+]
 Jobs = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Trials in parallel; they share threads.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Trials in parallel; else 1, with --on one a device."),
 ]
 Finalists = Annotated[
     int, typer.Option(min=1, metavar="N", help="Trials retrained on all folds and seeds.")
@@ -83,7 +89,9 @@ def tune_command(
     trials: Trials = 50,
     objective: Objective = "session",
     space: SpaceName = None,
-    jobs: Jobs = 1,
+    on: On = None,
+    jobs: Jobs = None,
+    slurm: SlurmOptions = None,
     finalists: Finalists = 3,
     fold: Fold = 0,
     seed: Seeds = None,
@@ -110,28 +118,22 @@ def tune_command(
     """
     if context.invoked_subcommand:
         return
+    from kaggle_hw4.execution.placement import HERE, find_placement
     from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.tuning.plan import make_plan
 
+    placement = find_placement(on, jobs, slurm) or HERE
     given, seeds = time_given(time_limit), tuple(dict.fromkeys(seed or [0]))
     with bars("tune") as bar:
         plan = make_plan(
             Workspace.at(workspace),
             one_variant(variant, None, "hw4 tune --variant boss --trials 50"),
             settings or [],
-            space=space,
-            objective=objective,
-            split=split,
-            name=study,
-            trials=trials,
-            jobs=jobs,
-            finalists=finalists,
-            fold=fold,
-            seeds=seeds,
-            device=device,
-            precision=precision,
+            space=space, objective=objective, split=split, name=study,
+            trials=trials, finalists=finalists, fold=fold, seeds=seeds,
+            placement=placement, device=device, precision=precision,
             bar=bar,
-        )
+        )  # fmt: skip
     if dry_run:
         _estimate(plan, given, as_json)
         return
@@ -149,7 +151,7 @@ def _estimate(plan: "Plan", given: "TimeGiven | None", as_json: bool) -> None:
     trials = plan.trials if given is None else cost.trials_in(given.seconds, plan.trials)
     search = cost.search * trials / plan.trials
     cost = replace(cost, search=search, total=search + cost.finals)
-    lines = render_cost(cost, trials, plan.jobs).splitlines()
+    lines = render_cost(cost, trials, cost.jobs).splitlines()
     show(cost, as_json, lambda: page(*lines), same_command("--dry-run"))
 
 

@@ -17,7 +17,7 @@ from kaggle_hw4.run_manifest import Manifest
 from kaggle_hw4.runs import Run
 
 if TYPE_CHECKING:
-    from kaggle_hw4.execution.time_limit import Budget
+    from kaggle_hw4.execution.time_limit import Budget, Deadline
     from kaggle_hw4.progress import Monitor
     from kaggle_hw4.ranks import Ranks
 
@@ -66,8 +66,11 @@ class Finished:
 
 class Subprocesses:
     """Each run in a process of its own, of so many threads: a crash, or a kill for memory, ends
-    that one and nothing else. Where there are several CUDA devices (`cards`), each has one.
+    that one and nothing else. Where there are several CUDA devices (`cards`), each has one. With a
+    `budget`, set later, each run has its share of the time.
     """
+
+    budget: "Budget | None" = None
 
     def __init__(
         self, jobs: int = 1, threads: int | None = None, cards: Sequence[str] = ()
@@ -83,9 +86,16 @@ class Subprocesses:
         if run.done:
             return Finished(spec, run, run.manifest())
         card = self._free_card() if spec.device in ("auto", "cuda") else ""
-        process = Process(spec, run, self.threads, card)
+        process = Process(spec, run, self.threads, card, self._deadline(run))
         self.processes.append((card, process))
         return process
+
+    def _deadline(self, run: Run) -> "Deadline | None":
+        if self.budget is None:
+            return None
+        under_way = [each for _, each in self.processes if not each.poll()]
+        busy = {each.run: each.deadline.at for each in under_way if each.deadline}
+        return self.budget.deadline(run, busy, self.jobs)
 
     def _free_card(self) -> str:
         """The one that fewest runs are trained on; "" is whichever there is."""
@@ -99,18 +109,25 @@ class Process:
 
     state = "training"
 
-    def __init__(self, spec: RunSpec, run: Run, threads: int, card: str = "") -> None:
-        self.spec, self.run = spec, run
+    def __init__(
+        self,
+        spec: RunSpec,
+        run: Run,
+        threads: int,
+        card: str = "",
+        deadline: "Deadline | None" = None,
+    ) -> None:
+        self.spec, self.run, self.deadline = spec, run, deadline
         run.folder.mkdir(parents=True, exist_ok=True)
-        share = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        share |= {"CUDA_VISIBLE_DEVICES": card} if card else {}
+        command = [sys.executable, "-m", "kaggle_hw4.execution.worker", spec.to_json()]
+        command += [deadline.model_dump_json()] if deadline else []
         with (run.folder / LOG).open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kaggle_hw4.execution.worker", spec.to_json()],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=os.environ | share,
+                env=environment(threads, card),
                 start_new_session=True,  # Ctrl-C in the terminal is for whoever started it
             )
 
@@ -147,6 +164,12 @@ class Process:
             return f"killed by {signal.Signals(-code).name}{memory}"
         lines = (self.run.folder / LOG).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"ended with exit code {code}"
+
+
+def environment(threads: int, card: str) -> dict[str, str]:
+    """The variables of a process with its share of the machine; `card` "": all there are."""
+    share = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    return os.environ | share | ({"CUDA_VISIBLE_DEVICES": card} if card else {})
 
 
 def share_of_threads(jobs: int) -> int:

@@ -78,7 +78,7 @@ def train_on_node(
 ) -> Iterator[Snapshot]:
     """Train a run from the files `resumed`, and yield what is new: logs, checkpoints, the result.
 
-    `switches` is Ray's actor that says whether the run called `name` is to stop.
+    `switches` is Ray's actor that has the signal for the run called `name`.
     """
     import ray
 
@@ -92,11 +92,13 @@ def train_on_node(
         run.folder.mkdir(parents=True)
         for file, data in resumed.items():
             (run.folder / file).write_bytes(data)
-        process, sent = Process(spec, run, threads=1), dict[str, int]()
+        process, sent, last = Process(spec, run, threads=1), dict[str, int](), 0
         yield Snapshot({})
         while not process.poll():
-            if ray.get(switches.is_off.remote(name)):
-                process.stop()
+            number = ray.get(switches.signal_of.remote(name))
+            if number != last:  # once: a second one would kill a process that is ending
+                process.stop(number)
+                last = number
             time.sleep(EVERY)
             if files := _changed(run, ("metrics.jsonl", "checkpoint.pt"), sent):
                 yield Snapshot(files)

@@ -9,6 +9,7 @@ from kaggle_hw4.errors import UsageError
 
 if TYPE_CHECKING:
     from kaggle_hw4.execution.executor import Executor
+    from kaggle_hw4.execution.local import Subprocesses
 
 LOCAL, SLURM, RAY = "local", "slurm", "ray"
 PLACES = (LOCAL, SLURM, RAY)
@@ -18,13 +19,23 @@ PLACES = (LOCAL, SLURM, RAY)
 class Placement:
     """`jobs` runs at a time (None: as many as there are devices) on `local`, `slurm` or `ray`.
 
-    `options` are KEY=VALUE of sbatch, `address` is that of a Ray cluster.
+    `options` are KEY=VALUE of sbatch, `address` is that of a Ray cluster. `threads` are those of a
+    run; None: its share of the processors, on Ray one.
     """
 
     on: str = LOCAL
     jobs: int | None = None
     options: tuple[str, ...] = ()
     address: str = ""
+    threads: int | None = None
+
+    def check_speed(self, parameter: str) -> None:
+        """UsageError where a training is not as fast as it is measured here; `parameter` is what
+        asks for that.
+        """
+        if self.on != LOCAL:
+            what = f"how fast a training on {self.on} is cannot be measured on this machine"
+            raise UsageError(what, "leave it out there", parameter)
 
     @contextmanager
     def executor(self, workspace: str) -> Iterator["Executor"]:
@@ -32,7 +43,7 @@ class Placement:
         if self.on == SLURM:
             from kaggle_hw4.execution.slurm import Slurm
 
-            yield Slurm(workspace, self.jobs, self.options)
+            yield Slurm(workspace, self.jobs, self.options, self.threads)
         elif self.on == RAY:
             from kaggle_hw4.execution.ray import RayCluster
 
@@ -42,7 +53,10 @@ class Placement:
             finally:
                 cluster.close()
         else:
-            yield local_executor(self.jobs)
+            yield local_executor(self.jobs, self.threads)
+
+
+HERE = Placement(jobs=1)  # this machine, one run after the other
 
 
 def find_placement(
@@ -62,9 +76,9 @@ def find_placement(
     return Placement(name, jobs, tuple(options or ()), address)
 
 
-def local_executor(jobs: int | None) -> "Executor":
+def local_executor(jobs: int | None, threads: int | None = None) -> "Subprocesses":
     """A process a run: by default one for each CUDA device, else one for each processor."""
     from kaggle_hw4.execution.local import Subprocesses, cuda_cards, share_of_threads
 
     cards = cuda_cards()
-    return Subprocesses(jobs or len(cards) or share_of_threads(1), cards=cards)
+    return Subprocesses(jobs or len(cards) or share_of_threads(1), threads, cards)

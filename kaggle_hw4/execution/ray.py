@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,16 +35,16 @@ RESUMED = ("metrics.jsonl", "checkpoint.pt")  # what a run is resumed from
 
 
 class Switches:
-    """An actor: the runs that were asked to stop."""
+    """An actor: the signals that runs are to be sent."""
 
     def __init__(self) -> None:
-        self.off: set[str] = set()
+        self.signals: dict[str, int] = {}
 
-    def turn_off(self, name: str) -> None:
-        self.off.add(name)
+    def send(self, name: str, number: int) -> None:
+        self.signals[name] = number
 
-    def is_off(self, name: str) -> bool:
-        return name in self.off
+    def signal_of(self, name: str) -> int:
+        return self.signals.get(name, 0)
 
 
 class RayCluster:
@@ -86,7 +87,8 @@ class RayCluster:
             name,
             self.switches,
         )
-        return RayJob(self.ray, spec, run, snapshots, lambda: self._turn_off(name), hold)
+        send = partial(self.switches.send.remote, name)
+        return RayJob(self.ray, spec, run, snapshots, send, hold)
 
     def _inputs(self, spec: RunSpec, recipe: "Recipe") -> object:
         """Ray's reference to what the run reads, which is put there once."""
@@ -95,9 +97,6 @@ class RayCluster:
         if key not in self.inputs:
             self.inputs[key] = self.ray.put(pack_inputs(key))
         return self.inputs[key]
-
-    def _turn_off(self, name: str) -> None:
-        self.switches.turn_off.remote(name)
 
     def close(self) -> None:
         self.ray.shutdown()
@@ -111,7 +110,7 @@ class RayJob:
     spec: RunSpec
     run: Run
     snapshots: Any  # Ray's generator of references to them
-    turn_off: Any
+    send: Any  # takes a signal for its process
     hold: ExitStack  # the run's lock
     state: str = "queued"
     outcome: Outcome | None = None
@@ -125,8 +124,11 @@ class RayJob:
             self._take()
         return True
 
-    def stop(self, number: int = signal.SIGTERM) -> None:  # noqa: ARG002
-        self.turn_off()
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """The node sees it within a second. A task that waits for one will not begin."""
+        self.send(int(number))
+        if self.state == "queued":
+            self.ray.cancel(self.snapshots)
 
     def collect(self) -> Outcome:
         until = time.monotonic() + PATIENCE
@@ -144,8 +146,8 @@ class RayJob:
             self.outcome = Outcome(self.run, None, -signal.SIGKILL, "it ended without a word")
             return
         except self.ray.exceptions.RayError as error:
-            reason = f"lost by Ray: {str(error).strip().splitlines()[0]}"
-            self.outcome = Outcome(self.run, None, -signal.SIGKILL, reason)
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self.outcome = Outcome(self.run, None, -signal.SIGKILL, f"lost by Ray: {reason}")
             return
         self.state = "training"
         files = dict(snapshot.files)

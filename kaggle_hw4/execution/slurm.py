@@ -9,9 +9,10 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,14 @@ TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", re.ASCII)
 
 
 class Slurm:
-    """Has runs trained as the jobs of an array, `jobs` at a time; `options` are sbatch's."""
+    """Has runs trained as the jobs of an array, `jobs` at a time; `options` are sbatch's. `threads`
+    are those of a run; None: as many as its job has processors.
+    """
 
-    def __init__(self, workspace: str, jobs: int | None, options: Sequence[str]) -> None:
-        self.jobs = jobs or JOBS
+    def __init__(
+        self, workspace: str, jobs: int | None, options: Sequence[str], threads: int | None = None
+    ) -> None:
+        self.jobs, self.threads = jobs or JOBS, threads
         self.executor = make_executor(Path(workspace), self.jobs, options)
         self.preparer, self.queue = Preparer(), SlurmQueue()
 
@@ -50,11 +55,11 @@ class Slurm:
         return self.submit_array([spec])[0]
 
     def submit_array(self, specs: Sequence[RunSpec]) -> "list[SlurmJob | Finished]":
-        """One array of all that are not finished."""
+        """One array of all that are not finished; UsageError where sbatch refuses it."""
         runs = {spec: self.preparer.run(spec) for spec in specs}
         missing = [spec for spec, run in runs.items() if not run.done]
-        with self.executor.batch() if missing else nullcontext():
-            jobs = {spec: self.executor.submit(BatchJob(spec.to_json())) for spec in missing}
+        with naming_refusals(), self.executor.batch() if missing else nullcontext():
+            jobs = {spec: self.executor.submit(self._work(spec)) for spec in missing}
         return [
             SlurmJob(spec, run, jobs[spec], self.queue)
             if spec in jobs
@@ -62,13 +67,16 @@ class Slurm:
             for spec, run in runs.items()
         ]
 
+    def _work(self, spec: RunSpec) -> "BatchJob":
+        return BatchJob(spec.to_json(), self.threads)
+
 
 class SlurmJob:
     """A run that Slurm has, as its executor sees it."""
 
     def __init__(self, spec: RunSpec, run: Run, job: "Job[Ended]", queue: SlurmQueue) -> None:
         self.spec, self.run, self.job, self.queue = spec, run, job, queue
-        self.stopped = False
+        self.stopped = self.killed = False
         self.gone_since: float | None = None
         queue.add(job.job_id)
 
@@ -87,8 +95,9 @@ class SlurmJob:
         self.gone_since = self.gone_since or time.monotonic()
         return self.stopped or time.monotonic() - self.gone_since > DISK
 
-    def stop(self, number: int = signal.SIGTERM) -> None:  # noqa: ARG002
-        self.stopped = True
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Its checkpoint is written in any case; SIGKILL says that nobody wants its logs either."""
+        self.stopped, self.killed = True, self.killed or number == signal.SIGKILL
         cancel(self.job.job_id)
 
     def collect(self) -> Outcome:
@@ -96,9 +105,12 @@ class SlurmJob:
         until = time.monotonic() + PATIENCE
         while not self.poll() and (not self.stopped or time.monotonic() < until):
             time.sleep(0.2)
-        if self.run.done:
+        if self.run.done or self.killed:
             shutil.rmtree(self.job.paths.folder, ignore_errors=True)
+        if self.run.done:
             return Outcome(self.run, self.run.manifest())
+        if self.killed:
+            return Outcome(self.run, None, -signal.SIGKILL, "killed")
         if not self.job.paths.result_pickle.exists():
             return self._lost()
         error = self.job.exception()
@@ -144,8 +156,8 @@ class Ended:
 class BatchJob:
     """What runs on the node. submitit calls `checkpoint` before the node is taken away."""
 
-    def __init__(self, spec: str) -> None:
-        self.spec = spec
+    def __init__(self, spec: str, threads: int | None) -> None:
+        self.spec, self.threads = spec, threads
         self.process: Process | None = None
 
     def __call__(self) -> Ended:
@@ -153,7 +165,7 @@ class BatchJob:
         run = Preparer().run(spec)
         if run.done:  # by another command, while this job was queued
             return Ended(0, "")
-        self.process = process = Process(spec, run, share_of_threads(1))
+        self.process = process = Process(spec, run, self.threads or share_of_threads(1))
         signal.signal(signal.SIGTERM, lambda *_: process.stop())
         while not has_ended(process.process.pid):
             time.sleep(0.2)
@@ -169,7 +181,21 @@ class BatchJob:
             os.kill(pid, signal.SIGTERM)  # no method of Popen: this interrupts one
             while not has_ended(pid) and time.monotonic() < until:
                 time.sleep(0.1)
-        return DelayedSubmission(BatchJob(self.spec))
+        return DelayedSubmission(BatchJob(self.spec, self.threads))
+
+
+@contextmanager
+def naming_refusals() -> Iterator[None]:
+    """What sbatch refuses in the block is a UsageError, and not submitit's traceback."""
+    from submitit.core.utils import FailedJobError
+
+    try:
+        with redirect_stderr(StringIO()):  # submitit prints it, too
+            yield
+    except FailedJobError as error:
+        reason = str(error).strip().partition("\n")[0].removeprefix("sbatch: error: ")
+        what = f"Slurm takes no such job: {reason}"
+        raise UsageError(what, "mend the options of sbatch", parameter="slurm") from error
 
 
 def has_ended(pid: int) -> bool:

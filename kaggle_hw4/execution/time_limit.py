@@ -7,7 +7,7 @@ was running, however often it was killed and resumed; what passed between does n
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,19 @@ def write_time_limit(path: Path, limit: TimeLimit) -> None:
     write_json(path, limit.model_dump(mode="json"))
 
 
+class Deadline(Record):
+    """When a run must be finished that a process of its own trains: by time.monotonic, which all
+    processes of a machine share. `cost` is what it was planned with.
+    """
+
+    at: float
+    cost: Cost
+
+    def left(self, trained: float) -> float:  # noqa: ARG002
+        """Seconds until then, however long it has trained."""
+        return self.at - time.monotonic()
+
+
 class Budget:
     """The time of a command that is running since `began`, shared among the runs it trains."""
 
@@ -96,6 +109,15 @@ class Budget:
     def of(self, run: Run) -> "Share":
         return Share(self, self.costs[run])
 
+    def deadline(self, run: Run, busy: Mapping[Run, float], jobs: int) -> Deadline:
+        """That of a run which begins now, where so many `jobs` are trained at a time: it has as
+        long as each that is to begin after it. `busy` are the deadlines of the runs under way.
+        """
+        now, left = time.monotonic(), self.left
+        free = [left - (at - now) for at in busy.values()] + [left] * (jobs - len(busy))
+        waiting = sum(not each.done and each not in busy for each in self.costs)
+        return Deadline(at=now + equal_time(free, waiting) - END, cost=self.costs[run])
+
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Note the time used every few seconds of the block, and at its end."""
@@ -117,6 +139,19 @@ class Budget:
     def save(self) -> None:
         with suppress(OSError):  # a full disk stops the training, and not its clock
             write_time_limit(self.path, self.limit.model_copy(update={"used": self.used}))
+
+
+def equal_time(free: Sequence[float], runs: int) -> float:
+    """The longest time that each of `runs` can have, where each of some places, in which they
+    follow one another, is free for so many seconds. 0 where there is none.
+    """
+    times = {seconds / count for seconds in free for count in range(1, runs + 1) if seconds > 0}
+    return max((time for time in times if _places(free, time) >= runs), default=0.0)
+
+
+def _places(free: Sequence[float], seconds: float) -> int:
+    """How many runs of so many seconds there is a place for."""
+    return sum(int(each / seconds + 1e-9) for each in free if each > 0)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """How a RunSpec becomes a finished run; also as a process of its own.
 
-`python -m kaggle_hw4.execution.worker SPEC` trains the run that the JSON describes. Its result is
-the run's folder; its last line on stderr says why it failed, its exit code how. Its stdin is its
-lifeline: when that closes, whoever started it is gone, and it stops with a checkpoint.
+`python -m kaggle_hw4.execution.worker SPEC [DEADLINE]` trains the run that the JSON describes,
+until the deadline, if there is one. Its result is the run's folder; its last line on stderr says
+why it failed, its exit code how. Its stdin is its lifeline: when that closes, whoever started it
+is gone, and it stops with a checkpoint.
 """
 
 import os
@@ -122,13 +123,13 @@ class Silent:
         return no_bar(name)
 
 
-def main(spec: RunSpec) -> int:
-    """Train, and return the exit code."""
+def main(spec: RunSpec, limit: "Limit | None" = None) -> int:
+    """Train within the time, and return the exit code."""
     if hasattr(signal, "SIGUSR2"):  # what a cluster's queue sends before it takes the machine away
         signal.signal(signal.SIGUSR2, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
-        _execute_when_free(prepare(spec))
+        _execute_when_free(prepare(spec), limit)
     except WithRemedy as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
@@ -155,14 +156,14 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _execute_when_free(prepared: Prepared) -> None:
+def _execute_when_free(prepared: Prepared, limit: "Limit | None") -> None:
     """Train the run when no other process does: that of a killed parent, which is finishing its
     step, or another command's. A run that this one has finished is left as it is.
     """
     while True:
         _wait_for_others(prepared.run.lock)
         try:
-            execute(prepared, Silent())
+            execute(prepared, Silent(), limit)
         except UsageError as error:  # a third one was faster
             if not isinstance(error.__cause__, Timeout):
                 raise
@@ -182,5 +183,11 @@ def _stop_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _deadline(text: str) -> "Limit":
+    from kaggle_hw4.execution.time_limit import Deadline
+
+    return Deadline.model_validate_json(text)
+
+
 if __name__ == "__main__":
-    sys.exit(main(RunSpec.from_json(sys.argv[1])))
+    sys.exit(main(RunSpec.from_json(sys.argv[1]), *map(_deadline, sys.argv[2:3])))

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
 
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.device import choose_device, release_memory
+from kaggle_hw4.execution.local import Subprocesses
+from kaggle_hw4.execution.measure import measure_together
 from kaggle_hw4.execution.spec import Asked
 from kaggle_hw4.execution.worker import Prepared, prepare
 from kaggle_hw4.models.build import parameters_of
@@ -30,8 +33,8 @@ class RunEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of all runs: the sum of their seconds and of their bytes on the disk, the most of their
-    memory. With a `limit` in seconds, `used` of them are over.
+    """Of all runs: the seconds until the last is finished, `jobs` at a time; the sum of their bytes
+    on the disk, the most of their memory. With a `limit` in seconds, `used` of them are over.
     """
 
     runs: tuple[RunEstimate, ...]
@@ -40,14 +43,56 @@ class Estimate:
     disk: int
     limit: float | None = None
     used: float = 0.0
+    jobs: int = 1
 
 
-def estimate(asked: Sequence[Asked], bar: Bar) -> Estimate:
-    """Measure each recipe; nothing is written. Raises what a training raises."""
+class Measure(Protocol):
+    """How runs are trained: `jobs` at a time, each `starting` for so many seconds. And what each
+    costs then.
+    """
+
+    @property
+    def jobs(self) -> int: ...
+
+    @property
+    def starting(self) -> float: ...
+
+    def cost(self, prepared: Prepared, runs: int) -> Cost:
+        """Measure a recipe that is one of so many runs."""
+
+
+class OneByOne:
+    """One run after the other in this process."""
+
+    jobs, starting = 1, 0.0
+
+    def cost(self, prepared: Prepared, runs: int) -> Cost:  # noqa: ARG002
+        return cost_of(prepared)
+
+
+class InProcesses:
+    """The processes of an executor of this machine; they slow one another down."""
+
+    def __init__(self, executor: Subprocesses) -> None:
+        self.executor, self.jobs, self.starting = executor, executor.jobs, 0.0
+
+    def cost(self, prepared: Prepared, runs: int) -> Cost:
+        measured = measure_together(prepared.spec, self.executor, min(self.jobs, runs))
+        self.starting = max(self.starting, measured.starting)
+        return measured.cost
+
+
+def estimate(asked: Sequence[Asked], bar: Bar, measure: Measure | None = None) -> Estimate:
+    """Measure each recipe, as it is trained; nothing is written. Raises what a training raises."""
     data = prepare(asked[0].spec)
     prepared = [prepare(each.spec, like=data) for each in asked]
-    costs = [cost_of(each) for each in counted(prepared, bar("recipes"))]
-    return estimate_at(asked, prepared, costs)
+    measure, runs = measure or OneByOne(), 0
+    for each, ready in zip(asked, prepared, strict=True):
+        runs += len(runs_of(each, ready))
+    costs = [measure.cost(each, runs) for each in counted(prepared, bar("recipes"))]
+    return estimate_at(
+        asked, prepared, costs, jobs=min(measure.jobs, runs), starting=measure.starting
+    )
 
 
 def estimate_at(
@@ -56,18 +101,32 @@ def estimate_at(
     costs: Sequence[Cost],
     limit: float | None = None,
     used: float = 0.0,
+    jobs: int = 1,
+    starting: float = 0.0,
 ) -> Estimate:
-    """The estimate at what a step, a validation and the predictions of each recipe cost."""
+    """The estimate at what a step, a validation and the predictions of each recipe cost, where
+    `jobs` are trained at a time, each `starting` for so many seconds.
+    """
     rows = zip(asked, prepared, costs, strict=True)
     runs = tuple(run for row in rows for run in _estimates(*row))
     return Estimate(
         runs=runs,
-        seconds=sum(run.seconds for run in runs),
+        seconds=_seconds_of(runs, jobs, starting),
         memory=max(run.memory for run in runs),
         disk=sum(run.disk for run in runs),
         limit=limit,
         used=used,
+        jobs=jobs,
     )
+
+
+def _seconds_of(runs: Sequence[RunEstimate], jobs: int, starting: float) -> float:
+    """Seconds until the last is finished; each begins where one has ended first."""
+    ends = [0.0] * jobs
+    for run in runs:
+        if run.seconds:
+            ends[ends.index(min(ends))] += starting + run.seconds
+    return max(ends)
 
 
 def cost_of(prepared: Prepared) -> Cost:

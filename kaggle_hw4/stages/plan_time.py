@@ -16,6 +16,7 @@ from kaggle_hw4.execution.choice import (
 )
 from kaggle_hw4.execution.spec import Asked
 from kaggle_hw4.execution.time_limit import (
+    END,
     RESERVE,
     START,
     Budget,
@@ -27,7 +28,7 @@ from kaggle_hw4.execution.time_limit import (
 from kaggle_hw4.execution.worker import Prepared, prepare
 from kaggle_hw4.pace import write_duration
 from kaggle_hw4.progress import Bar, counted
-from kaggle_hw4.stages.estimate import Estimate, cost_of, estimate_at, runs_of
+from kaggle_hw4.stages.estimate import Estimate, Measure, OneByOne, estimate_at, runs_of
 from kaggle_hw4.stages.train import TimeGiven
 from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.workspace import Workspace
@@ -41,6 +42,7 @@ class Planned:
     prepared: tuple[Prepared, ...]
     limit: TimeLimit
     path: Path
+    jobs: int = 1  # runs at a time
 
     def keep(self) -> None:
         """Write what was chosen, so that the same command finds it."""
@@ -55,12 +57,19 @@ class Planned:
 
     def estimate(self) -> Estimate:
         costs = [part.cost for part in self.limit.parts]
-        return estimate_at(self.asked, self.prepared, costs, self.limit.seconds, self.limit.used)
+        limit = self.limit
+        return estimate_at(
+            self.asked, self.prepared, costs, limit.seconds, limit.used, jobs=self.jobs
+        )
 
 
-def plan_time(asked: Sequence[Asked], given: TimeGiven, bar: Bar) -> Planned:
+def plan_time(
+    asked: Sequence[Asked], given: TimeGiven, bar: Bar, measure: Measure | None = None
+) -> Planned:
     """Choose steps and networks so that all of `asked` is trained and predicted in the given time;
     or find what was chosen when the same was asked for before.
+
+    `measure` says how runs are trained and what they cost; else one after the other, here.
 
     Nothing is written. UsageError where the time is too short for a handful of steps and the
     predictions.
@@ -85,16 +94,18 @@ def plan_time(asked: Sequence[Asked], given: TimeGiven, bar: Bar) -> Planned:
         after=given.after,
         made_by=provenance(),
     )
+    measure = measure or OneByOne()
     path = limit.path(Workspace(Path(asked[0].spec.workspace)))
     if path.is_file():
         limit = read_time_limit(path)
     else:
         limit = limit.model_copy(
-            update={"parts": _choose(asked, prepared, limit, given.began, bar)}
+            update={"parts": _choose(asked, prepared, limit, given.began, bar, measure)}
         )
     pairs = zip(asked, limit.parts, strict=True)
     chosen = tuple(_with(each, part.settings) for each, part in pairs)
-    return Planned(chosen, tuple(prepare(c.spec, like=data) for c in chosen), limit, path)
+    again = tuple(prepare(each.spec, like=data) for each in chosen)
+    return Planned(chosen, again, limit, path, measure.jobs)
 
 
 def _choose(
@@ -103,19 +114,22 @@ def _choose(
     limit: TimeLimit,
     began: float,
     bar: Bar,
+    measure: Measure,
 ) -> tuple[Part, ...]:
     """The parts of `limit` with what was chosen for each. Measuring takes some of the time, too."""
     runs = sum(len(part.folds) * len(part.seeds) for part in limit.parts)
+    rounds = math.ceil(runs / measure.jobs)
 
     def share() -> float:
-        return (limit.available - START - (time.monotonic() - began)) / runs
+        left = limit.available - START - (time.monotonic() - began)
+        return left / rounds - (measure.starting + END if measure.starting else 0.0)
 
     # One network of each kind, where the settings don't say how many.
     single = [each if _counts(each) else _with(each, ["networks.count=1"]) for each in asked]
     data = prepared[0]
     measured = [prepare(each.spec, like=data) for each in single]
-    costs = [cost_of(each) for each in counted(measured, bar("recipes"))]
-    _refuse_too_short(limit, costs, runs, share())
+    costs = [measure.cost(each, runs) for each in counted(measured, bar("recipes"))]
+    _refuse_too_short(limit, costs, runs, rounds, share())
     # As many of them as the time is best spent on.
     parts = []
     for each, whole, cost, part in zip(asked, prepared, costs, limit.parts, strict=True):
@@ -125,7 +139,7 @@ def _choose(
             networks = choose_networks(share(), cost, utterances, recipe)
             if networks > 1:
                 several = _with(each, [f"networks.count={networks}"])
-                cost = cost_of(prepare(several.spec, like=data))
+                cost = measure.cost(prepare(several.spec, like=data), runs)
         parts.append((part, recipe, networks, cost))
     # The steps, in what time is left now.
     chosen = []
@@ -136,10 +150,13 @@ def _choose(
     return tuple(chosen)
 
 
-def _refuse_too_short(limit: TimeLimit, costs: Sequence[Cost], runs: int, share: float) -> None:
+def _refuse_too_short(
+    limit: TimeLimit, costs: Sequence[Cost], runs: int, rounds: int, share: float
+) -> None:
+    """`rounds` of runs follow one another, each of which has so much time."""
     least = max(fewest_seconds(cost) for cost in costs)
     if share < least:
-        needed = (limit.seconds + runs * (least - share)) / (1 - RESERVE)
+        needed = (limit.seconds + rounds * (least - share)) / (1 - RESERVE)
         noun = "a run" if runs == 1 else f"{runs} runs"
         what = f"{write_duration(limit.seconds)} is too short for {noun} and the predictions"
         then = f"give {write_duration(10 * math.ceil(needed / 10))} or more"

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.execution.placement import Placement
+from kaggle_hw4.execution.placement import LOCAL, Placement, local_executor
 from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.pace import clock_time, read_duration, write_duration, write_line
-from kaggle_hw4.progress import Bar, no_bar
+from kaggle_hw4.progress import Bar, Progress, no_bar
 
 if TYPE_CHECKING:
     from kaggle_hw4.execution.executor import Executor, Watch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.run_manifest import Manifest
     from kaggle_hw4.runs import Run
+    from kaggle_hw4.stages.estimate import Measure
     from kaggle_hw4.stages.plan_time import Planned
 
 
@@ -56,6 +57,11 @@ def train(
     stand. Raises what a training raises.
     """
     return train_all([asked], executor, bar, watch)
+
+
+def show_ended(progress: Progress) -> "Watch":
+    """How many of the runs have ended."""
+    return lambda jobs: progress(sum(job.outcome is not None for job in jobs), len(jobs))
 
 
 def train_all(
@@ -98,33 +104,42 @@ def in_time(
 ) -> Iterator[tuple[Sequence[Asked], "Executor"]]:
     """Yield what trains, in this process or where `placement` says, and `asked` as it is to be
     trained: in a given time, with the steps and networks that are chosen for it. The clock runs
-    until the block ends. UsageError for a time where `placement` is another place.
+    until the block ends. UsageError for a time where `placement` is another machine.
     `ranks` are the processes that train together, here and with no time given.
     """
-    from kaggle_hw4.execution.local import InProcess
+    from kaggle_hw4.execution.local import InProcess, Subprocesses
 
     if ranks and (given or placement):
         what = "processes that train together have no time limit and no other place to train in"
         parameter = "time_limit" if given else "on"
         raise UsageError(what, "leave it out under torchrun", parameter)
-    if placement is not None:
-        if given is not None:
-            what = "steps are chosen for a time only where runs are trained in this process"
-            raise UsageError(what, "leave out where else they are trained", "time_limit")
-        with placement.executor(asked[0].spec.workspace) as executor:
+    if placement and given:
+        placement.check_speed("time_limit")
+    here = nullcontext(InProcess(monitor, ranks=ranks))
+    with placement.executor(asked[0].spec.workspace) if placement else here as executor:
+        if given is None:
             yield asked, executor
-        return
-    if given is None:
-        yield asked, InProcess(monitor, ranks=ranks)
-        return
-    from kaggle_hw4.stages.plan_time import plan_time
+            return
+        from kaggle_hw4.stages.plan_time import plan_time
 
-    planned = plan_time(asked, given, monitor.bar)
-    planned.keep()
-    budget = planned.budget(given.began)
-    _say_plan(planned, given.seconds - budget.used)
-    with budget.counting():
-        yield planned.asked, InProcess(monitor, budget)
+        assert isinstance(executor, InProcess | Subprocesses)
+        planned = plan_time(asked, given, monitor.bar, measure_at(placement))
+        planned.keep()
+        executor.budget = budget = planned.budget(given.began)
+        _say_plan(planned, given.seconds - budget.used)
+        with budget.counting():
+            yield planned.asked, executor
+
+
+def measure_at(placement: Placement | None) -> "Measure | None":
+    """What measures runs as they are trained there; None is this process, where those of another
+    machine are measured, too.
+    """
+    if placement is None or placement.on != LOCAL:
+        return None
+    from kaggle_hw4.stages.estimate import InProcesses
+
+    return InProcesses(local_executor(placement.jobs))
 
 
 def _say_plan(planned: "Planned", left: float) -> None:

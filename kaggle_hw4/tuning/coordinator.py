@@ -22,7 +22,7 @@ from kaggle_hw4.errors import (
     StorageError,
     UsageError,
 )
-from kaggle_hw4.execution.executor import POLL, Handle, stop_all
+from kaggle_hw4.execution.executor import POLL, Executor, Handle, stop_all
 from kaggle_hw4.signals import RESUME, graceful_shutdown
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.retry import first_number
@@ -93,13 +93,14 @@ class Coordinator:
         storage: Storage,
         study: optuna.Study,
         monitor: StudyMonitor,
+        executor: Executor,
         time_left: TimeForTrials | None = None,
     ) -> None:
         self.plan, self.storage, self.study, self.monitor = plan, storage, study, monitor
-        self.time_left = time_left
+        self.executor, self.time_left = executor, time_left
         self.pruner = make_pruner(plan.baseline.schedule)
-        self.executor = plan.executor
         self.running: list[RunningTrial] = []
+        self.ending: list[RunningTrial] = []  # their outcomes are told, their processes are ending
         self.unreachable_since: float | None = None  # the server
         self.storage_failed = False  # nothing more is written to it
 
@@ -119,7 +120,7 @@ class Coordinator:
                 self.requeue()
                 raise
             finally:
-                stop_all(running.handle for running in self.running)
+                stop_all(each.handle for each in (*self.running, *self.ending))
 
     def clean_up(self) -> None:
         """Delete what a kill has left of the folders of trials that have ended."""
@@ -170,17 +171,24 @@ class Coordinator:
         self.storage.heartbeat(running.trial._trial_id for running in self.running)
         for running in list(self.running):
             self.collect(running)
+        for ending in list(self.ending):
+            self.clear(ending)
         # Enqueue crashed trials again and start what fits, one coordinator at a time.
-        if len(self.running) < self.plan.jobs:
+        if self.jobs < self.plan.jobs:
             with self.storage.lock():
                 self.storage.requeue_stale(self.study)
                 retry_crashed(self.study)
-                while len(self.running) < self.plan.jobs and self.launch():
+                while self.jobs < self.plan.jobs and self.launch():
                     pass
         # Show the progress.
         self.monitor.show(self.plan, self.study, self.running)
         enough = count(self.study).finished >= self.plan.trials
-        return not self.running and (enough or self.is_time_over())
+        return not self.jobs and (enough or self.is_time_over())
+
+    @property
+    def jobs(self) -> int:
+        """Runs that have not ended."""
+        return len(self.running) + len(self.ending)
 
     def is_time_over(self) -> bool:
         """Whether no more trials are asked for, though fewer have finished than were planned."""
@@ -229,11 +237,18 @@ class Coordinator:
         except UpdateFinishedTrialError:
             # Finished before the server became unreachable, or failed by another coordinator.
             running.kill()
-        running.handle.collect()
         self.running.remove(running)
+        self.ending.append(running)
+
+    def clear(self, ending: RunningTrial) -> None:
+        """Delete the folder of a trial whose process has ended; on a cluster that takes a while."""
+        if not ending.handle.poll():
+            return
+        ending.handle.collect()
+        self.ending.remove(ending)
         # A failed trial keeps its folder: its retry resumes from there, or a person looks into it.
-        if running.outcome and running.outcome.state != TrialState.FAIL:
-            shutil.rmtree(running.folder, ignore_errors=True)
+        if ending.outcome and ending.outcome.state != TrialState.FAIL:
+            shutil.rmtree(ending.folder, ignore_errors=True)
 
     def report(self, running: RunningTrial) -> None:
         """Report every new validation to Optuna; kill the run where its trial should be pruned."""

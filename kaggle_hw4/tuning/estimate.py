@@ -1,5 +1,6 @@
 """The cost of a study, extrapolated from a few measured training steps."""
 
+import math
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import optuna
 
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.device import choose_device, threads
+from kaggle_hw4.execution.placement import local_executor
 from kaggle_hw4.progress import Bar, counted, no_bar
 from kaggle_hw4.training.measure import Cost, measure
 from kaggle_hw4.tuning.plan import Plan
@@ -35,6 +37,7 @@ class CostEstimate:
     finals: float
     final_runs: int
     total: float
+    jobs: int = 1  # runs at a time
 
     def trials_in(self, seconds: float, trials: int) -> int:
         """How many of the trials fit into a time that the finals fit in, too; one in any case."""
@@ -45,8 +48,11 @@ class CostEstimate:
 def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     """Measure the baseline and some random points of the space, and extrapolate to the study.
 
-    They are measured one at a time: several workers also slow each other down.
+    They are measured one at a time: several workers also slow each other down. UsageError where
+    the runs are trained on a cluster.
     """
+    plan.placement.check_speed("dry_run")
+    executor = local_executor(plan.placement.jobs)
     # Measure.
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
@@ -55,7 +61,7 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
             *(plan.space.suggest(study.ask(), plan.baseline) for _ in range(DRAWS)),
         ]
     store = FrameStore(plan.corpus, choose_device(plan.device))
-    with threads(plan.executor.threads):
+    with threads(executor.threads):
         costs = [
             measure(each, plan.folds, plan.fold, store, plan.precision)
             for each in counted(recipes, bar("recipes"))
@@ -66,19 +72,22 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     startup, training = startup_seconds(), mean.run(schedule.steps, schedule.validate_every)
     share = trained_share(min_steps(schedule), schedule.steps)
     final_runs = (plan.finalists + 1) * plan.folds.count * len(plan.seeds)
-    search = plan.trials * (startup + share * training) / plan.jobs
-    finals = final_runs * (startup + training) / plan.jobs
+    trial = startup + training
+    # The first trial is never pruned, and the last finals may leave processors idle.
+    search = max(trial, plan.trials * (startup + share * training) / executor.jobs)
+    finals = math.ceil(final_runs / executor.jobs) * trial
     return CostEstimate(
         measured=len(recipes),
         step=mean.step,
         slowest_step=max(cost.step for cost in costs),
         validation=mean.validation,
-        trial=startup + training,
+        trial=trial,
         trained_share=share,
         search=search,
         finals=finals,
         final_runs=final_runs,
         total=search + finals,
+        jobs=executor.jobs,
     )
 
 

@@ -13,7 +13,7 @@ import optuna
 
 from kaggle_hw4.artifact import write_text
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.execution.executor import Outcome, run_all
+from kaggle_hw4.execution.executor import Executor, Outcome, run_all
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.runs import Run
@@ -55,7 +55,9 @@ def find_candidates(plan: Plan, study: optuna.Study) -> list[Finalist]:
     ]
 
 
-def retrain(plan: Plan, candidates: Iterable[Finalist], monitor: StudyMonitor) -> dict[int, Scores]:
+def retrain(
+    plan: Plan, candidates: Iterable[Finalist], monitor: StudyMonitor, executor: Executor
+) -> dict[int, Scores]:
     """The objective of every candidate on every fold with every seed, by its trial.
 
     The runs go to the study's own folder; finished ones are not repeated. A candidate that diverges
@@ -77,7 +79,7 @@ def retrain(plan: Plan, candidates: Iterable[Finalist], monitor: StudyMonitor) -
             monitor.say(f"trial {trial}, fold {spec.fold}, seed {spec.seed}: {outcome.reason}")
 
     monitor.finals(ended, len(candidate_of))
-    run_all(plan.executor, candidate_of, report)
+    run_all(executor, candidate_of, report)
     runs = plan.folds.count * len(plan.seeds)
     return {trial: values for trial, values in scores.items() if len(values) == runs}
 

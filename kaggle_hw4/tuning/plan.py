@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.execution.local import Subprocesses
+from kaggle_hw4.execution.placement import HERE, Placement
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.recipe import Recipe, read_recipe
@@ -31,7 +31,7 @@ class Effort(TypedDict, total=False):
     seeds: Sequence[int]
     trials: int
     finalists: int
-    jobs: int
+    placement: Placement
     device: str
     precision: str
 
@@ -50,7 +50,7 @@ class Plan:
     seeds: Sequence[int] = (0,)  # of the finals; the search uses the first
     trials: int = 50  # in all
     finalists: int = 3  # the best trials that are retrained
-    jobs: int = 1  # runs at a time
+    placement: Placement = HERE  # where trials and finals are trained
     device: str = "auto"
     precision: str = "auto"
 
@@ -71,9 +71,9 @@ class Plan:
         return self.workspace.root / "pipelines" / "variants" / f"{self.variant}_tuned.toml"
 
     @property
-    def executor(self) -> Subprocesses:
-        """What trains the trials and the finals."""
-        return Subprocesses(self.jobs)
+    def jobs(self) -> int:
+        """Runs at a time."""
+        return self.placement.jobs or 1
 
     def fingerprint(self) -> Fingerprint:
         folds = self.folds

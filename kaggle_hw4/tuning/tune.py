@@ -1,10 +1,12 @@
 """A study from its first trial to its winner; one that was stopped resumes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 
 from kaggle_hw4.errors import RecipeError
+from kaggle_hw4.execution.executor import Executor
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.stages.train import TimeGiven
 from kaggle_hw4.tuning.coordinator import Coordinator, StudyMonitor
@@ -26,17 +28,22 @@ def tune(
 ) -> StudySummary:
     """Search until the plan's trials have finished, retrain the finalists, summarise.
 
-    In a given time it asks for no trial that would not leave the time for the finals.
+    In a given time it asks for no trial that would not leave the time for the finals; UsageError
+    for a time where the runs are trained on a cluster.
 
     `url` is that of a server; without one the study is a journal file in the plan's folder.
     `heartbeat` is the time in seconds between two heartbeats to the server.
     """
     from kaggle_hw4.tuning.search_time import search_time  # measures, and so needs torch
 
+    if given is not None:
+        plan.placement.check_speed("time_limit")
     with (
+        plan.placement.executor(str(plan.workspace.root)) as executor,
         search_time(plan, given, monitor) as time_left,
-        open_storage(plan.folder, url, plan.jobs, heartbeat) as storage,
+        open_storage(plan.folder, url, executor.jobs, heartbeat) as storage,
     ):
+        plan = replace(plan, placement=replace(plan.placement, jobs=executor.jobs))
         if url is not None:
             note_address(plan.folder, url)
         # Open the study; its first trials are the baseline and an earlier winner.
@@ -45,11 +52,11 @@ def tune(
             enqueue(study, BASELINE, plan.space.locate(plan.baseline))
             enqueue_earlier_best(plan, study, monitor)
         # Search.
-        Coordinator(plan, storage, study, monitor, time_left).search()
+        Coordinator(plan, storage, study, monitor, executor, time_left).search()
         # One of the coordinators retrains the finalists.
         with storage.finals_lock() as locked:
             if locked:
-                _run_finals(plan, study, monitor)
+                _run_finals(plan, study, monitor, executor)
             else:
                 monitor.say("another coordinator retrains the finalists")
         return summarise(study, plan.folder)
@@ -64,9 +71,9 @@ def enqueue_earlier_best(plan: Plan, study: optuna.Study, monitor: StudyMonitor)
             monitor.say(f"the earlier best is left out: {error}")
 
 
-def _run_finals(plan: Plan, study: optuna.Study, monitor: StudyMonitor) -> None:
+def _run_finals(plan: Plan, study: optuna.Study, monitor: StudyMonitor, executor: Executor) -> None:
     candidates = find_candidates(plan, study)
-    finals = name_winner(plan, candidates, retrain(plan, candidates, monitor))
+    finals = name_winner(plan, candidates, retrain(plan, candidates, monitor, executor))
     path = write_winner(plan, len(study.trials), candidates, finals)
     # Relative to the workspace, which another machine may have elsewhere.
     variant = path and str(Path(path).relative_to(plan.workspace.root))
