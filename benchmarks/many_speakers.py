@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 
 from benchmarks.bench.page import table
-from kaggle_hw4.inference.predict import WHOLE
+from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.logits import Floats, Logits, LowRankLogits
 from kaggle_hw4.metrics import Evaluation
 from kaggle_hw4.run_manifest import Device, FoldTable, Manifest, Prediction

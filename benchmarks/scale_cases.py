@@ -32,7 +32,8 @@ from kaggle_hw4.data.shift import measure_unseen
 from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.inference import neighbours
-from kaggle_hw4.inference.predict import WHOLE, predict_logits
+from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import spread_labels
 from kaggle_hw4.logits import Logits, encode
 from kaggle_hw4.metrics import evaluate

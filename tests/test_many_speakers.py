@@ -26,7 +26,8 @@ from kaggle_hw4.ensemble.combine import (
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.ensemble.pseudo_labels import choose_pseudo_labels
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.predict import WHOLE, average_logits, embed_segments, predict_logits
+from kaggle_hw4.inference.embed import WHOLE, embed_segments
+from kaggle_hw4.inference.predict import average_logits, predict_logits
 from kaggle_hw4.inference.spreading import spread_factors, spread_within
 from kaggle_hw4.logits import (
     Logits,
