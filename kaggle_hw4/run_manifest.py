@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from kaggle_hw4.artifact import read_model, sha256_json, write_text
 from kaggle_hw4.errors import DataError
@@ -47,6 +47,11 @@ class Prediction(Record):
 
     config: PredictionConfig
     device: Device
+
+    @field_serializer("config")
+    def written(self, config: PredictionConfig) -> dict[str, Any]:
+        """Without keys that have their defaults, as in a recipe: seals of older manifests stay."""
+        return config.model_dump(mode="json", exclude_defaults=True)
 
 
 class PretrainedEncoders(Record):
