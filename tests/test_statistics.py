@@ -104,6 +104,13 @@ def test_a_class_without_points_is_not_chosen() -> None:
     assert (logits.argmax(1) < CLASSES).all()
 
 
+def test_classes_of_one_point_are_distinguished() -> None:
+    x = torch.randn(CLASSES, 6, generator=torch.Generator().manual_seed(0))
+    logits = Discriminant.fit(x, torch.arange(CLASSES), CLASSES).logits(x)
+    assert logits.isfinite().all()
+    assert logits.argmax(1).tolist() == list(range(CLASSES))
+
+
 def test_a_fusion_listens_to_whom_is_right() -> None:
     x, labels = points()
     analysis, y = Discriminant.fit(x, labels, CLASSES), labels.numpy()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 SHRINKAGE = 0.05  # towards equal variances without correlation: docs/LOG.md
+SMALLEST = 1e-6  # variance within classes, where each has one point
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Discriminant:
         means /= counts.clamp_min(1).unsqueeze(1)
         z -= means[labels]
         within = (z.T @ z / len(z)).double()
+        variance = within.diagonal().mean().clamp_min(SMALLEST)
         identity = torch.eye(len(within), dtype=within.dtype)
-        within = torch.lerp(within, within.diagonal().mean() * identity, SHRINKAGE)
+        within = torch.lerp(within, variance * identity, SHRINKAGE)
         # Whitened by it, distances are likelihoods; the means span what tells classes apart.
         root = torch.linalg.cholesky(within)
         white = torch.linalg.solve_triangular(root, means.double().T, upper=False)  # (D, C)
