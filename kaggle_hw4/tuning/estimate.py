@@ -58,7 +58,7 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     where the runs are trained on a cluster.
     """
     plan.placement.check_speed("dry_run")
-    executor = local_executor(plan.placement.jobs)
+    executor = local_executor(plan.placement.jobs, plan.placement.threads)
     # Measure.
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
