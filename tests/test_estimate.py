@@ -11,7 +11,10 @@ import torch
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
+from kaggle_hw4.execution.measure import Measured
 from kaggle_hw4.execution.placement import Placement
+from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.training import measure
 from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.tuning import estimate
@@ -46,13 +49,22 @@ def test_the_finals_of_a_study_take_as_long_as_the_processor_with_the_most_of_th
     waves: int,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as many jobs, where their number is not given
-    monkeypatch.setattr(estimate, "measure", lambda *_: Cost(1.0, 1.0, 1.0, 0))
+    cost_of_a_run, together = Cost(1.0, 1.0, 1.0, 0), []
+
+    def measure_together(spec: RunSpec, _: object, jobs: int) -> Measured:
+        assert read_recipe(Path(spec.variant)).hash == recipe.hash
+        together.append(jobs)
+        return Measured(cost_of_a_run, 1.0)
+
+    monkeypatch.setattr(estimate, "measure", lambda *_: cost_of_a_run)
     monkeypatch.setattr(estimate, "startup_seconds", lambda: 1.0)
+    monkeypatch.setattr(estimate, "measure_together", measure_together)
     recipe, target = tiny("simple"), OBJECTIVES["session"]
     plan = Plan(Workspace(tmp_path), "simple", recipe, Space("s"), target, corpus, folds, "s")
     cost = estimate.estimate(replace(plan, placement=Placement(jobs=jobs), trials=2))
     assert (cost.final_runs, cost.finals) == (8, waves * cost.trial)
     assert cost.jobs == (jobs or 2)
+    assert together == ([] if jobs == 1 else [cost.jobs] * (1 + estimate.DRAWS))
     assert cost.search >= cost.trial, "however many are trained at a time"
 
 

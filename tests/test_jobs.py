@@ -15,9 +15,10 @@ import pytest
 
 from kaggle_hw4.cli.jobs import JobsTable, summary
 from kaggle_hw4.cli.output import as_text
-from kaggle_hw4.errors import UsageError
+from kaggle_hw4.errors import DataError, UsageError
 from kaggle_hw4.execution.executor import Job, run_all
 from kaggle_hw4.execution.local import Finished, InProcess, Process, Subprocesses, cuda_cards
+from kaggle_hw4.execution.measure import measure_together
 from kaggle_hw4.execution.placement import Placement, find_placement
 from kaggle_hw4.execution.progress import RunProgress
 from kaggle_hw4.execution.spec import RunSpec
@@ -134,6 +135,17 @@ def test_each_card_has_one_run_while_there_are_enough(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-ab")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert cuda_cards() == ("2", "GPU-ab")
+
+
+def test_what_runs_cost_is_measured_in_as_many_processes_as_train(spec: RunSpec) -> None:
+    executor = Subprocesses(jobs=2, threads=1)
+    measured = measure_together(spec, executor, 2)
+    cost = measured.cost
+    assert 0 < cost.step < cost.run(4, 2)
+    assert isinstance(cost.memory, int), "a time limit is read again from its file"
+    assert measured.starting > 0.1
+    with pytest.raises(DataError, match="cannot be measured: .*no fold table 'session9'"):
+        measure_together(replace(spec, split="session9"), executor, 1)
 
 
 def test_a_placement_is_refused_where_it_makes_no_sense(spec: RunSpec) -> None:

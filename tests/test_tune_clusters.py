@@ -1,8 +1,10 @@
 """A study whose trials and finals are trained on Slurm, and on Ray: killed, resumed, pruned."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +24,8 @@ from tests.conftest import TINY
 from tests.ray_cluster import ray_nodes
 from tests.slurm_cluster import cluster, is_installed
 from tests.test_coordinator import Said
-from tests.test_slurm import workers
-from tests.test_tune import finishes, repeatedly, start, until
+from tests.test_slurm import wait_for, workers
+from tests.test_tune import finishes, start
 from tests.test_tune import workspace as workspace  # the fixture
 
 SLURM = ("cpus-per-task=1", "time=20")
@@ -66,17 +68,25 @@ def words(placement: Placement) -> tuple[str, ...]:
     return ("--on", f"{placement.on}{address}", "--jobs", str(placement.jobs), *options)
 
 
+@contextmanager
+def killing(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill it after the block, if it has not ended."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_a_study_whose_coordinator_is_killed_resumes_and_finishes(
     workspace: Path, placement: Placement
 ) -> None:
     command = ("--trials", "4", "--finalists", "1", "--json", *words(placement))
-    first = start(*command)
-    until(repeatedly(lambda: finishes(workspace) or first.poll() is not None), "a trial")
-    first.kill()
-    _, error = first.communicate()
-    assert finishes(workspace), error
-    second = start(*command)
-    output, error = second.communicate(timeout=500)
+    with start(*command) as first:
+        with killing(first):
+            wait_for(lambda: finishes(workspace) or first.poll() is not None, 500)
+        assert finishes(workspace), first.communicate()
+    with start(*command) as second, killing(second):
+        output, error = second.communicate(timeout=800)
     assert second.returncode == 0, error
     summary = json.loads(output)
     trials = summary["trials"]
@@ -86,7 +96,7 @@ def test_a_study_whose_coordinator_is_killed_resumes_and_finishes(
     assert [row["n"] for row in rows] == [2] * len(rows)
     assert len(list(workspace.glob("studies/boss/runs/*/*/run.json"))) == 2 * len(rows)
     assert list((workspace / "studies" / "boss" / "trials").iterdir()) == []
-    until(repeatedly(lambda: not workers(workspace)), "the end of what the killed one has left")
+    wait_for(lambda: not workers(workspace))  # those of the killed one end, too
 
 
 def endless(workspace: Path, placement: Placement) -> Plan:
@@ -123,7 +133,7 @@ def test_the_job_of_a_pruned_trial_ends_soon_and_is_not_retried(
     assert len(handles) == 2
     for handle in handles:
         if isinstance(handle, SlurmJob):
-            until(repeatedly(partial(has_left_the_queue, handle)), "the end of its job")
+            wait_for(partial(has_left_the_queue, handle))
             assert not handle.job.paths.folder.exists()
 
 

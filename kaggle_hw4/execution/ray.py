@@ -127,7 +127,7 @@ class RayJob:
     def stop(self, number: int = signal.SIGTERM) -> None:
         """The node sees it within a second. A task that waits for one will not begin."""
         self.send(int(number))
-        if self.state == "queued":
+        if not self.poll() and self.state == "queued":
             self.ray.cancel(self.snapshots)
 
     def collect(self) -> Outcome:

@@ -105,7 +105,8 @@ def plan_time(
     pairs = zip(asked, limit.parts, strict=True)
     chosen = tuple(_with(each, part.settings) for each, part in pairs)
     again = tuple(prepare(each.spec, like=data) for each in chosen)
-    return Planned(chosen, again, limit, path, measure.jobs)
+    runs = sum(len(part.folds) * len(part.seeds) for part in parts)
+    return Planned(chosen, again, limit, path, min(measure.jobs, runs))
 
 
 def _choose(

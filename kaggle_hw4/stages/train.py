@@ -139,7 +139,7 @@ def measure_at(placement: Placement | None) -> "Measure | None":
         return None
     from kaggle_hw4.stages.estimate import InProcesses
 
-    return InProcesses(local_executor(placement.jobs))
+    return InProcesses(local_executor(placement.jobs, placement.threads))
 
 
 def _say_plan(planned: "Planned", left: float) -> None:

@@ -4,15 +4,21 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import optuna
 
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.device import choose_device, threads
+from kaggle_hw4.execution.local import Subprocesses
+from kaggle_hw4.execution.measure import Measured, measure_together
 from kaggle_hw4.execution.placement import local_executor
 from kaggle_hw4.progress import Bar, counted, no_bar
+from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.measure import Cost, measure
 from kaggle_hw4.tuning.plan import Plan
 from kaggle_hw4.tuning.quiet import quiet_optuna
@@ -48,11 +54,11 @@ class CostEstimate:
 def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
     """Measure the baseline and some random points of the space, and extrapolate to the study.
 
-    They are measured one at a time: several workers also slow each other down. UsageError where
-    the runs are trained on a cluster.
+    Each is measured in as many processes as there are jobs, which slow one another down. UsageError
+    where the runs are trained on a cluster.
     """
     plan.placement.check_speed("dry_run")
-    executor = local_executor(plan.placement.jobs)
+    executor = local_executor(plan.placement.jobs, plan.placement.threads)
     # Measure.
     with quiet_optuna():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=plan.seeds[0]))
@@ -60,16 +66,14 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
             plan.baseline,
             *(plan.space.suggest(study.ask(), plan.baseline) for _ in range(DRAWS)),
         ]
-    store = FrameStore(plan.corpus, choose_device(plan.device))
-    with threads(executor.threads):
-        costs = [
-            measure(each, plan.folds, plan.fold, store, plan.precision)
-            for each in counted(recipes, bar("recipes"))
-        ]
+    measure_all = _measure_here if executor.jobs == 1 else _measure_together
+    measured = measure_all(plan, counted(recipes, bar("recipes")), executor)
+    costs = [each.cost for each in measured]
     mean = Cost(*np.mean([astuple(cost) for cost in costs], 0).tolist())
     # Extrapolate to a trial, then to all of them and to the finals.
     schedule = plan.baseline.schedule
-    startup, training = startup_seconds(), mean.run(schedule.steps, schedule.validate_every)
+    startup = max(each.starting for each in measured)
+    training = mean.run(schedule.steps, schedule.validate_every)
     share = trained_share(min_steps(schedule), schedule.steps)
     final_runs = (plan.finalists + 1) * plan.folds.count * len(plan.seeds)
     trial = startup + training
@@ -89,6 +93,28 @@ def estimate(plan: Plan, bar: Bar = no_bar) -> CostEstimate:
         total=search + finals,
         jobs=executor.jobs,
     )
+
+
+def _measure_here(plan: Plan, recipes: Iterable[Recipe], executor: Subprocesses) -> list[Measured]:
+    store, startup = FrameStore(plan.corpus, choose_device(plan.device)), startup_seconds()
+    with threads(executor.threads):
+        return [
+            Measured(measure(each, plan.folds, plan.fold, store, plan.precision), startup)
+            for each in recipes
+        ]
+
+
+def _measure_together(
+    plan: Plan, recipes: Iterable[Recipe], executor: Subprocesses
+) -> list[Measured]:
+    measured = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{plan.variant}.toml"
+        for recipe in recipes:
+            path.write_text(recipe.to_toml(), encoding="utf-8")
+            spec = plan.spec(path, plan.fold, plan.seeds[0], path.parent)
+            measured.append(measure_together(spec, executor, executor.jobs))
+    return measured
 
 
 def startup_seconds() -> float:
