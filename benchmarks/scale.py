@@ -40,6 +40,7 @@ class Curve:
 
 MANY = (100, 600, 3000, 12_000, 60_000)
 SOME = (1000, 10_000, 100_000)
+FEW = (1000, 3000, 10_000)
 CURVES = (
     Curve("step", "A training step of Boss, 64 segments of 200 frames", "speakers", MANY, SPEAKERS,
           ("seconds", "memory", "parameters")),
@@ -56,10 +57,10 @@ CURVES = (
           ("seconds", "memory", "recall", "labels")),
     Curve("duplicates", "Near-duplicates", "utterances", SOME, UTTERANCES),
     Curve("shift", "The share in unseen sessions", "utterances", SOME, UTTERANCES),
-    Curve("density", "The density of the test set", "utterances", SOME, UTTERANCES),
-    Curve("packing", "Packing and opening", "utterances", (300, 1000, 3000, 10_000), UTTERANCES,
+    Curve("density", "The density of the test set", "utterances", FEW, UTTERANCES),
+    Curve("packing", "Packing and opening", "utterances", (300, 1000, 3000), UTTERANCES,
           ("seconds", "memory", "opening", "disk")),
-    Curve("sessions", "Guessed sessions", "utterances", SOME, UTTERANCES),
+    Curve("sessions", "Guessed sessions", "utterances", FEW, UTTERANCES),
 )  # fmt: skip
 UNITS = {"seconds": "s", "opening": "s", "memory": "GB", "disk": "GB", "matrix": "GB"}
 HEADERS = {"matrix": "as a matrix", "recall": "neighbours found", "labels": "labels changed"}
@@ -109,9 +110,13 @@ def section(curve: Curve, rows: Sequence[Values]) -> str:
         (f"{int(row['size']):,}", *(figure(name, row.get(name)) for name in curve.columns))
         for row in rows
     ]
-    laws = [law(curve, rows, name) for name in curve.columns if name in ("seconds", "opening")]
+    laws = [
+        law(curve, rows, name)
+        for name in curve.columns
+        if name in ("seconds", "opening") and len(rows) > 1
+    ]
     text = f"## {curve.title}\n\n{table(header, lines)}\n"
-    return text + "".join(f"{sentence}\n" for sentence in laws if len(rows) > 1)
+    return text + "".join(f"{sentence}\n" for sentence in laws)
 
 
 def law(curve: Curve, rows: Sequence[Values], name: str) -> str:
