@@ -8,7 +8,7 @@ TRUTH ?=
 SPLIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ladder zoo pretraining lecture density test torture test-slow test-corpus test-browser test-slurm test-ray test-gpu mutants check submit bench bench-gpu bench-large clean
+.PHONY: help setup demo ladder zoo pretraining lecture density test torture test-slow test-corpus test-browser test-slurm test-ray test-gpu mutants check submit bench bench-gpu bench-large scale clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -126,6 +126,10 @@ bench-gpu: setup ## Time training steps on a CUDA device, in every precision tha
 bench-large: setup ## Time the largest ensemble and the report, with their memory
 	$(VENV)/bin/python benchmarks/ensemble.py
 	$(VENV)/bin/python benchmarks/report.py
+
+scale: setup ## Measure what many speakers and utterances cost: docs/scale_measured.md (an hour)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[large]'
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.scale
 
 clean: ## Remove the demo and the caches; runs, folds and submissions stay
 	rm -rf demo tour build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

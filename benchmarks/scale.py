@@ -28,7 +28,7 @@ Values = dict[str, float]
 
 @dataclass(frozen=True)
 class Curve:
-    """A case, its sizes, and what of it is shown; `exponent` is what theory says of its time."""
+    """A case, its sizes, and what of it is shown; its law is continued to `target`."""
 
     case: str
     title: str
@@ -36,10 +36,12 @@ class Curve:
     sizes: tuple[int, ...]
     target: int
     columns: tuple[str, ...] = ("seconds", "memory")
+    continued: bool = True  # whether these sizes are large enough for its law
 
 
 MANY = (100, 600, 3000, 12_000, 60_000)
 SOME = (1000, 10_000, 100_000)
+FEW = (1000, 3000, 10_000)
 CURVES = (
     Curve("step", "A training step of Boss, 64 segments of 200 frames", "speakers", MANY, SPEAKERS,
           ("seconds", "memory", "parameters")),
@@ -55,11 +57,13 @@ CURVES = (
           (3000, 10_000, 30_000, 100_000), UTTERANCES // 10,
           ("seconds", "memory", "recall", "labels")),
     Curve("duplicates", "Near-duplicates", "utterances", SOME, UTTERANCES),
-    Curve("shift", "The share in unseen sessions", "utterances", SOME, UTTERANCES),
-    Curve("density", "The density of the test set", "utterances", SOME, UTTERANCES),
-    Curve("packing", "Packing and opening", "utterances", (300, 1000, 3000, 10_000), UTTERANCES,
-          ("seconds", "memory", "opening", "disk")),
-    Curve("sessions", "Guessed sessions", "utterances", SOME, UTTERANCES),
+    Curve("shift", "The share in unseen sessions (a sample, of more than 20,000 test utterances)",
+          "utterances", SOME, UTTERANCES, continued=False),
+    Curve("density", "The density of the test set", "utterances", FEW, UTTERANCES,
+          continued=False),
+    Curve("packing", "Packing and opening", "utterances", (300, 1000, 3000), UTTERANCES,
+          ("seconds", "memory", "opening", "disk"), continued=False),
+    Curve("sessions", "Guessed sessions", "utterances", FEW, UTTERANCES),
 )  # fmt: skip
 UNITS = {"seconds": "s", "opening": "s", "memory": "GB", "disk": "GB", "matrix": "GB"}
 HEADERS = {"matrix": "as a matrix", "recall": "neighbours found", "labels": "labels changed"}
@@ -109,9 +113,9 @@ def section(curve: Curve, rows: Sequence[Values]) -> str:
         (f"{int(row['size']):,}", *(figure(name, row.get(name)) for name in curve.columns))
         for row in rows
     ]
-    laws = [law(curve, rows, name) for name in curve.columns if name in ("seconds", "opening")]
+    laws = [law(curve, rows, name) for name in curve.columns if name == "seconds" and len(rows) > 1]
     text = f"## {curve.title}\n\n{table(header, lines)}\n"
-    return text + "".join(f"{sentence}\n" for sentence in laws if len(rows) > 1)
+    return text + "".join(f"{sentence}\n" for sentence in laws)
 
 
 def law(curve: Curve, rows: Sequence[Values], name: str) -> str:
@@ -120,13 +124,14 @@ def law(curve: Curve, rows: Sequence[Values], name: str) -> str:
     slope, _ = fit_exponent([row["size"] for row in last], [row[name] for row in last])
     sentence = f"{name} grow as {curve.unit} ^ {slope:.2f} (the last {len(last)} sizes)"
     largest = last[-1]
-    if largest["size"] >= curve.target:
+    if largest["size"] >= curve.target or not curve.continued:
         return sentence + "."
     times = curve.target / largest["size"]
-    hours = largest[name] * times**slope / 3600
+    took = largest[name] * times**slope
+    total = f"{digits(took / 3600)} hours" if took > 3600 else f"{digits(took)} s"
     return (
         f"{sentence}; {curve.target:,} would take {digits(largest[name])} s × "
-        f"{times:,.0f} ^ {slope:.2f} = {digits(hours)} hours."
+        f"{times:,.0f} ^ {slope:.2f} = {total}."
     )
 
 

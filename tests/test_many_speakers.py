@@ -192,5 +192,6 @@ def test_a_blend_needs_no_memory_for_all_logits() -> None:
 @pytest.mark.parametrize("case", ["step", "prediction", "ensemble"])
 def test_60_000_speakers_fit_into_8_gigabytes(case: str) -> None:
     command = [sys.executable, "-m", "benchmarks.scale_cases", case, "60000"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert float(done.stdout.split('"memory": ')[1].split(",")[0]) < 8
