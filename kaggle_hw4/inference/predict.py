@@ -55,7 +55,8 @@ def predict_logits(
     ranks: Ranks = ALONE,
 ) -> AnyLogits:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments; of
-    low rank where there are many classes.
+    low rank where there are many classes. Nothing is fused here: what `config.statistics` asks for
+    needs the utterances that a fold trains on (`logits.predict_sets`).
 
     With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`,
     or within each of their `subsets`: its indices into `rows`, and those of them that count there.
