@@ -66,15 +66,20 @@ def write_run(
             "test", Logits(tuple(f"t{i}" for i in range(tests)), test)
         ),
     }
+    write_manifest(run, fold, FOLDS, sha256)
+
+
+def write_manifest(run: Run, fold: int, folds: int, sha256: dict[str, str]) -> None:
+    """The manifest of a run that has nothing but logits; `folds` are those of its table."""
     cpu, unknown = Device(device="cpu", precision="float32", threads=1), Evaluation(0, 0, 0)
     run.write_manifest(
         Manifest(
-            variant=f"m{member}",
+            variant=run.variant,
             fold=fold,
             seed=0,
             recipe="r",
             corpus="c",
-            folds=FoldTable(name="session5", by="session", count=FOLDS, hash="f"),
+            folds=FoldTable(name="session5", by="session", count=folds, hash="f"),
             parameters=0,
             steps=0,
             seconds=1.0,

@@ -15,10 +15,8 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 
 from benchmarks.bench.page import table
-from kaggle_hw4.inference.embed import WHOLE
+from benchmarks.ensemble import write_manifest
 from kaggle_hw4.logits import Floats, Logits, LowRankLogits
-from kaggle_hw4.metrics import Evaluation
-from kaggle_hw4.run_manifest import Device, FoldTable, Manifest, Prediction
 from kaggle_hw4.runs import Run
 
 WIDTH = 256  # of Boss's embeddings
@@ -116,27 +114,7 @@ def write_run(
         values = logits.dense() if as_matrix else logits
         ids = tuple(f"{letter}{i:07}" for i in chosen)
         sha256[f"{name}.safetensors"] = run.write_logits(name, Logits(ids, values))
-    cpu, unknown = Device(device="cpu", precision="float32", threads=1), Evaluation(0, 0, 0)
-    run.write_manifest(
-        Manifest(
-            variant=f"m{member}",
-            fold=fold,
-            seed=0,
-            recipe="r",
-            corpus="c",
-            folds=FoldTable(name="session", by="session", count=max(2, folds), hash="f"),
-            parameters=0,
-            steps=0,
-            seconds=1.0,
-            best_while_training=0.0,
-            memory=10**8,
-            training=cpu,
-            prediction=Prediction(config=WHOLE, device=cpu),
-            validation=unknown,
-            sha256=sha256,
-            made_by={},
-        )
-    )
+    write_manifest(run, fold, max(2, folds), sha256)
     return sum(path.stat().st_size for path in run.folder.glob("*.safetensors"))
 
 

@@ -59,6 +59,20 @@ def no_bar(_name: str) -> Progress:
     return lambda *_: None
 
 
+class Unseen:
+    """A monitor that shows nothing: the runs are watched through their files."""
+
+    def begin(self, name: str, done: int, total: int) -> None: ...
+    def advance(self, step: int) -> None: ...
+    def replan(self, total: int) -> None: ...
+    def report(self, step: int, figures: dict[str, float]) -> None: ...
+    def note(self, text: str) -> None: ...
+    def end(self, accuracy: float, seconds: float) -> None: ...
+
+    def bar(self, name: str) -> Progress:
+        return no_bar(name)
+
+
 def counted(items: Sequence[T], progress: Progress) -> Iterator[T]:
     """The items, each of which counts as done when the next one is asked for."""
     for done, item in enumerate(items):

@@ -39,7 +39,7 @@ Change = Callable[[Tensor, np.random.Generator], Tensor]  # of an utterance's fr
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be told apart: so many classes; `change` gives a batch its labels."""
+    """What is to be classified: so many classes; `change` gives a batch its labels."""
 
     name: str
     classes: int
@@ -201,7 +201,7 @@ def small_network(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, 
         values["kernel_size"] = 15
     values |= {key: value for key, value in changes.items() if "__" not in key}
     values["count"] = 1
-    # So that poolings of every width can be compared, and none is told apart by its head.
+    # So that poolings of every width can be compared, and no head makes the difference.
     values |= {"embedding": "batch_norm_linear", "d_embedding": 64}
     return values
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaggle_hw4.cli.output import page, percent, table
 from kaggle_hw4.pace import Pace, in_words, is_quiet
-from kaggle_hw4.progress import Bars, Lines, Progress, live
+from kaggle_hw4.progress import Bars, Lines, Progress, Unseen, live
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -38,7 +38,7 @@ def showing(
         shown.close()
 
 
-class JobsTable:
+class JobsTable(Unseen):
     """Shows jobs; before the first and after the last of them, the progress of other stages."""
 
     def __init__(self, opening: str) -> None:
@@ -55,13 +55,6 @@ class JobsTable:
             self.close()
             self.stages = self.stack.enter_context(live())
         return self.stages.bar(name)
-
-    def begin(self, name: str, done: int, total: int) -> None: ...
-    def advance(self, step: int) -> None: ...
-    def replan(self, total: int) -> None: ...
-    def report(self, step: int, figures: dict[str, float]) -> None: ...
-    def note(self, text: str) -> None: ...
-    def end(self, accuracy: float, seconds: float) -> None: ...
 
     def close(self) -> None:
         self.stack.close()

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from kaggle_hw4.errors import FAULT, DataError, UsageError, WithRemedy
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.locks import Timeout, locked
-from kaggle_hw4.progress import Bar, no_bar
+from kaggle_hw4.progress import Bar, Unseen, no_bar
 from kaggle_hw4.workspace import Workspace
 
 if TYPE_CHECKING:
     from kaggle_hw4.data.corpus import Corpus
     from kaggle_hw4.data.folds import Folds
-    from kaggle_hw4.progress import Monitor, Progress
+    from kaggle_hw4.progress import Monitor
     from kaggle_hw4.ranks import Ranks
     from kaggle_hw4.recipe import Recipe
     from kaggle_hw4.run_manifest import Manifest
@@ -107,20 +107,11 @@ def execute(
     return train_run(*inputs, ranks or ALONE)
 
 
-class Silent:
-    """The monitor of a training that is watched through its files."""
-
-    def begin(self, name: str, done: int, total: int) -> None: ...
-    def advance(self, step: int) -> None: ...
-    def replan(self, total: int) -> None: ...
-    def report(self, step: int, figures: dict[str, float]) -> None: ...
-    def end(self, accuracy: float, seconds: float) -> None: ...
+class Silent(Unseen):
+    """The monitor of a worker, whose notes go into the run's log."""
 
     def note(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")  # into the run's log
-
-    def bar(self, name: str) -> "Progress":
-        return no_bar(name)
+        sys.stderr.write(f"{text}\n")
 
 
 def main(spec: RunSpec, limit: "Limit | None" = None) -> int:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -15,7 +15,7 @@ from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.inference.embed import statistics_of
 from kaggle_hw4.inference.fusion import Fusion
-from kaggle_hw4.inference.predict import Predictor, finish, predict_alone
+from kaggle_hw4.inference.predict import Predictor, fuse, predict_alone, spread
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.logits import AnyLogits, Logits
 from kaggle_hw4.metrics import Evaluation, evaluate
@@ -136,8 +136,8 @@ def write_predictions(
     """Write the OOF, the seen-session and the test logits of `run`; the first rank does, and the
     others return None.
     """
-    if not ranks.is_first:  # its labels alone are spread
-        config = config.model_copy(update={"spreading_neighbours": 0})
+    if not ranks.is_first:  # its logits alone are fused and spread
+        config = config.model_copy(update={"statistics": False, "spreading_neighbours": 0})
     task = Task(run, folds, config)
     [logits] = predict_sets([task], [model], store, bar, ranks)
     return write_logits(task, logits, store, model.precision) if ranks.is_first else None
@@ -163,16 +163,16 @@ def predict_sets(
     for (name, *_), sharing in sorted(passes.items(), key=lambda each: each[0][0] != "oof"):
         rows = sets[sharing[0]][name]
         predictors = [tasks[i].predictor(models[i], name) for i in sharing]
-        alone = predict_alone(predictors, store, rows, bar, ranks)
-        analysed = any(i in analyses for i in sharing)
-        statistics = statistics_of(store, rows, bar) if analysed else None
-        for i, predictor, each in zip(sharing, predictors, alone, strict=True):
-            if i in analyses and name == "oof":
-                assert statistics is not None
-                labels = store.corpus.labels[rows]
-                fusions[i] = Fusion.fit(analyses[i], each.logits, statistics, labels)
-            fused = replace(predictor, fusion=fusions.get(i))
-            logits[i][name] = finish(fused, each, statistics, store, rows, bar)
+        predicted = predict_alone(predictors, store, rows, bar, ranks)
+        alone = dict(zip(sharing, predicted, strict=True))
+        if fused := [i for i in sharing if i in analyses]:
+            statistics, labels = statistics_of(store, rows, bar), store.corpus.labels[rows]
+            for i in fused:
+                if name == "oof":
+                    fusions[i] = Fusion.fit(analyses[i], alone[i].logits, statistics, labels)
+                alone[i] = fuse(alone[i], fusions[i], statistics)
+        for i, predictor in zip(sharing, predictors, strict=True):
+            logits[i][name] = spread(predictor, alone[i], store, rows, bar)
     return logits
 
 

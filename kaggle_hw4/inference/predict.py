@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray
-from kaggle_hw4.inference.embed import embed_segments, mean_by_row, statistics_of
+from kaggle_hw4.inference.embed import embed_segments, mean_by_row
 from kaggle_hw4.inference.fusion import Fusion
 from kaggle_hw4.inference.spreading import spread_factors, spread_within
 from kaggle_hw4.logits import MANY, AnyLogits, Floats, LowRankLogits
@@ -28,13 +28,12 @@ TINY = float(torch.finfo(torch.float32).tiny)
 @dataclass(frozen=True)
 class Predictor:
     """A model, and how its embeddings of segments become logits of utterances; `subsets` of the
-    rows are those that labels are spread within, `fusion` is with what the statistics say.
+    rows are those that labels are spread within.
     """
 
     model: SpeakerClassifier
     config: PredictionConfig
     subsets: Sequence[tuple[IntArray, IntArray]] | None = None
-    fusion: Fusion | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,8 @@ def predict_together(
     segments: `config.segments` and `config.frames` are the same in all of their configs.
     """
     alone = predict_alone(predictors, store, rows, bar, ranks)
-    fused = any(predictor.fusion for predictor in predictors)
-    statistics = statistics_of(store, rows, bar) if fused else None
     return [
-        finish(predictor, each, statistics, store, rows, bar)
+        spread(predictor, each, store, rows, bar)
         for predictor, each in zip(predictors, alone, strict=True)
     ]
 
@@ -121,32 +118,30 @@ def average_segments(
 
 
 @torch.inference_mode()
-def finish(
-    predictor: Predictor,
-    alone: Alone,
-    statistics: Tensor | None,
-    store: FrameStore,
-    rows: IntArray,
-    bar: Bar = no_bar,
+def fuse(alone: Alone, fusion: Fusion, statistics: Tensor) -> Alone:
+    """The same fused with what the statistics (n, D) say: neighbours are looked for by both."""
+    coordinates = fusion.discriminant.coordinates(statistics)
+    embeddings = torch.cat([alone.embeddings, coordinates], 1)
+    return Alone(fusion.fuse(alone.logits, statistics), embeddings)
+
+
+@torch.inference_mode()
+def spread(
+    predictor: Predictor, alone: Alone, store: FrameStore, rows: IntArray, bar: Bar = no_bar
 ) -> AnyLogits:
-    """The logits (n, C) of `rows`, fused with what their statistics say and spread, as asked."""
-    values, points, n = alone.logits, alone.embeddings, len(rows)
-    if predictor.fusion is not None:
-        assert statistics is not None
-        values = predictor.fusion.fuse(values, statistics)
-        coordinates = predictor.fusion.discriminant.coordinates(statistics)
-        points = torch.cat([points, coordinates], 1)
+    """The logits (n, C) of `rows`, spread as asked."""
+    values, n = alone.logits, len(rows)
     neighbours = predictor.config.spreading_neighbours
     assert neighbours != "auto", "it is settled by whoever knows the folds"
     if not neighbours or n < 2:
         return values
     within = predictor.subsets or [(np.arange(n), np.arange(n))]
     channels = store.corpus.channels.descriptor[rows]
-    others = points, channels, neighbours, bar("label spreading")
+    others = alone.embeddings, channels, neighbours, bar("label spreading")
     if isinstance(values, LowRankLogits):
         return spread_factors(within, values, *others)
-    spread: Floats = spread_within(within, torch.from_numpy(values), *others).numpy()
-    return spread
+    logp: Floats = spread_within(within, torch.from_numpy(values), *others).numpy()
+    return logp
 
 
 def pays_as_factors(

@@ -100,7 +100,7 @@ class Coordinator:
         self.executor, self.time_left = executor, time_left
         self.pruner = make_pruner(plan.baseline.schedule)
         self.running: list[RunningTrial] = []
-        self.ending: list[RunningTrial] = []  # their outcomes are told, their processes are ending
+        self.ending: list[RunningTrial] = []  # outcomes are with the study, processes end
         self.unreachable_since: float | None = None  # the server
         self.storage_failed = False  # nothing more is written to it
 
