@@ -193,12 +193,12 @@ def evaluate(
     changed = {"spreading_neighbours": neighbours, "statistics": statistics}
     task = Task(run, case.folds, run.recipe().predict.model_copy(update=changed))
     model = task.load_model(case.corpus, "float32").to(case.store.device)
-    [logits] = predict_sets([task], [model], case.store)
+    [predicted] = predict_sets([task], [model], case.store)
     labels = case.corpus.labels.copy()
     labels[case.corpus.test] = case.speaker
     rows = task.sets(case.corpus)
     first, second, third = (
-        Hits(dense(logits[name]).argmax(1) == labels[rows[name]], labels[rows[name]])
+        Hits(dense(predicted.logits[name]).argmax(1) == labels[rows[name]], labels[rows[name]])
         for name in ("seen_session", "oof", "test")
     )
     return first, second, third

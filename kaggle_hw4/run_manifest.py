@@ -54,6 +54,13 @@ class Prediction(Record):
         return config.model_dump(mode="json", exclude_defaults=True)
 
 
+class FusionWeights(Record):
+    """What a network's logits and those of second-order statistics were multiplied by."""
+
+    network: float
+    statistics: float
+
+
 class PretrainedEncoders(Record):
     """What the encoders were before the first step."""
 
@@ -129,6 +136,7 @@ class Manifest(Record):
     training: Device
     earlier: tuple[Device, ...] = ()
     prediction: Prediction
+    fusion: FusionWeights | None = None  # None: the network's logits alone
     validation: Evaluation
     seen_session: Evaluation | None = None
     sha256: dict[str, str]  # by the file's name
@@ -138,8 +146,9 @@ class Manifest(Record):
 
     def sealed(self) -> "Manifest":
         """The same with its seal."""
-        # Without breakpoints, or labels alone, the seal is that of a manifest which knows no such.
-        empty = {name for name in ("breakpoints", "learned_from") if not getattr(self, name)}
+        # Where these are empty, the seal is that of a manifest which knows no such.
+        optional = ("breakpoints", "fusion", "learned_from")
+        empty = {name for name in optional if not getattr(self, name)}
         values = self.model_dump(mode="json", exclude={"seal", *empty})
         return self.model_copy(update={"seal": sha256_json(values)[:16]})
 

@@ -191,6 +191,15 @@ def test_a_claim_that_fails_on_a_corpus_is_said_to(tmp_path: Path) -> None:
     assert "| synthetic | 1 |\n| EN150 | 2 |" in text
 
 
+def test_a_claim_measured_without_pictures_keeps_those_of_the_others(tmp_path: Path) -> None:
+    for pictures, key in ((True, "order"), (False, "heads")):
+        claim = Claim(key, "Order is lost", "it is", True, ("a",), (("1",),))
+        page.Measured("tiny", "make lecture", "small.", pictures, (claim,)).save(tmp_path)
+    [measured] = page.read_all(tmp_path)
+    assert measured.pictures
+    assert [claim.key for claim in measured.claims] == ["order", "heads"]
+
+
 def test_what_is_measured_is_written_into_the_page(lab: Lab, tmp_path: Path) -> None:
     shutil.copy(PAGE, tmp_path / "lecture.md")
     place, truth = str(lab.place.root), str(lab.truth)

@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from kaggle_hw4.models.attention import SelfAttention, rotary_angles, rotate
+from kaggle_hw4.models.attention import (
+    SelfAttention,
+    rotary_angles,
+    rotate,
+    sinusoidal_positions,
+)
 from kaggle_hw4.models.build import build_model, count_parameters
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.models.dropout import Dropout
@@ -62,6 +67,16 @@ def test_simple_computes_what_the_sample_recipe_computes() -> None:
     pooled = sample(network.encoder.stem(x, None)[0]).mean(1)
     expected = network.head(network.embedding(pooled))
     torch.testing.assert_close(model(x, torch.ones(3, 50, dtype=torch.bool))[0], expected)
+
+
+def test_sinusoidal_positions_are_added_to_frames_times_the_root_of_the_width() -> None:
+    """Vaswani et al. 2017, 3.4: or else the positions drown the frames."""
+    encoder = model_of("medium", "networks.positions=sinusoidal").networks[0].encoder
+    encoder.layers, encoder.norm = nn.ModuleList(), nn.Identity()
+    x = batch()[0]
+    frames, _ = encoder.stem(x, None)
+    positions = sinusoidal_positions(50, frames.shape[2], x.device)
+    torch.testing.assert_close(encoder(x, None)[0], frames * frames.shape[2] ** 0.5 + positions)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

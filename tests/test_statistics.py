@@ -18,11 +18,13 @@ from kaggle_hw4.inference.fusion import Fusion
 from kaggle_hw4.inference.logits import Task, analyse, predict_sets
 from kaggle_hw4.logits import LowRankLogits
 from kaggle_hw4.models.second_order import SecondOrderStatistics
+from kaggle_hw4.run_manifest import FusionWeights
 from kaggle_hw4.training.measure import measure
 from tests.conftest import tiny, trained
 
 CPU = torch.device("cpu")
 CLASSES = 5
+WEIGHTS = FusionWeights(network=0.7, statistics=0.2)
 
 
 def bands(frames: int = 90) -> torch.Tensor:
@@ -116,10 +118,10 @@ def test_a_fusion_listens_to_whom_is_right() -> None:
     analysis, y = Discriminant.fit(x, labels, CLASSES), labels.numpy()
     noise = np.random.default_rng(0).normal(size=(400, CLASSES)).astype(np.float32)
     right = noise + 9 * np.eye(CLASSES, dtype=np.float32)[y]
-    network, statistics = Fusion.fit(analysis, noise, x, y).weights
-    assert network < 0.05 * statistics
-    network, statistics = Fusion.fit(analysis, right, x, y).weights
-    assert network > statistics
+    weights = Fusion.fit(analysis, noise, x, y).weights
+    assert weights.network < 0.05 * weights.statistics
+    weights = Fusion.fit(analysis, right, x, y).weights
+    assert weights.network > weights.statistics
 
 
 def test_a_fusion_of_low_rank_is_that_of_the_matrix() -> None:
@@ -127,7 +129,7 @@ def test_a_fusion_of_low_rank_is_that_of_the_matrix() -> None:
     random = np.random.default_rng(0)
     factors = random.normal(size=(400, 3)).astype(np.float32)
     vectors = random.normal(size=(CLASSES, 3)).astype(np.float32)
-    fusion = Fusion(Discriminant.fit(x, labels, CLASSES), (0.7, 0.2))
+    fusion = Fusion(Discriminant.fit(x, labels, CLASSES), WEIGHTS)
     low = fusion.fuse(LowRankLogits.of(factors, vectors), x)
     assert isinstance(low, LowRankLogits)
     np.testing.assert_allclose(low.dense(), fusion.fuse(factors @ vectors.T, x), atol=1e-4)
@@ -157,13 +159,16 @@ def test_a_run_is_predicted_with_the_weights_of_its_validation(
     store, task = FrameStore(corpus, CPU), Task(run, folds, recipe.predict)
     plain = Task(run, folds, recipe.predict.model_copy(update={"statistics": False}))
     models = [task.load_model(corpus, "float32") for _ in range(2)]
-    fused, alone = predict_sets([task, plain], models, store)
+    predicted = predict_sets([task, plain], models, store)
+    fused, alone = (each.logits for each in predicted)
     rows = folds.validation(run.fold)
     [analysis] = analyse([task], store).values()
     fusion = Fusion.fit(analysis, alone["oof"], statistics_of(store, rows), corpus.labels[rows])
     expected = fusion.fuse(alone["test"], statistics_of(store, corpus.test))
     np.testing.assert_array_equal(fused["test"], expected)
     np.testing.assert_array_equal(fused["test"], run.read_logits("test").values)
+    assert [each.fusion for each in predicted] == [run.manifest().fusion, None]
+    assert run.manifest().fusion == fusion.weights
 
 
 def test_the_estimate_counts_the_statistics(

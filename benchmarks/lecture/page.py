@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.lecture.claims import Claim
@@ -22,11 +22,12 @@ class Measured:
     claims: tuple[Claim, ...]
 
     def save(self, folder: Path) -> None:
-        """Write it, with the claims that were measured before and not now."""
+        """Write it, with the claims that were measured before and not now; pictures stay shown."""
         path = folder / f"{slug(self.corpus)}.json"
-        known = {c.key: c for c in read(path).claims} if path.is_file() else {}
-        known |= {claim.key: claim for claim in self.claims}
-        values = asdict(self) | {"claims": [asdict(claim) for claim in known.values()]}
+        before = read(path) if path.is_file() else replace(self, claims=())
+        known = {claim.key: claim for claim in (*before.claims, *self.claims)}
+        claims = [asdict(claim) for claim in known.values()]
+        values = asdict(self) | {"pictures": self.pictures or before.pictures, "claims": claims}
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

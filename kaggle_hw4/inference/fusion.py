@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.logits import AnyLogits, Floats, LowRankLogits, dense
+from kaggle_hw4.run_manifest import FusionWeights
 
 IntArray = npt.NDArray[np.int64]
 
@@ -26,10 +27,10 @@ START = (0.5, 0.1)  # the weights that the search begins with
 
 @dataclass(frozen=True)
 class Fusion:
-    """The weights of the network's logits and of the statistics'."""
+    """The analysis of the statistics, and the weights of its logits and of the network's."""
 
     discriminant: Discriminant
-    weights: tuple[float, float]
+    weights: FusionWeights
 
     @classmethod
     def fit(
@@ -47,11 +48,12 @@ class Fusion:
 
         optimum = minimize(loss, np.log(START), method="Nelder-Mead", options={"xatol": 1e-3})
         network, analysis = np.exp(optimum.x)
-        return cls(discriminant, (float(network), float(analysis)))
+        weights = FusionWeights(network=float(network), statistics=float(analysis))
+        return cls(discriminant, weights)
 
     def fuse(self, logits: AnyLogits, statistics: Tensor) -> AnyLogits:
         """The sums (n, C) of logits (n, C) and those of the statistics (n, D), as weighted."""
-        network, analysis = self.weights
+        network, analysis = self.weights.network, self.weights.statistics
         if not isinstance(logits, LowRankLogits):
             others: Floats = self.discriminant.logits(statistics).numpy()
             return np.asarray(np.float32(network) * logits + np.float32(analysis) * others)

@@ -1,7 +1,7 @@
 """The logits that a run leaves behind: of its validation fold (OOF) and of the test set."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.ranks import ALONE, Ranks
 from kaggle_hw4.recipe import PredictionConfig
-from kaggle_hw4.run_manifest import Device, Manifest, Prediction
+from kaggle_hw4.run_manifest import Device, FusionWeights, Manifest, Prediction
 from kaggle_hw4.runs import Run
 
 MODELS = 8  # models in memory at a time: with more of them, a batch's gathering is saved already
@@ -82,10 +82,19 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """The logits (n, C) of each set of a task; the weights where they are those of a fusion."""
+
+    logits: dict[str, AnyLogits]
+    fusion: FusionWeights | None
+
+
+@dataclass(frozen=True)
 class Written:
     """What a manifest says of the logits beside it."""
 
     prediction: Prediction
+    fusion: FusionWeights | None
     validation: Evaluation
     seen_session: Evaluation | None
     sha256: dict[str, str]
@@ -113,9 +122,9 @@ def replace_predictions(
 ) -> None:
     """Predict tasks that were checked, all of them in memory, and then replace what they have."""
     models = [task.load_model(store.corpus, precision).to(store.device) for task in tasks]
-    for task, logits in zip(tasks, predict_sets(tasks, models, store, bar), strict=True):
+    for task, predicted in zip(tasks, predict_sets(tasks, models, store, bar), strict=True):
         try:
-            written, manifest = write_logits(task, logits, store, precision), task.run.manifest()
+            written, manifest = write_logits(task, predicted, store, precision), task.run.manifest()
             update = vars(written) | {"sha256": manifest.sha256 | written.sha256}
             task.run.write_manifest(manifest.model_copy(update=update))
         except BaseException:
@@ -139,8 +148,8 @@ def write_predictions(
     if not ranks.is_first:  # its logits alone are fused and spread
         config = config.model_copy(update={"statistics": False, "spreading_neighbours": 0})
     task = Task(run, folds, config)
-    [logits] = predict_sets([task], [model], store, bar, ranks)
-    return write_logits(task, logits, store, model.precision) if ranks.is_first else None
+    [predicted] = predict_sets([task], [model], store, bar, ranks)
+    return write_logits(task, predicted, store, model.precision) if ranks.is_first else None
 
 
 def predict_sets(
@@ -149,8 +158,8 @@ def predict_sets(
     store: FrameStore,
     bar: Bar = no_bar,
     ranks: Ranks = ALONE,
-) -> list[dict[str, AnyLogits]]:
-    """The logits (n, C) of each set of each task, by the model beside it."""
+) -> list[Predicted]:
+    """What each task's sets are predicted to be, by the model beside it."""
     sets = [task.sets(store.corpus) for task in tasks]
     analyses, fusions = analyse(tasks, store, bar), dict[int, Fusion]()
     # A pass for all tasks that cut the same rows into the same segments.
@@ -173,7 +182,8 @@ def predict_sets(
                 alone[i] = fuse(alone[i], fusions[i], statistics)
         for i, predictor in zip(sharing, predictors, strict=True):
             logits[i][name] = spread(predictor, alone[i], store, rows, bar)
-    return logits
+    weights = {i: fusion.weights for i, fusion in fusions.items()}
+    return [Predicted(each, weights.get(i)) for i, each in enumerate(logits)]
 
 
 def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict[int, Discriminant]:
@@ -195,17 +205,16 @@ def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict
     return analyses
 
 
-def write_logits(
-    task: Task, logits: Mapping[str, AnyLogits], store: FrameStore, precision: str
-) -> Written:
+def write_logits(task: Task, predicted: Predicted, store: FrameStore, precision: str) -> Written:
     """Write the logits of a task's sets, and evaluate them."""
-    corpus, sha256, evaluations = store.corpus, {}, {}
+    corpus, logits, sha256, evaluations = store.corpus, predicted.logits, {}, {}
     for name, rows in task.sets(corpus).items():
         ids = tuple(corpus.ids[row] for row in rows)
         sha256[f"{name}.safetensors"] = task.run.write_logits(name, Logits(ids, logits[name]))
         evaluations[name] = evaluate(logits[name], corpus.labels[rows])
     prediction = Prediction(config=task.config, device=device_of(store.device, precision))
-    return Written(prediction, evaluations["oof"], evaluations.get("seen_session"), sha256)
+    evaluated = evaluations["oof"], evaluations.get("seen_session")
+    return Written(prediction, predicted.fusion, *evaluated, sha256)
 
 
 def device_of(device: torch.device, precision: str) -> Device:

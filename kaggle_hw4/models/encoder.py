@@ -39,7 +39,9 @@ class Encoder(nn.Module):
         x, mask = self.stem(x, mask)
         x = x.float()  # what the layers add to is float32 in every precision
         if self.sinusoidal:
-            x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device)
+            # The positions' mean square is 1/2: as in the source, the frames must be well above it.
+            positions = sinusoidal_positions(x.shape[1], x.shape[2], x.device)
+            x = x * x.shape[2] ** 0.5 + positions
         outputs = []
         for layer in self.layers:
             x = layer(x, mask)

@@ -256,6 +256,7 @@ def finish(
         training=state.devices[-1],
         earlier=state.devices[:-1],
         prediction=written.prediction,
+        fusion=written.fusion,
         validation=written.validation,
         seen_session=written.seen_session,
         sha256=written.sha256 | weights,
