@@ -26,10 +26,7 @@ from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.run_manifest import FoldTable, Manifest
 from kaggle_hw4.runs import Run, RunFolder
 from kaggle_hw4.signals import StopRequest, graceful_shutdown
-from kaggle_hw4.training.checkpoint import (
-    State,
-    save_checkpoint,
-)
+from kaggle_hw4.training.checkpoint import State, save_checkpoint
 from kaggle_hw4.training.optimizer import learning_rate
 from kaggle_hw4.training.pacing import Limit, Pacer
 from kaggle_hw4.training.sources import NOTHING, Sources, make_batches
