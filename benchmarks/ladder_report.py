@@ -30,7 +30,7 @@ and are given as mean ± standard deviation over the seeds.
   the training was finished.
 - *spread*: after transductive label spreading over the set that is predicted, which uses no label;
   the peers have it, too. The other columns: each utterance alone.
-- *with statistics*: spread, and before that fused with the discriminant analysis of second-order
+- *with statistics*: spread, and before that fused with the discriminant analyses of second-order
   statistics (docs/sessions.md), which is part of champion and was lent to all others.
 - Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
 - Networks: one, and as many as `--time-limit` would choose.

@@ -169,9 +169,9 @@ class PredictionConfig(Section):
     )
     statistics: bool = Field(
         default=False,  # of the recipes that were written before this key, whose hashes stay
-        description="The network's logits are fused (Brümmer et al. 2007) with those of a linear "
-        "discriminant analysis of the bands' second-order statistics (Bimbot et al. 1995), which "
-        "is fitted on the fold's training utterances when a run is predicted.",
+        description="The network's logits are fused (Brümmer et al. 2007) with those of linear "
+        "discriminant analyses of the bands' second-order statistics (Bimbot et al. 1995), which "
+        "are fitted on the fold's training utterances when a run is predicted.",
     )
     spreading_neighbours: Literal["auto"] | Count = Field(
         description="Neighbours of label spreading (Zhou et al. 2004) over the set that is "

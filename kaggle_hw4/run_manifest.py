@@ -55,10 +55,15 @@ class Prediction(Record):
 
 
 class FusionWeights(Record):
-    """What a network's logits and those of second-order statistics were multiplied by."""
+    """What a network's logits and those of both second-order statistics were multiplied by."""
 
     network: float
-    statistics: float
+    correlations: float
+    covariances: float
+
+    @property
+    def values(self) -> tuple[float, float, float]:
+        return self.network, self.correlations, self.covariances
 
 
 class PretrainedEncoders(Record):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from kaggle_hw4.data.corpus import Corpus
@@ -14,17 +15,19 @@ from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.discriminant import SHRINKAGE, Discriminant
 from kaggle_hw4.inference.embed import statistics_of
-from kaggle_hw4.inference.fusion import Fusion
+from kaggle_hw4.inference.fusion import Analyses, Fusion, likeliest_weights
 from kaggle_hw4.inference.logits import Task, analyse, predict_sets
 from kaggle_hw4.logits import LowRankLogits
-from kaggle_hw4.models.second_order import SecondOrderStatistics
+from kaggle_hw4.models.second_order import RIDGE, BandCorrelations, LogCovariance
 from kaggle_hw4.run_manifest import FusionWeights
 from kaggle_hw4.training.measure import measure
 from tests.conftest import tiny, trained
 
 CPU = torch.device("cpu")
 CLASSES = 5
-WEIGHTS = FusionWeights(network=0.7, statistics=0.2)
+WEIGHTS = FusionWeights(network=0.7, correlations=0.2, covariances=0.1)
+KINDS = (BandCorrelations, LogCovariance)
+Kind = type[BandCorrelations] | type[LogCovariance]
 
 
 def bands(frames: int = 90) -> torch.Tensor:
@@ -43,9 +46,9 @@ def points(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
     return (centres[labels] + noise) @ turned, labels
 
 
-def test_the_statistics_are_those_of_numpy() -> None:
+def test_the_correlations_are_those_of_numpy() -> None:
     x = bands()
-    actual = SecondOrderStatistics(7).embed(x, None)[0].numpy()
+    actual = BandCorrelations(7).embed(x, None)[0].numpy()
     frames = x[0].double().numpy()
     correlation = np.corrcoef(frames.T)[np.triu_indices(7, 1)]
     speed = (frames[2:] - frames[:-2]).std(0)
@@ -53,27 +56,41 @@ def test_the_statistics_are_those_of_numpy() -> None:
     np.testing.assert_allclose(actual, expected, atol=2e-4)
 
 
-def test_padding_changes_no_statistic() -> None:
-    x, statistics = bands(), SecondOrderStatistics(7)
+def test_the_exponential_of_a_log_covariance_is_the_covariance() -> None:
+    x = bands()
+    diagonal, above, _ = LogCovariance(7).embed(x, None)[0].double().split([7, 21, 7])
+    logarithm = diagonal.diag()
+    logarithm[*torch.triu_indices(7, 7, 1)] = above / 2**0.5  # twice in the matrix
+    logarithm = logarithm + logarithm.triu(1).T
+    expected = np.cov(x[0].double().numpy().T, bias=True)
+    expected += RIDGE * expected.diagonal().mean() * np.eye(7)
+    np.testing.assert_allclose(logarithm.matrix_exp(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_changes_no_statistic(kind: Kind) -> None:
+    x, statistics = bands(), kind(7)
     padded = torch.cat([x, torch.full((2, 30, 7), torch.nan)], 1)
     mask = torch.arange(120).expand(2, -1) < 90
     torch.testing.assert_close(statistics.embed(padded, mask), statistics.embed(x, None))
 
 
-def test_a_channel_changes_no_statistic() -> None:
-    x, statistics = bands(), SecondOrderStatistics(7)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_channel_changes_no_statistic(kind: Kind) -> None:
+    x, statistics = bands(), kind(7)
     moved = x + torch.linspace(-4, 4, 7)
     torch.testing.assert_close(
         statistics.embed(moved, None), statistics.embed(x, None), atol=1e-4, rtol=0
     )
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_utterances_of_a_few_frames_have_finite_statistics(frames: int) -> None:
+def test_utterances_of_a_few_frames_have_finite_statistics(kind: Kind, frames: int) -> None:
     x = torch.ones(2, 4, 7)
     mask = torch.arange(4).expand(2, -1) < frames
-    assert SecondOrderStatistics(7).embed(x, mask).isfinite().all()
-    assert SecondOrderStatistics(7).embed(x[:, :frames], None).isfinite().all()
+    assert kind(7).embed(x, mask).isfinite().all()
+    assert kind(7).embed(x[:, :frames], None).isfinite().all()
 
 
 def test_the_analysis_is_scikit_learns() -> None:
@@ -114,14 +131,34 @@ def test_classes_of_one_point_are_distinguished() -> None:
 
 
 def test_a_fusion_listens_to_whom_is_right() -> None:
+    """Each of the three in turn, while the others are noise."""
     x, labels = points()
-    analysis, y = Discriminant.fit(x, labels, CLASSES), labels.numpy()
-    noise = np.random.default_rng(0).normal(size=(400, CLASSES)).astype(np.float32)
-    right = noise + 9 * np.eye(CLASSES, dtype=np.float32)[y]
-    weights = Fusion.fit(analysis, noise, x, y).weights
-    assert weights.network < 0.05 * weights.statistics
-    weights = Fusion.fit(analysis, right, x, y).weights
-    assert weights.network > weights.statistics
+    noise, y = torch.randn(400, 6, generator=torch.Generator().manual_seed(1)), labels.numpy()
+    wrong = noise[:, :CLASSES].numpy()
+    right = wrong + 9 * np.eye(CLASSES, dtype=np.float32)[y]
+    for best, (logits, *both) in enumerate(
+        [(right, noise, noise), (wrong, x, noise), (wrong, noise, x)]
+    ):
+        analyses = Analyses.fit(both, labels, CLASSES)
+        weights = Fusion.fit(analyses, logits, both, y).weights.values
+        assert min(weights) >= 0
+        assert np.argmax(weights) == best
+
+
+def test_the_weights_are_those_of_the_least_loss() -> None:
+    random = np.random.default_rng(0)
+    parts, labels = random.normal(size=(3, 200, CLASSES)), random.integers(CLASSES, size=200)
+    parts[0, np.arange(200), labels] += 2
+    parts[1, np.arange(200), labels] += 1
+
+    def loss(weights: np.ndarray) -> float:
+        logp = log_softmax(np.tensordot(weights, parts, 1), axis=1)
+        return float(-logp[np.arange(200), labels].mean())
+
+    best = np.array(likeliest_weights(parts, labels).values)
+    for change in 0.05 * np.eye(3):
+        assert loss(best) < loss(best + change)
+        assert loss(best) < loss(np.maximum(best - change, 0)) or best @ change == 0
 
 
 def test_a_fusion_of_low_rank_is_that_of_the_matrix() -> None:
@@ -129,10 +166,11 @@ def test_a_fusion_of_low_rank_is_that_of_the_matrix() -> None:
     random = np.random.default_rng(0)
     factors = random.normal(size=(400, 3)).astype(np.float32)
     vectors = random.normal(size=(CLASSES, 3)).astype(np.float32)
-    fusion = Fusion(Discriminant.fit(x, labels, CLASSES), WEIGHTS)
-    low = fusion.fuse(LowRankLogits.of(factors, vectors), x)
+    both = (x, x + 1)
+    fusion = Fusion(Analyses.fit(both, labels, CLASSES), WEIGHTS)
+    low = fusion.fuse(LowRankLogits.of(factors, vectors), both)
     assert isinstance(low, LowRankLogits)
-    np.testing.assert_allclose(low.dense(), fusion.fuse(factors @ vectors.T, x), atol=1e-4)
+    np.testing.assert_allclose(low.dense(), fusion.fuse(factors @ vectors.T, both), atol=1e-4)
 
 
 def test_the_analysis_knows_the_training_rows_of_the_fold_alone(
@@ -144,11 +182,11 @@ def test_the_analysis_knows_the_training_rows_of_the_fold_alone(
     [(_, actual)] = analyse([task], FrameStore(corpus, CPU)).items()
     rows = folds.training(run.fold)
     labels = torch.from_numpy(corpus.labels[rows])
-    expected = Discriminant.fit(
-        statistics_of(FrameStore(corpus, CPU), rows), labels, len(corpus.speakers)
-    )
-    for field in dataclasses.fields(Discriminant):
-        assert torch.equal(getattr(actual, field.name), getattr(expected, field.name))
+    statistics = statistics_of(FrameStore(corpus, CPU), rows)
+    for analysis, points_of in zip(actual.both, statistics, strict=True):
+        expected = Discriminant.fit(points_of, labels, len(corpus.speakers))
+        for field in dataclasses.fields(Discriminant):
+            assert torch.equal(getattr(analysis, field.name), getattr(expected, field.name))
 
 
 def test_a_run_is_predicted_with_the_weights_of_its_validation(
@@ -162,8 +200,8 @@ def test_a_run_is_predicted_with_the_weights_of_its_validation(
     predicted = predict_sets([task, plain], models, store)
     fused, alone = (each.logits for each in predicted)
     rows = folds.validation(run.fold)
-    [analysis] = analyse([task], store).values()
-    fusion = Fusion.fit(analysis, alone["oof"], statistics_of(store, rows), corpus.labels[rows])
+    [analyses] = analyse([task], store).values()
+    fusion = Fusion.fit(analyses, alone["oof"], statistics_of(store, rows), corpus.labels[rows])
     expected = fusion.fuse(alone["test"], statistics_of(store, corpus.test))
     np.testing.assert_array_equal(fused["test"], expected)
     np.testing.assert_array_equal(fused["test"], run.read_logits("test").values)
@@ -174,7 +212,7 @@ def test_a_run_is_predicted_with_the_weights_of_its_validation(
 def test_the_estimate_counts_the_statistics(
     corpus: Corpus, folds: Folds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(*arguments: object) -> torch.Tensor:
+    def slow(*arguments: object) -> list[torch.Tensor]:
         time.sleep(0.5)
         return statistics_of(*arguments)  # type: ignore[arg-type]
 

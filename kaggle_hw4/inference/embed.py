@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray, Segments
 from kaggle_hw4.device import enough_memory
-from kaggle_hw4.models.second_order import SecondOrderStatistics
+from kaggle_hw4.models.second_order import BandCorrelations, LogCovariance
 from kaggle_hw4.padding import Mask
 from kaggle_hw4.progress import Bar, Progress, no_bar
 from kaggle_hw4.ranks import ALONE, Ranks
@@ -32,11 +32,11 @@ class Embedder(Protocol):
 
 
 @torch.inference_mode()
-def statistics_of(store: FrameStore, rows: IntArray, bar: Bar = no_bar) -> Tensor:
-    """The second-order statistics (n, D) of whole utterances."""
-    embedder, progress = SecondOrderStatistics(store.corpus.n_mels), bar("statistics")
-    where, [embedded] = embed_segments([embedder], store, rows, WHOLE, progress)
-    return mean_by_row(embedded, where, len(rows))
+def statistics_of(store: FrameStore, rows: IntArray, bar: Bar = no_bar) -> list[Tensor]:
+    """Both second-order statistics of whole utterances, each (n, D)."""
+    embedders = [kind(store.corpus.n_mels) for kind in (BandCorrelations, LogCovariance)]
+    where, embedded = embed_segments(embedders, store, rows, WHOLE, bar("statistics"))
+    return [mean_by_row(each, where, len(rows)) for each in embedded]
 
 
 def embed_segments(

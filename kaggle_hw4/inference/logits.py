@@ -12,9 +12,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.inference.embed import statistics_of
-from kaggle_hw4.inference.fusion import Fusion
+from kaggle_hw4.inference.fusion import Analyses, Fusion
 from kaggle_hw4.inference.predict import Predictor, fuse, predict_alone, spread
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.logits import AnyLogits, Logits
@@ -186,12 +185,12 @@ def predict_sets(
     return [Predicted(each, weights.get(i)) for i, each in enumerate(logits)]
 
 
-def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict[int, Discriminant]:
-    """The discriminant analysis of the statistics, for each task that asks for one, by its place:
+def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict[int, Analyses]:
+    """The discriminant analyses of the statistics, for each task that asks for them, by its place:
     of the utterances that its fold trains on.
     """
-    analyses: dict[int, Discriminant] = {}
-    fitted: dict[bytes, Discriminant] = {}  # by the rows
+    analyses: dict[int, Analyses] = {}
+    fitted: dict[bytes, Analyses] = {}  # by the rows
     corpus = store.corpus
     for i, task in enumerate(tasks):
         if task.config.statistics:
@@ -199,8 +198,8 @@ def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict
             key = rows.tobytes()
             if key not in fitted:
                 labels = torch.from_numpy(corpus.labels[rows])
-                points = statistics_of(store, rows, bar)
-                fitted[key] = Discriminant.fit(points, labels, len(corpus.speakers))
+                statistics = statistics_of(store, rows, bar)
+                fitted[key] = Analyses.fit(statistics, labels, len(corpus.speakers))
             analyses[i] = fitted[key]
     return analyses
 

@@ -118,9 +118,11 @@ def average_segments(
 
 
 @torch.inference_mode()
-def fuse(alone: Alone, fusion: Fusion, statistics: Tensor) -> Alone:
-    """The same fused with what the statistics (n, D) say: neighbours are looked for by both."""
-    coordinates = fusion.discriminant.coordinates(statistics)
+def fuse(alone: Alone, fusion: Fusion, statistics: Sequence[Tensor]) -> Alone:
+    """The same fused with what both statistics (n, D) say. Neighbours are looked for by the
+    embedding and the correlations: with the log-covariance as well, thin data lose (docs/LOG.md).
+    """
+    coordinates = fusion.analyses.correlations.coordinates(statistics[0])
     embeddings = torch.cat([alone.embeddings, coordinates], 1)
     return Alone(fusion.fuse(alone.logits, statistics), embeddings)
 

@@ -11,8 +11,8 @@ from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import peak_memory
-from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.inference.embed import WHOLE, plan_segments, statistics_of
+from kaggle_hw4.inference.fusion import Analyses
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import spread_labels
 from kaggle_hw4.logits import logits_bytes
@@ -117,15 +117,15 @@ def _spreading_seconds(sizes: list[int], speakers: int, neighbours: int) -> floa
 
 
 def _statistics_seconds(store: FrameStore, sample: IntArray, rows: IntArray) -> float:
-    """Seconds of the statistics of all rows, which grow with the frames, and of an analysis of as
+    """Seconds of the statistics of all rows, which grow with the frames, and of analyses of as
     many random points.
     """
     statistics = statistics_of(store, sample)  # prepares
     seconds = _seconds(lambda: statistics_of(store, sample))
-    points = torch.randn(len(rows), statistics.shape[1])
+    points = [torch.randn(len(rows), each.shape[1]) for each in statistics]
     speakers = len(store.corpus.speakers)
     labels = torch.arange(len(rows)) % speakers
-    fitting = _seconds(lambda: Discriminant.fit(points, labels, speakers))
+    fitting = _seconds(lambda: Analyses.fit(points, labels, speakers))
     return fitting + seconds * _frames(store, rows, WHOLE) / _frames(store, sample, WHOLE)
 
 
