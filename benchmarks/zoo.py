@@ -78,12 +78,12 @@ def member_of(case: LadderCorpus, row: Trained) -> Member:
     recipe, inputs = recipe_of(case, row), [case.corpus.hash, case.folds.hash]
     stem = case.place.variant(row.name).stem
     runs = [Run.of(case.place.runs, stem, recipe, inputs, seed, seed) for seed in SEEDS]
-    manifests = [run.manifest() for run in runs]
+    cost = cost_of(case, row.name)
     return Member.of(
         row.name,
         [predicted(case, run) for run in runs],
-        parameters=manifests[0].parameters,
-        seconds=float(np.mean([manifest.seconds for manifest in manifests])),
+        parameters=runs[0].manifest().parameters,
+        seconds=row.steps * cost.step + cost.validation + cost.prediction,
         steps=row.steps,
     )
 
