@@ -107,7 +107,7 @@ def test_a_job_near_its_time_limit_is_queued_again_and_its_run_has_the_bits_of_o
     wait_for(lambda: "SIGUSR2" in logs(), 150)
     os.kill(worker, signal.SIGCONT)
     [run] = find_runs([tmp_path / "runs"])
-    wait_for(lambda: "checkpoint written; the same command resumes" in (run.folder / LOG).read_text())
+    wait_for(lambda: "checkpoint written; the same command" in (run.folder / LOG).read_text())
 
     _, err = command.communicate(timeout=400)
     assert command.returncode == 0, err
