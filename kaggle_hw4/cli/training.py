@@ -149,9 +149,6 @@ def train_command(
     from kaggle_hw4.stages.train import time_given
     from kaggle_hw4.stages.versions import runs_of
 
-    if stop_after and this_process().restarts:
-        what = "torchrun would start again what has stopped after a time"
-        raise UsageError(what, "leave it out, or torchrun's --max-restarts", "stop_after")
     given, place = time_given(time_limit), Workspace.at(workspace)
     placement = find_placement(on, jobs, slurm)
     name = one_variant(variant, named, "hw4 train boss --folds all")
