@@ -25,9 +25,9 @@ from kaggle_hw4.models.build import build_model
 from kaggle_hw4.progress import no_bar
 from kaggle_hw4.project import Project
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.run_manifest import TeacherLogits
+from kaggle_hw4.run_manifest import FoldTable, TeacherLogits
 from kaggle_hw4.stages.teach import _write, mean_of, teach, teacher_of
-from kaggle_hw4.targets.teacher import path_of, read_teacher
+from kaggle_hw4.targets.teacher import TeacherHeader, path_of, read_teacher, write_teacher
 from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.training.loss import batch_loss
 from kaggle_hw4.training.sources import (
@@ -225,6 +225,15 @@ def test_a_teacher_of_many_speakers_is_kept_with_low_rank_and_read_a_batch_at_a_
     np.testing.assert_allclose(targets[every].numpy(), probabilities, atol=1e-5)
     manifest = train_run(*parts, store.device, Silent(), sources=sources)
     assert np.isfinite(manifest.validation.loss)
+
+
+def test_a_teacher_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    table = FoldTable(name="session2", by="session", count=2, hash="b")
+    kept = {"corpus": "a", "folds": table, "fold": 0, "members": ("m",), "weights": ("w",)}
+    header = TeacherHeader(**kept, transductive=False, made_by={}, format=3)
+    write_teacher(tmp_path / "t", header, ["u"], np.zeros((1, 2), np.float32))
+    with pytest.raises(DataError, match="another version of hw4 wrote it"):
+        read_teacher(tmp_path / "t")
 
 
 def test_a_mean_with_a_matrix_in_it_is_a_matrix() -> None:
