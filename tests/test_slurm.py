@@ -112,7 +112,8 @@ def test_a_job_near_its_time_limit_is_queued_again_and_its_run_has_the_bits_of_o
     _, err = command.communicate(timeout=400)
     assert command.returncode == 0, err
     assert "retried" not in err, "it was queued again, and not lost"
-    assert len(re.findall(r": queued$", err, re.MULTILINE)) == 2, err
+    queued = re.findall(r": queued$", err, re.MULTILINE)
+    assert len(queued) >= 2, err  # more where two minutes are too short for a slow machine
     alone = replace(spec, settings=LONG, runs=str(tmp_path / "alone"))
     run_all(InProcess(Silent()), [alone])
     assert bits([run]) == bits(find_runs([tmp_path / "alone"]))
