@@ -190,14 +190,25 @@ def encode(logits: Logits) -> bytes:
     """The file of `logits`, in the format of safetensors."""
     # The ids go along, so that logits can be read without the corpus that they came from.
     metadata = {"ids": json.dumps(list(logits.ids))}
-    values = logits.values
+    if isinstance(logits.values, LowRankLogits):
+        metadata["format"] = FORMAT
+    return safetensors.numpy.save(tensors_of(logits.values), metadata=metadata)
+
+
+def tensors_of(values: AnyLogits) -> dict[str, Floats]:
+    """What a file has of logits, those of low rank being of a single part."""
     if not isinstance(values, LowRankLogits):
-        return safetensors.numpy.save({"logits": values}, metadata=metadata)
+        return {"logits": values}
     [part] = values.parts
     assert part.vectors is not None
-    tensors = {"factors": part.factors[values.place], "vectors": part.vectors}
-    tensors["offsets"] = values.offsets
-    return safetensors.numpy.save(tensors, metadata=metadata | {"format": FORMAT})
+    factors = part.factors[values.place]
+    return {"factors": factors, "vectors": part.vectors, "offsets": values.offsets}
+
+
+def low_rank_of(file: safetensors.safe_open) -> LowRankLogits:
+    """Those of low rank in an open file."""
+    names = ("factors", "vectors", "offsets")
+    return LowRankLogits.of(*(file.get_tensor(name) for name in names))  # type: ignore[no-untyped-call]
 
 
 def decode(path: Path, remedy: str) -> Logits:
@@ -208,8 +219,7 @@ def decode(path: Path, remedy: str) -> Logits:
             return Logits(_ids(file), file.get_tensor("logits"))
         if written != FORMAT:
             raise DataError(f"{path}: another version of hw4 wrote it", remedy)
-        names = ("factors", "vectors", "offsets")
-        return Logits(_ids(file), LowRankLogits.of(*(file.get_tensor(name) for name in names)))
+        return Logits(_ids(file), low_rank_of(file))
 
 
 def decode_ids(path: Path) -> tuple[str, ...]:

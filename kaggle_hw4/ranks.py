@@ -5,16 +5,20 @@ gradients, and the moments of BatchNorm, those of the global batch: all ranks ha
 after every step, and how many there are changes results by rounding alone.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from kaggle_hw4.device import choose_device
 from kaggle_hw4.errors import DataError, LostRank, UsageError
@@ -22,6 +26,7 @@ from kaggle_hw4.torchrun import Process, this_process
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=10)  # for a rank that is there and does not answer
+POLL = 0.05  # seconds between two looks at whether all ranks have started
 BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 RESUME = "the same command resumes it from its checkpoint, on any number of processes"
 
@@ -176,10 +181,52 @@ def joined(device: str) -> Iterator[Ranks]:
         raise UsageError(f"{kind}: several processes train on CPUs or CUDA", parameter="device")
     if kind == "cuda":
         _take_card(process)
+    rank, count = process.rank, process.count
     with _connected():
-        dist.init_process_group(BACKENDS[kind], timeout=TIMEOUT)
-    yield JoinedRanks(process.rank, process.count)
+        [store, *_] = next(rendezvous("env://", timeout=TIMEOUT))
+        store = meet(store, rank, count)
+        dist.init_process_group(
+            BACKENDS[kind], store=store, rank=rank, world_size=count, timeout=TIMEOUT
+        )
+    yield JoinedRanks(rank, count)
     dist.destroy_process_group()  # not after an error: it would wait for the others
+
+
+def meet(store: Store, rank: int, count: int) -> Store:
+    """The part of torchrun's store that is for these processes alone.
+
+    torchrun keeps one store over its restarts, with the addresses of processes that were lost; and
+    hosts may count restarts differently. So the first rank opens a new part and welcomes every
+    other rank into it; they ask at the part that is the newest until they are welcome.
+    """
+    own = uuid4().hex
+    if rank == 0:
+        part = PrefixStore(own, store)
+        store.set("part", own)
+        keys = [f"hello/{other}" for other in range(1, count)]
+        _poll(lambda: part.check(keys) or None)
+        for key in keys:
+            part.set(f"welcome/{part.get(key).decode()}", "")
+        return part
+
+    def ask() -> Store | None:
+        if not store.check(["part"]):
+            return None
+        part = PrefixStore(store.get("part").decode(), store)
+        part.set(f"hello/{rank}", own)
+        return part if part.check([f"welcome/{own}"]) else None
+
+    return _poll(ask)
+
+
+def _poll(look: Callable[[], T | None]) -> T:
+    """What `look` returns in the end; RuntimeError after TIMEOUT. A signal ends it at once."""
+    until = time.monotonic() + TIMEOUT.total_seconds()
+    while (value := look()) is None:
+        if time.monotonic() > until:
+            raise RuntimeError("not all processes have started")
+        time.sleep(POLL)
+    return value
 
 
 def _take_card(process: Process) -> None:

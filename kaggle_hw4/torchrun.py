@@ -4,15 +4,19 @@ import os
 from dataclasses import dataclass
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+RESTARTS = "TORCHELASTIC_MAX_RESTARTS"
 
 
 @dataclass(frozen=True)
 class Process:
-    """Number `rank` of `count` processes, and number `local_rank` on its host."""
+    """Number `rank` of `count` processes, and number `local_rank` on its host. With `restarts`
+    torchrun starts all of them again when one has ended with another exit code than 0.
+    """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    restarts: bool = False
 
 
 def this_process() -> Process:
@@ -22,4 +26,5 @@ def this_process() -> Process:
     rank, count, local_rank = (os.environ[name] for name in VARIABLES[:3])
     if not (rank + count + local_rank).isdecimal():
         return Process()
-    return Process(int(rank), int(count), int(local_rank))
+    restarts = os.environ.get(RESTARTS, "0") != "0"
+    return Process(int(rank), int(count), int(local_rank), restarts)

@@ -11,6 +11,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.errors import Stopped
+from kaggle_hw4.inference.weights import weights_bytes
+from kaggle_hw4.training.checkpoint import load_checkpoint
 from kaggle_hw4.training.loop import start, train_run, validate
 from tests.conftest import Silent, job, tiny, trained
 from tests.test_training import CPU, SignalAt, bits, log
@@ -60,3 +62,15 @@ def test_a_checkpoint_says_its_format(corpus: Corpus, folds: Folds, tmp_path: Pa
         "since_report", "steps_since_report", "memory", "precision", "devices", "scaler",
         "breakpoints",
     }  # fmt: skip
+
+
+def test_a_checkpoint_can_be_sent(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
+    parts = job(tiny("simple"), corpus, folds, tmp_path)
+    train_run(*parts, CPU, Silent())
+    state = start(*parts[:3], CPU)
+    data = parts.run.checkpoint.read_bytes()
+    parts.run.checkpoint.unlink()
+    sent = start(*parts[:3], CPU)
+    load_checkpoint(parts.run.checkpoint, sent, CPU, data)
+    assert sent.step == state.step == 4
+    assert weights_bytes(sent.ema) == weights_bytes(state.ema)

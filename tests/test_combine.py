@@ -1,5 +1,7 @@
 """Blends without fitted weights, and known counts."""
 
+import tracemalloc
+
 import numpy as np
 from scipy.special import log_softmax, softmax
 
@@ -52,3 +54,18 @@ def test_known_counts_are_met_and_improve_the_accuracy() -> None:
 def test_a_speaker_with_a_count_of_zero_is_never_predicted() -> None:
     scores = RANDOM.normal(size=(30, 3))
     assert 1 not in match_counts(scores, [15, 0, 15]).argmax(1)
+
+
+def test_counts_are_matched_in_one_matrix_to_the_bits_of_several() -> None:
+    n, classes = 2000, 9000  # five blocks of rows
+    scores = (3 * RANDOM.normal(size=(n, classes))).astype(np.float32)
+    counts = RANDOM.multinomial(n, np.full(classes, 1 / classes))
+    tracemalloc.start()
+    matched = match_counts(scores, counts, rounds=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * matched.nbytes
+    p = softmax(scores.astype(np.float64), axis=1)
+    p *= counts / np.maximum(p.sum(0), 1e-300)
+    p /= np.maximum(p.sum(1, keepdims=True), 1e-300)
+    assert np.array_equal(matched, np.log(np.maximum(p, 1e-300)))

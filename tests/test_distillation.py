@@ -1,13 +1,16 @@
 """Distillation: a student learns labels and its teachers' soft targets, of its own fold only."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.special import softmax
 
+from benchmarks.many_speakers import member_logits
 from kaggle_hw4.data.batches import Batch
 from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds, write_folds
@@ -17,15 +20,25 @@ from kaggle_hw4.execution.sources import find_sources
 from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.weights import read_weights
+from kaggle_hw4.logits import LowRankLogits, dense
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.progress import no_bar
 from kaggle_hw4.project import Project
 from kaggle_hw4.recipe import Recipe
-from kaggle_hw4.stages.teach import teach, teacher_of
-from kaggle_hw4.targets.teacher import path_of, read_teacher
+from kaggle_hw4.run_manifest import FoldTable, TeacherLogits
+from kaggle_hw4.stages.teach import _write, mean_of, teach, teacher_of
+from kaggle_hw4.targets.teacher import TeacherHeader, path_of, read_teacher, write_teacher
+from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.training.loss import batch_loss
-from kaggle_hw4.training.sources import make_batches, soft_targets
+from kaggle_hw4.training.sources import (
+    LowRankTargets,
+    Sources,
+    Teacher,
+    make_batches,
+    soft_targets,
+)
 from kaggle_hw4.workspace import Workspace
-from tests.conftest import TINY, job, tiny, trained
+from tests.conftest import TINY, Silent, job, tiny, trained
 from tests.test_cli import SETTINGS, run
 from tests.test_cli import workspace as workspace  # the fixture
 
@@ -179,3 +192,54 @@ def test_from_python_the_same_stages(workspace: Path, corpus: Corpus, folds: Fol
     )
     assert learned.pseudo_labels.utterances == len(labels.table.labels)
     assert learned.transductive
+
+
+def test_a_teacher_of_many_speakers_is_kept_with_low_rank_and_read_a_batch_at_a_time(
+    tmp_path: Path, corpus: Corpus, folds: Folds
+) -> None:
+    many = replace(corpus, speakers=tuple(f"id{i:05}" for i in range(5000)))
+    recipe = tiny("boss", "networks.d_embedding=2")  # for the fold's 14 rows
+    members = [trained(recipe, many, folds, tmp_path / "runs", seed=k) for k in (0, 1)]
+    store, rows, path = FrameStore(many, torch.device("cpu")), folds.training(0), tmp_path / "t"
+    _write(path, members, folds, store, False, "float32", no_bar)
+    table, logits = read_teacher(path), []
+    for member in members:
+        model = build_model(recipe, 5000)
+        read_weights(member.folder / "ema.safetensors", model)
+        logits.append(dense(predict_logits(model, store, rows, WHOLE)))
+    expected = np.mean(logits, axis=0)
+    np.testing.assert_allclose(dense(table.logits), expected, atol=1e-4)
+    assert path.stat().st_size < 0.5 * expected.nbytes
+
+    # The student's targets are those of the matrix, and 0 for rows that the teacher has not.
+    recipe = student("0" * 16, "distillation.temperature=2.0")
+    what = {"members": ("a",), "sha256": table.sha256, "transductive": False}
+    record = TeacherLogits(teacher="0" * 16, **what)
+    sources = Sources(teacher=Teacher(rows, table.logits, record))
+    parts = job(recipe, many, folds, tmp_path / "students")
+    targets = make_batches(store, folds, recipe, parts.run, sources).soft
+    assert isinstance(targets, LowRankTargets)
+    probabilities = np.zeros((len(many.ids), 5000), np.float32)
+    probabilities[rows] = softmax(expected / 2, axis=1)
+    every = torch.arange(len(many.ids))
+    np.testing.assert_allclose(targets[every].numpy(), probabilities, atol=1e-5)
+    manifest = train_run(*parts, store.device, Silent(), sources=sources)
+    assert np.isfinite(manifest.validation.loss)
+
+
+def test_a_teacher_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    table = FoldTable(name="session2", by="session", count=2, hash="b")
+    kept = {"corpus": "a", "folds": table, "fold": 0, "members": ("m",), "weights": ("w",)}
+    header = TeacherHeader(**kept, transductive=False, made_by={}, format=3)
+    write_teacher(tmp_path / "t", header, ["u"], np.zeros((1, 2), np.float32))
+    with pytest.raises(DataError, match="another version of hw4 wrote it"):
+        read_teacher(tmp_path / "t")
+
+
+def test_a_mean_with_a_matrix_in_it_is_a_matrix() -> None:
+    low = member_logits(np.arange(2000), 5000, 0)
+    mean = mean_of([low, low.dense(), low], low.shape)
+    assert isinstance(mean, np.ndarray)
+    np.testing.assert_allclose(mean, low.dense(), atol=1e-3)
+    assert isinstance(mean_of([low, low], low.shape), LowRankLogits)
+    assert isinstance(mean_of([low] * 9, low.shape), np.ndarray), "factors would be larger"

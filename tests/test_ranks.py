@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from kaggle_hw4.cli import main
 from kaggle_hw4.data.corpus import Corpus
@@ -19,11 +21,12 @@ from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.models.dropout import Draws, Dropout
-from kaggle_hw4.ranks import JoinedRanks, Ranks
+from kaggle_hw4.ranks import JoinedRanks, Ranks, meet
 from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import in_time, time_given
 from kaggle_hw4.training.loop import train_run
 from tests.conftest import SHAPES, TINY, Silent, job, tiny, trained
+from tests.test_training import bits
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-5
@@ -57,6 +60,7 @@ class Started:
         folder: Path,
         variant: str,
         *settings: str,
+        restarts: int = 0,
     ) -> None:
         shutil.copytree(corpus.folder, folder / "packed")
         write_folds(folder / "folds", folds, corpus)
@@ -64,7 +68,7 @@ class Started:
         self.job = job(recipe, corpus, folds, folder / "runs", variant=stem)
         self.run = self.job.run
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", str(count)]
+        command += ["--nproc-per-node", str(count), "--max-restarts", str(restarts)]
         command += ["-m", "kaggle_hw4", "train", variant, "--json"]
         for setting in settings:
             command += ["-s", setting]
@@ -163,6 +167,23 @@ def test_a_killed_rank_ends_the_others_and_the_run_resumes(
     assert losses(started.run) == pytest.approx(losses(single), abs=TOLERANCE)
 
 
+def test_torchrun_restarts_lost_processes_and_the_bits_are_those_of_an_unbroken_run(
+    corpus: Corpus, folds: Folds, tmp_path: Path
+) -> None:
+    every = settings_of("boss", *MASKED, "schedule.steps=20", "schedule.validate_every=4")
+    unbroken = Started(2, corpus, folds, tmp_path / "unbroken", "boss", *every)
+    assert unbroken.wait()[0] == 0
+    started = Started(2, corpus, folds, tmp_path / "lost", "boss", *every, restarts=2)
+    started.wait_for_step(4)
+    os.kill(started.process_of(0), signal.SIGKILL)
+    code, out, err = started.wait()
+    assert code == 0, err
+    assert json.loads(out)[0]["steps"] == 20
+    assert [line for line in err.splitlines() if "resumes after step" in line], err
+    assert bits(started.run) == bits(unbroken.run)
+    assert losses(started.run) == losses(unbroken.run)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
 def test_losses_are_those_of_a_single_process_over_200_steps(
@@ -198,6 +219,31 @@ def test_a_rank_draws_the_dropout_of_its_rows(blocks: int) -> None:
         dropout.draws = Draws(3, 11, rows.start, rows.stop - rows.start, 7)
         own = slice(rows.start * blocks, rows.stop * blocks)
         assert torch.equal(dropout(x[own]), whole[own])
+
+
+def test_restarted_ranks_see_nothing_that_the_lost_ones_have_stored() -> None:
+    store, restarted = dist.HashStore(), []
+    with ThreadPoolExecutor(3) as threads:
+        for start in ("lost", "restarted"):
+            # The others first: what the first rank of the last start has stored is still there.
+            parts = [threads.submit(meet, store, rank, 3) for rank in (2, 1, 0)]
+            for part in parts:
+                assert not part.result().check(["address"])
+            restarted = [part.result() for part in parts]
+            restarted[0].set("address", start)
+    assert [part.get("address") for part in restarted] == [b"restarted"] * 3
+
+
+def test_what_stops_after_a_time_is_not_for_torchrun_to_restart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in {**variables, "WORLD_SIZE": "2", "TORCHELASTIC_MAX_RESTARTS": "3"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "boss", "--stop-after", "1h"])
+    assert ended.value.code == UsageError.exit_code
+    assert "leave it out, or torchrun's --max-restarts" in capsys.readouterr().err
 
 
 def test_a_time_limit_is_for_a_single_process() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kaggle_hw4.errors import UsageError
-from kaggle_hw4.execution.executor import run_all
+from kaggle_hw4.execution.executor import LOG, run_all
 from kaggle_hw4.execution.local import InProcess
 from kaggle_hw4.execution.slurm import make_executor, read_minutes, read_options
 from kaggle_hw4.execution.spec import RunSpec
@@ -91,6 +91,33 @@ def test_six_runs_of_an_array_are_preempted_and_killed_and_have_the_bits_of_one_
     alone = replace(spec, settings=LONG, runs=str(tmp_path / "alone"))
     run_all(InProcess(Silent()), alone.over([0, 1], [0, 1, 2]))
     assert bits(runs) == bits(find_runs([tmp_path / "alone"]))
+
+
+@pytest.mark.slurm
+@needs_slurm
+def test_a_job_near_its_time_limit_is_queued_again_and_its_run_has_the_bits_of_one_process(
+    slurm: dict[str, str], spec: RunSpec, tmp_path: Path
+) -> None:
+    command = hw4(slurm, spec, "--slurm", "time=2", "--slurm", "signal-delay-s=60")
+    wait_for(lambda: workers(tmp_path) and list((tmp_path / "runs").glob("*/*/checkpoint.pt")))
+    # Halted until Slurm's signal comes, so that the run isn't finished before it.
+    [worker] = workers(tmp_path)
+    os.kill(worker, signal.SIGSTOP)
+    logs = lambda: "".join(path.read_text() for path in tmp_path.glob("slurm/*/*.err"))  # noqa: E731
+    wait_for(lambda: "SIGUSR2" in logs(), 150)
+    os.kill(worker, signal.SIGCONT)
+    [run] = find_runs([tmp_path / "runs"])
+    wait_for(lambda: "checkpoint written; the same command" in (run.folder / LOG).read_text())
+
+    _, err = command.communicate(timeout=400)
+    assert command.returncode == 0, err
+    assert "retried" not in err, "it was queued again, and not lost"
+    queued = re.findall(r": queued$", err, re.MULTILINE)
+    assert len(queued) >= 2, err  # more where two minutes are too short for a slow machine
+    alone = replace(spec, settings=LONG, runs=str(tmp_path / "alone"))
+    run_all(InProcess(Silent()), [alone])
+    assert bits([run]) == bits(find_runs([tmp_path / "alone"]))
+    assert steps_logged(run) == sorted(set(steps_logged(run)))
 
 
 @pytest.mark.slurm

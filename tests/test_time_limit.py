@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from kaggle_hw4.project import Project
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.runs import Run, find_runs
 from kaggle_hw4.stages import estimate
+from kaggle_hw4.stages.train import TimeGiven
 from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.tuning.estimate import startup_seconds
 from kaggle_hw4.workspace import shipped
@@ -246,6 +248,15 @@ def test_from_python_a_time_limit_is_a_duration_too(workspace: Path) -> None:
     assert (there.run.folder / "worker.log").is_file()
     with pytest.raises(UsageError, match="how fast a training on ray is"):
         Project(workspace).train("strong", settings, time_limit="6s", on="ray")
+
+
+@pytest.mark.parametrize(("busy", "slowdown"), [(4.0, 1.0), (1.0, 2.0), (0.0, 5.0), (1e9, 1.0)])
+def test_a_report_has_more_time_beside_other_work(busy: float, slowdown: float) -> None:
+    began, processor = time.monotonic() - 2, time.process_time() - busy
+    given = TimeGiven(180, began, 0, processor)
+    assert given.slowdown == pytest.approx(slowdown, rel=0.05)
+    assert given.keeping(5).after == pytest.approx(5 * slowdown, rel=0.05)
+    assert replace(given, seconds=20).keeping(5).after == 5, "of a short time no more than a fifth"
 
 
 def test_a_pipeline_is_done_in_its_time_report_included(

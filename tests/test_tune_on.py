@@ -1,18 +1,28 @@
 """hw4 tune --on: the same study wherever its trials are trained, and what cannot be known there."""
 
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
+from kaggle_hw4.errors import Stopped
+from kaggle_hw4.execution.executor import Executor
 from kaggle_hw4.execution.placement import HERE, Placement, find_placement
-from kaggle_hw4.tuning.coordinator import Coordinator
-from kaggle_hw4.tuning.plan import make_plan
+from kaggle_hw4.execution.spec import RunSpec
+from kaggle_hw4.tuning.coordinator import Coordinator, RunningTrial
+from kaggle_hw4.tuning.plan import Plan, make_plan
 from kaggle_hw4.tuning.storage import open_storage
 from kaggle_hw4.tuning.study import open_study
+from kaggle_hw4.tuning.tune import tune
 from kaggle_hw4.workspace import Workspace
 from tests.conftest import TINY
-from tests.test_coordinator import Said
+from tests.test_coordinator import Ended, Processes, Said
+from tests.test_coordinator import plan as plan  # the fixture
 from tests.test_tune import STEPS, TUNE, run
 from tests.test_tune import workspace as workspace  # the fixture
 
@@ -41,6 +51,43 @@ def test_one_job_at_a_time_gives_the_study_of_no_place_at_all(workspace: Path) -
     trials = searched(workspace, "here", HERE)
     assert trials == searched(workspace, "local", local)
     assert len({tuple(params.values()) for params, *_ in trials}) == 3
+
+
+class Training(Ended):
+    """A run that ends when it is stopped."""
+
+    def poll(self) -> bool:
+        return False
+
+
+class LargeCluster(Placement):
+    """One that trains as many runs at a time as a command wants."""
+
+    @contextmanager
+    def executor(self, workspace: str) -> Iterator[Executor]:
+        yield Endless([], jobs=self.jobs or 256)
+
+
+class Endless(Processes):
+    def submit(self, spec: RunSpec) -> Ended:
+        self.started.append(spec)
+        return Training(spec, -signal.SIGTERM)
+
+
+class StopAtOnce(Said):
+    def show(self, plan: Plan, study: optuna.Study, running: Sequence[RunningTrial]) -> None:
+        self.at_a_time = len(running)
+        raise Stopped("stopped", "")
+
+
+@pytest.mark.parametrize(("jobs", "trials"), [(None, 4), (6, 6), (2, 2)])
+def test_a_cluster_trains_few_trials_at_a_time_unless_it_is_told_how_many(
+    plan: Plan, jobs: int | None, trials: int
+) -> None:
+    monitor = StopAtOnce()
+    with pytest.raises(Stopped):
+        tune(replace(plan, trials=50, placement=LargeCluster("slurm", jobs)), None, 20, monitor)
+    assert monitor.at_a_time == trials
 
 
 @pytest.mark.parametrize(

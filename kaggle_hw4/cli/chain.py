@@ -1,6 +1,5 @@
 """hw4 run: a whole pipeline."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,7 +92,7 @@ def _with_report(
     from kaggle_hw4.pipeline import seconds_after
     from kaggle_hw4.stages.split import corpus_of
 
-    return given and replace(given, after=seconds_after(corpus_of(place), plan))
+    return given and given.keeping(seconds_after(corpus_of(place), plan))
 
 
 def _run(

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.pace import clock_time, read_duration, write_line
 from kaggle_hw4.signals import stopping_after
+from kaggle_hw4.torchrun import this_process
 from kaggle_hw4.workspace import Workspace
 
 ORDER = (  # of the work
@@ -108,6 +109,9 @@ SlurmOptions = Annotated[
 def stopping(after: str | None) -> Iterator[None]:
     """Stop what is in the block after the duration that --stop-after names, and say so before."""
     seconds = None if after is None else read_duration(after, "stop_after")
+    if seconds is not None and this_process().restarts:
+        what = "torchrun would start again what has stopped after a time"
+        raise UsageError(what, "leave it out, or torchrun's --max-restarts", "stop_after")
     if seconds is not None:
         stop = clock_time(seconds)
         write_line(f"it is {clock_time()}; stops at {stop}, and the same command resumes it")

@@ -66,7 +66,11 @@ On = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Trials in parallel; else 1, with --on one a device."),
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Trials in parallel; else 1, on local one a device, on slurm and ray 4.",
+    ),
 ]
 Finalists = Annotated[
     int, typer.Option(min=1, metavar="N", help="Trials retrained on all folds and seeds.")

@@ -1,6 +1,7 @@
 """The batch of a training step: segments, augmented, and mixed up with partners."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -38,6 +39,13 @@ class Batch:
     labelled: Tensor | None = None
 
 
+class SoftTargets(Protocol):
+    """A teacher's probabilities of every row of the corpus: a tensor (…, C), or what makes them."""
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Those (B, C) of some `rows` (B,)."""
+
+
 class Batches:
     """The batches of a training run: `at(step)` is a function of the seed and the step alone, and
     of the step's place in the schedule.
@@ -55,7 +63,7 @@ class Batches:
         recipe: Recipe,
         seed: int,
         labels: IntArray | None = None,
-        soft: Tensor | None = None,
+        soft: SoftTargets | None = None,
     ) -> None:
         self.store, self.rows, self.sessions = store, rows, sessions
         self.recipe, self.seed, self.soft = recipe, seed, soft

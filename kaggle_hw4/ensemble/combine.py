@@ -155,11 +155,16 @@ def match_counts(scores: Scores, counts: Sequence[int], rounds: int = 200) -> Fl
     """Scores (n, C) whose probabilities sum to `counts` (C,) in every class; the counts sum to n.
 
     Sinkhorn's scaling (1967). It helps only where the counts are exactly known: a wrong prior
-    costs accuracy.
+    costs accuracy. Every round needs all probabilities: one matrix of them is in memory, and what
+    else is computed with is a block of its rows.
     """
-    p = softmax(scores.astype(np.float64), axis=1)
-    target = np.asarray(counts, np.float64)
+    p, target = np.empty(scores.shape, np.float64), np.asarray(counts, np.float64)
+    rows = row_blocks(np.zeros(len(scores), np.int64), scores.shape[1])
+    for block in rows:
+        p[block] = softmax(scores[block].astype(np.float64), axis=1)
     for _ in range(rounds):
         p *= target / np.maximum(p.sum(0), 1e-300)
         p /= np.maximum(p.sum(1, keepdims=True), 1e-300)
-    return np.asarray(np.log(np.maximum(p, 1e-300)))
+    for block in rows:
+        p[block] = np.log(np.maximum(p[block], 1e-300))
+    return p

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LOCAL, SLURM, RAY = "local", "slurm", "ray"
 PLACES = (LOCAL, SLURM, RAY)
+TRIALS = 4  # of a study at a time on a cluster: more would be a random search
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Placement:
     options: tuple[str, ...] = ()
     address: str = ""
     threads: int | None = None
+
+    def trials_of(self, executor: "Executor") -> int:
+        """How many trials of a study are trained at a time: a cluster's devices are not the limit,
+        unless a number of jobs is given.
+        """
+        free = self.on != LOCAL and self.jobs is None
+        return min(executor.jobs, TRIALS) if free else executor.jobs
 
     def check_speed(self, parameter: str) -> None:
         """UsageError where a training is not as fast as it is measured here; `parameter` is what

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kaggle_hw4.data.folds import Folds
     from kaggle_hw4.data.segments import FrameStore
     from kaggle_hw4.execution.spec import Asked
+    from kaggle_hw4.logits import AnyLogits
     from kaggle_hw4.runs import Run
 
 
@@ -119,23 +120,22 @@ def _write(
     bar: Bar,
 ) -> None:
     """The mean of the runs' plain logits of whole utterances."""
-    import numpy as np
-
     from kaggle_hw4.execution.sources import taught_rows
     from kaggle_hw4.inference.embed import WHOLE
     from kaggle_hw4.inference.logits import Task
     from kaggle_hw4.inference.predict import predict_logits
-    from kaggle_hw4.logits import dense
     from kaggle_hw4.targets.teacher import TeacherHeader, write_teacher
 
     corpus, manifests = store.corpus, [run.manifest() for run in runs]
     rows = taught_rows(corpus, folds, runs[0].fold, transductive)
-    total = np.zeros((len(rows), len(corpus.speakers)), np.float32)
-    for run in runs:
+
+    def logits_of(run: "Run") -> "AnyLogits":
         task = Task(run, folds, run.recipe().predict)
         task.check(corpus)
         model = task.load_model(corpus, precision).to(store.device)
-        total += dense(predict_logits(model, store, rows, WHOLE, bar=bar))
+        return predict_logits(model, store, rows, WHOLE, bar=bar)
+
+    mean = mean_of(map(logits_of, runs), (len(rows), len(corpus.speakers)))
     learned = [manifest.learned_from for manifest in manifests]
     weights = [f"{run.recipe().predict.weights}.safetensors" for run in runs]
     header = TeacherHeader(
@@ -147,5 +147,30 @@ def _write(
         transductive=transductive or any(each and each.transductive for each in learned),
         made_by=provenance(),
     )
-    mean = (total / len(runs)).astype(np.float32)
     write_teacher(path, header, [corpus.ids[row] for row in rows], mean)
+
+
+def mean_of(members: Iterable["AnyLogits"], shape: tuple[int, int]) -> "AnyLogits":
+    """The mean (n, C) of members' logits: with low rank where that of all of them together is
+    smaller than the matrix, of which there is one otherwise.
+    """
+    import numpy as np
+
+    from kaggle_hw4.logits import LowRankLogits, dense, mean
+
+    low: list[LowRankLogits] = []
+    total, count = None, 0
+    for member in members:
+        count += 1
+        if isinstance(member, LowRankLogits):
+            low.append(member)
+            continue
+        total = np.zeros(shape, np.float32) if total is None else total
+        total += member
+    rank = sum(len(part.factors.T) for each in low for part in each.parts)
+    if total is None and sum(shape) * rank < shape[0] * shape[1]:
+        return mean(low)
+    total = np.zeros(shape, np.float32) if total is None else total
+    for each in low:
+        total += dense(each)
+    return (total / count).astype(np.float32)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kaggle_hw4.errors import UsageError
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from kaggle_hw4.stages.plan_time import Planned
 
 
+SLOWEST = 5.0  # slower than that it waits for a disk, and not for a processor
+MOST = 0.2  # of all the time is kept for what follows a training, where that is made longer
+SHORT = 0.2  # seconds of processor time; less says nothing of how slow a machine is
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A run, and what its manifest says."""
@@ -32,20 +37,36 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class TimeGiven:
-    """`seconds` for a command that `began` then (time.monotonic); `after` of them are for what
-    follows the training.
+    """`seconds` for a command that `began` then (time.monotonic), after so much time of the
+    `processor` (time.process_time); `after` of them are for what follows the training.
     """
 
     seconds: float
     began: float
     after: float = 0.0
+    processor: float = 0.0
+
+    def keeping(self, seconds: float) -> "TimeGiven":
+        """The same with so many seconds for what follows the training: more where the machine's
+        other work slows this process down now, but not beyond MOST of all the time.
+        """
+        more = min(seconds * self.slowdown, MOST * self.seconds)
+        return replace(self, after=max(seconds, more))
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long as alone the command has taken; from 1 to SLOWEST."""
+        busy = time.process_time() - self.processor
+        ratio = (time.monotonic() - self.began) / max(busy, SHORT)
+        return min(SLOWEST, max(1.0, ratio))
 
 
 def time_given(time_limit: str | None) -> TimeGiven | None:
     """The time that a duration gives to a command which begins now; None where there is none."""
     if time_limit is None:
         return None
-    return TimeGiven(read_duration(time_limit, "time_limit"), time.monotonic())
+    seconds = read_duration(time_limit, "time_limit")
+    return TimeGiven(seconds, time.monotonic(), processor=time.process_time())
 
 
 def train(

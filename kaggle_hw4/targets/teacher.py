@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 from pydantic import ValidationError
 
 from kaggle_hw4.artifact import sha256_file, sha256_json, write_bytes
 from kaggle_hw4.errors import DataError
+from kaggle_hw4.logits import AnyLogits, LowRankLogits, low_rank_of, tensors_of
 from kaggle_hw4.run_manifest import FoldTable, Record
 
 FORMAT = 1
+LOW_RANK = 2  # the format of logits that are kept with low rank
 REMEDY = "delete it; training with the same teachers makes it again"
 
 
@@ -42,7 +42,7 @@ class TeacherTable:
 
     header: TeacherHeader
     ids: tuple[str, ...]
-    logits: npt.NDArray[np.float32]
+    logits: AnyLogits
     sha256: str  # of the file
 
 
@@ -56,12 +56,12 @@ def path_of(folder: Path, teacher: str, fold: int, transductive: bool) -> Path:
     return folder / teacher / f"fold{fold}{'-transductive' * transductive}.safetensors"
 
 
-def write_teacher(
-    path: Path, header: TeacherHeader, ids: Sequence[str], logits: npt.NDArray[np.float32]
-) -> str:
+def write_teacher(path: Path, header: TeacherHeader, ids: Sequence[str], logits: AnyLogits) -> str:
     """Write it, and return its sha256."""
+    if isinstance(logits, LowRankLogits):
+        header = header.model_copy(update={"format": LOW_RANK})
     metadata = {"header": header.model_dump_json(), "ids": json.dumps(list(ids))}
-    return write_bytes(path, safetensors.numpy.save({"logits": logits}, metadata=metadata))
+    return write_bytes(path, safetensors.numpy.save(tensors_of(logits), metadata=metadata))
 
 
 def read_teacher(path: Path) -> TeacherTable:
@@ -72,9 +72,10 @@ def read_teacher(path: Path) -> TeacherTable:
         with safetensors.safe_open(path, "np") as file:
             metadata: dict[str, str] = file.metadata() or {}
             header = TeacherHeader.model_validate_json(metadata["header"])
-            ids, logits = tuple(json.loads(metadata["ids"])), file.get_tensor("logits")
+            ids, low_rank = tuple(json.loads(metadata["ids"])), header.format == LOW_RANK
+            logits = low_rank_of(file) if low_rank else file.get_tensor("logits")
     except (OSError, KeyError, ValueError, ValidationError, safetensors.SafetensorError) as error:
         raise DataError(f"{path}: not the logits of a teacher ({error})", REMEDY) from error
-    if header.format != FORMAT or len(ids) != len(logits):
+    if header.format not in (FORMAT, LOW_RANK) or len(ids) != len(logits):
         raise DataError(f"{path}: another version of hw4 wrote it", REMEDY)
     return TeacherTable(header, ids, logits, sha256_file(path))

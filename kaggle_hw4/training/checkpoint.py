@@ -88,15 +88,18 @@ def load_checkpoint(
     path: Path, state: TrainingState[Any], device: torch.device, data: bytes | None = None
 ) -> None:
     """Fill `state` from `path`, or from the `data` that are in it; DataError when it is damaged."""
+
+    def source() -> Path | io.BytesIO:
+        return path if data is None else io.BytesIO(data)
+
     try:
-        file = path if data is None else io.BytesIO(data)
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(source()) as archive:
             damaged = archive.testzip()  # torch.load itself does not look at the checksums
         if damaged:
             raise zipfile.BadZipFile(f"{damaged} has changed")
         # To the CPU: load_state_dict moves what belongs on the device, and AdamW's counts of
         # steps do not.
-        values = torch.load(file, map_location="cpu", weights_only=True)
+        values = torch.load(source(), map_location="cpu", weights_only=True)
         if values.get("format") not in READABLE:
             raise ValueError(f"another version of hw4 wrote it, format {values.get('format')}")
         for name in MODULES:

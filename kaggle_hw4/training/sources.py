@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kaggle_hw4.data.batches import Batches
+from kaggle_hw4.data.batches import Batches, SoftTargets
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
+from kaggle_hw4.logits import AnyLogits, LowRankLogits, tensors_of
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.run_manifest import LearnedFrom, PretrainedEncoders, PseudoLabels, TeacherLogits
 from kaggle_hw4.runs import Run
@@ -38,7 +38,7 @@ class Teacher:
     """An ensemble's plain logits (n, C) of rows (n,) of the corpus."""
 
     rows: IntArray
-    logits: npt.NDArray[np.float32]
+    logits: AnyLogits
     record: TeacherLogits
 
 
@@ -75,7 +75,7 @@ def make_batches(
         labels[sources.pseudo_labels.rows] = sources.pseudo_labels.labels
         rows = np.concatenate([rows, sources.pseudo_labels.rows])
     if sources.teacher:
-        soft = soft_targets(sources.teacher, recipe, len(labels)).to(store.device)
+        soft = soft_targets(sources.teacher, recipe, len(labels), store.device)
         rows = np.union1d(rows, sources.teacher.rows)
     if len(rows) > len(folds.training(run.fold)):
         # Nobody knows their sessions: those of a speaker count as one, which is no training row's.
@@ -83,12 +83,44 @@ def make_batches(
     return Batches(store, rows, sessions, recipe, run.seed, labels, soft)
 
 
-def soft_targets(teacher: Teacher, recipe: Recipe, count: int) -> Tensor:
+def soft_targets(
+    teacher: Teacher, recipe: Recipe, count: int, device: torch.device | None = None
+) -> SoftTargets:
     """Its probabilities (count, C) at the recipe's temperature, for every row of the corpus; 0
-    where it has none.
+    where it has none. Those of logits with low rank are computed for the rows of a batch.
     """
     assert recipe.distillation is not None
-    logits = torch.from_numpy(teacher.logits) / recipe.distillation.temperature
+    temperature, rows = recipe.distillation.temperature, torch.from_numpy(teacher.rows)
+    if isinstance(teacher.logits, LowRankLogits):
+        place = torch.full((count,), -1)
+        place[rows] = torch.arange(len(rows))
+        return LowRankTargets.of(teacher.logits, place, temperature, device)
+    logits = torch.from_numpy(teacher.logits) / temperature
     table = torch.zeros(count, logits.shape[1])
-    table[torch.from_numpy(teacher.rows)] = logits.softmax(1)
-    return table
+    table[rows] = logits.softmax(1)
+    return table.to(device)
+
+
+@dataclass(frozen=True, eq=False)
+class LowRankTargets:
+    """The same from factors (n, R) of the teacher's rows and vectors (C, R) of the speakers;
+    `place` (count,) is where a row of the corpus is among the teacher's, -1 where it is not.
+    """
+
+    factors: Tensor
+    vectors: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(
+        cls, logits: LowRankLogits, place: Tensor, temperature: float, device: torch.device | None
+    ) -> "LowRankTargets":
+        """Those of logits of one part, whose offsets no softmax sees."""
+        tensors = {name: torch.from_numpy(each) for name, each in tensors_of(logits).items()}
+        factors = tensors["factors"] / temperature
+        return cls(factors.to(device), tensors["vectors"].to(device), place.to(device))
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        place = self.place[rows]
+        logits = self.factors[place] @ self.vectors.T
+        return logits.softmax(1) * (place >= 0)[:, None]

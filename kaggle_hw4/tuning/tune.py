@@ -43,7 +43,8 @@ def tune(
         search_time(plan, given, monitor) as time_left,
         open_storage(plan.folder, url, executor.jobs, heartbeat) as storage,
     ):
-        plan = replace(plan, placement=replace(plan.placement, jobs=executor.jobs))
+        trials = plan.placement.trials_of(executor)  # at a time; of the finals as many as fit
+        plan = replace(plan, placement=replace(plan.placement, jobs=trials))
         if url is not None:
             note_address(plan.folder, url)
         # Open the study; its first trials are the baseline and an earlier winner.
