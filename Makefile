@@ -29,7 +29,7 @@ demo: setup ## From nothing to a scored submission on synthetic speakers, in min
 	@echo "The real thing, with the token of a Kaggle account:"
 	@echo "  $(HW4) data download && $(HW4) run pipelines/kaggle.toml"
 
-test: setup ## Run the tests (about ten minutes)
+test: setup ## Run the tests (about a quarter of an hour)
 	$(VENV)/bin/pytest
 
 # 1700 seconds at most; SCALE=3 tries three times as often, SEED=1 tries something else.

@@ -78,12 +78,11 @@ def member_of(case: LadderCorpus, row: Trained) -> Member:
     recipe, inputs = recipe_of(case, row), [case.corpus.hash, case.folds.hash]
     stem = case.place.variant(row.name).stem
     runs = [Run.of(case.place.runs, stem, recipe, inputs, seed, seed) for seed in SEEDS]
-    cost = cost_of(case, row.name)
     return Member.of(
         row.name,
         [predicted(case, run) for run in runs],
         parameters=runs[0].manifest().parameters,
-        seconds=row.steps * cost.step + cost.validation + cost.prediction,
+        seconds=cost_of(case, row.name).run(row.steps, row.steps),
         steps=row.steps,
     )
 

@@ -18,11 +18,15 @@ LARGEST = 0.999  # correlation in size: Fisher's z of 1 is infinite
 RIDGE = 0.1  # of the mean variance, added to all: what the smallest eigenvalues are is noise
 
 
-class BandCorrelations:
-    """Standard deviations, correlations and speeds of the bands."""
+class SecondOrder:
+    """A number for each pair of bands, and two for each band."""
 
     def __init__(self, n_mels: int) -> None:
         self.d_embedding = 2 * n_mels + n_mels * (n_mels - 1) // 2
+
+
+class BandCorrelations(SecondOrder):
+    """Standard deviations, correlations and speeds of the bands."""
 
     def embed(self, features: Tensor, mask: Mask) -> Tensor:
         """Statistics (B, d_embedding) of log-mel bands (B, T, n_mels) over the real frames,
@@ -33,16 +37,12 @@ class BandCorrelations:
             covariance = covariance_of(features.float(), mask)
             deviation = deviation_in(covariance)
             correlation = covariance / (deviation.unsqueeze(1) * deviation.unsqueeze(2))
-            above = torch.ones_like(correlation[0], dtype=torch.bool).triu(1)
-            z = correlation[:, above].clamp(-LARGEST, LARGEST).atanh()
+            z = pairs_of(correlation).clamp(-LARGEST, LARGEST).atanh()
             return torch.cat([deviation.log(), log_speed(features.float(), mask), z], 1)
 
 
-class LogCovariance:
+class LogCovariance(SecondOrder):
     """The covariance of the bands in the log-Euclidean metric (Arsigny et al. 2006), and speeds."""
-
-    def __init__(self, n_mels: int) -> None:
-        self.d_embedding = 2 * n_mels + n_mels * (n_mels - 1) // 2
 
     def embed(self, features: Tensor, mask: Mask) -> Tensor:
         """Statistics (B, d_embedding) of log-mel bands (B, T, n_mels) over the real frames,
@@ -56,11 +56,16 @@ class LogCovariance:
             values, vectors = torch.linalg.eigh(covariance)
             values = values + (RIDGE * mean).clamp_min(SMALLEST**2).unsqueeze(1)
             logarithm = (vectors * values.log().unsqueeze(1)) @ vectors.transpose(1, 2)
-            above = torch.ones_like(logarithm[0], dtype=torch.bool).triu(1)
-            pairs = torch.cat(
-                [logarithm.diagonal(dim1=1, dim2=2), 2**0.5 * logarithm[:, above]], 1
-            ).to(features.device, torch.float32)
-            return torch.cat([pairs, log_speed(features.float(), mask)], 1)
+            diagonal = logarithm.diagonal(dim1=1, dim2=2)
+            # Each pair stands in the matrix twice.
+            entries = torch.cat([diagonal, 2**0.5 * pairs_of(logarithm)], 1)
+            speed = log_speed(features.float(), mask)
+            return torch.cat([entries.to(speed.device, speed.dtype), speed], 1)
+
+
+def pairs_of(matrices: Tensor) -> Tensor:
+    """The entries (B, D (D - 1) / 2) above the diagonal of matrices (B, D, D)."""
+    return matrices[:, torch.ones_like(matrices[0], dtype=torch.bool).triu(1)]
 
 
 def log_speed(x: Tensor, mask: Mask) -> Tensor:
