@@ -74,7 +74,10 @@ def test_h_is_help_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_is_as_fast_as_importing_typer_and_rich(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At most 50 ms more, in processor time: the wall clock also shows who else is at work."""
+    """At most 50 ms more, in the least processor time of each: load and caches only add to it.
+
+    Rounds go on until that is seen: a loaded machine takes more of them, a slow command fails.
+    """
     # As where it is installed: compiled once.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path))
@@ -85,12 +88,13 @@ def test_help_is_as_fast_as_importing_typer_and_rich(
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    pairs = [
-        (seconds("-m", "kaggle_hw4", "--help"), seconds("-c", "import typer, rich"))
-        for _ in range(9)
-    ]
-    help_seconds, import_seconds = (min(times) for times in zip(*pairs, strict=True))
-    assert help_seconds < import_seconds + 0.05
+    help_seconds, import_seconds = [], []
+    for _ in range(60):
+        help_seconds.append(seconds("-m", "kaggle_hw4", "--help"))
+        import_seconds.append(seconds("-c", "import typer, rich"))
+        if len(help_seconds) >= 5 and min(help_seconds) < min(import_seconds) + 0.05:
+            return
+    pytest.fail(f"{min(help_seconds):.3f} s against {min(import_seconds):.3f} s")
 
 
 def test_help_imports_nothing_heavy() -> None:
