@@ -3,9 +3,9 @@
 Every recipe is shrunk by one rule so that a CPU core trains it in minutes, and trained from three
 seeds, each of which holds out another session fold of six: one network of each kind in equal
 steps, in equal times, and as many networks as `--time-limit` would choose for these times. Each is
-predicted alone and with label spreading, and scored on the corpus's unseen test sessions, by
-truth.csv, after all training is finished. Finished runs are not trained again. Writes
-docs/ladder.md, a section for each corpus.
+predicted alone, with label spreading and with everything there is, and scored on the corpus's
+unseen test sessions, by truth.csv, after all training is finished. Finished runs are not trained
+again. Writes docs/ladder.md, a section for each corpus.
 
 `--on slurm` or `ray` trains elsewhere, as `hw4 train` does: docs/scale.md.
 
@@ -168,9 +168,9 @@ def result_of(case: LadderCorpus, row: Trained) -> Result:
     runs = [Run.of(case.place.runs, stem, recipe, inputs, seed, seed) for seed in SEEDS]
     cost = cost_of(case, row.name)
     usual = recipe.predict.statistics
-    alone, spread, fused = (
-        [evaluate(run, case, neighbours, statistics) for run in runs]
-        for neighbours, statistics in ((0, usual), (NEIGHBOURS, usual), (NEIGHBOURS, True))
+    alone, spread, everything = (
+        [evaluate(run, case, *how) for run in runs]
+        for how in ((0, usual, False), (NEIGHBOURS, usual, False), (NEIGHBOURS, True, True))
     )
     return Result(
         name=row.name,
@@ -180,17 +180,21 @@ def result_of(case: LadderCorpus, row: Trained) -> Result:
         steps=row.steps,
         alone=Sets.of(alone),
         spread=Sets.of(spread),
-        fused=Sets.of(fused),
+        everything=Sets.of(everything),
     )
 
 
 def evaluate(
-    run: Run, case: LadderCorpus, neighbours: int, statistics: bool
+    run: Run, case: LadderCorpus, neighbours: int, statistics: bool, self_training: bool
 ) -> tuple[Hits, Hits, Hits]:
-    """What a run gets right with so many neighbours of label spreading, fused with second-order
-    statistics or not: seen-session, session validation, unseen.
+    """What a run gets right with so many neighbours of label spreading, with second-order
+    statistics and self-training or without: seen-session, session validation, unseen.
     """
-    changed = {"spreading_neighbours": neighbours, "statistics": statistics}
+    changed = {
+        "spreading_neighbours": neighbours,
+        "statistics": statistics,
+        "self_training": self_training,
+    }
     task = Task(run, case.folds, run.recipe().predict.model_copy(update=changed))
     model = task.load_model(case.corpus, "float32").to(case.store.device)
     [predicted] = predict_sets([task], [model], case.store)

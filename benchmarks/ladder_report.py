@@ -30,8 +30,9 @@ and are given as mean ± standard deviation over the seeds.
   the training was finished.
 - *spread*: after transductive label spreading over the set that is predicted, which uses no label;
   the peers have it, too. The other columns: each utterance alone.
-- *with statistics*: spread, and before that fused with the discriminant analyses of second-order
-  statistics (docs/sessions.md), which is part of champion and was lent to all others.
+- *everything*: with second-order statistics, self-training and label spreading
+  (docs/sessions.md). That is how champion is predicted; it was lent to all others. Statistics are
+  part of champion in the other columns, too.
 - Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
 - Networks: one, and as many as `--time-limit` would choose.
 - `peers/sample` is the same recipe as `simple`. Seconds are those of one core, reckoned from
@@ -69,7 +70,7 @@ class Sets:
 
 @dataclass(frozen=True)
 class Result:
-    """One recipe's runs, predicted alone, with label spreading, and with it and statistics."""
+    """One recipe's runs, predicted alone, with label spreading, and with everything there is."""
 
     name: str
     networks: int
@@ -78,7 +79,7 @@ class Result:
     steps: int
     alone: Sets
     spread: Sets
-    fused: Sets
+    everything: Sets
 
     @property
     def label(self) -> str:
@@ -98,15 +99,16 @@ def table(results: Sequence[Result]) -> str:
     lines = [
         "| recipe | networks | parameters | steps | seconds | seen-session | session | unseen | "
         "session, spread | unseen, spread | session minus unseen, spread | "
-        "unseen, with statistics |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "session, everything | unseen, everything | session minus unseen, everything |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         alone = (r.alone.seen_session, r.alone.session, r.alone.unseen)
-        cells = [with_spread(runs) for runs in (*alone, r.spread.session, r.spread.unseen)]
-        gap = r.spread.mean("session") - r.spread.mean("unseen")
-        cells.append(f"{100 * gap:+.1f} ± {100 * gap_error(r.spread):.1f}")
-        cells.append(with_spread(r.fused.unseen))
+        cells = [with_spread(runs) for runs in alone]
+        for sets in (r.spread, r.everything):
+            cells += [with_spread(sets.session), with_spread(sets.unseen)]
+            gap = sets.mean("session") - sets.mean("unseen")
+            cells.append(f"{100 * gap:+.1f} ± {100 * gap_error(sets):.1f}")
         sizes = (f"{r.parameters:,}", f"{r.steps:,}", f"{r.seconds:.0f}")
         lines.append(f"| {' | '.join((r.name, str(r.networks), *sizes, *cells))} |")
     return "\n".join(lines)
@@ -133,20 +135,23 @@ def summary(results: Sequence[Result]) -> str:
             f"- {below} → {above}: {100 * gain:+.1f} points, standard error {100 * error:.1f} "
             f"({gain / error:.1f} standard errors)"
         )
-    lines += ["", "With label spreading, the peers as well:", ""]
+    lines += ["", "With everything, the best peer with label spreading and with everything:", ""]
     peer = max((first[p] for p in PEERS if p in first), key=lambda r: r.spread.mean("session"))
-    best = max((r for r in results if r.name in LADDER), key=lambda r: r.spread.mean("session"))
-    published, lent = peer.spread.mean("unseen"), peer.fused.mean("unseen")
+    rungs = [r for r in results if r.name in LADDER]
+    best = max(rungs, key=lambda r: r.everything.mean("session"))
+    published, lent = peer.spread.mean("unseen"), peer.everything.mean("unseen")
     ratios = {r.label: r for r in (best, *(first[name] for name in LADDER[-2:] if name in first))}
     for label, result in ratios.items():
-        ratio, fair = ((1 - result.spread.mean("unseen")) / (1 - x) for x in (published, lent))
+        errors = 1 - result.everything.mean("unseen")
+        ratio, fair = (errors / (1 - accuracy) for accuracy in (published, lent))
         lines.append(
             f"- Errors of {label}, divided by those of the best peer ({peer.name}): {ratio:.2f}; "
-            f"by those it makes with statistics: {fair:.2f}"
+            f"by those it makes with everything: {fair:.2f}"
         )
     for result in results:
         if result is not first[result.name]:
-            gain, error = step(result.spread.unseen, first[result.name].spread.unseen)
+            one = first[result.name].everything.unseen
+            gain, error = step(result.everything.unseen, one)
             figures = f"{100 * gain:+.1f} points, standard error {100 * error:.1f}"
             lines.append(f"- {result.label}, over one network of each kind: {figures}")
     for kind in ("session", "seen_session"):

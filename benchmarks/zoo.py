@@ -38,10 +38,11 @@ ZOO = tuple(f"zoo/{path.stem}" for path in sorted(shipped("pipelines/variants/zo
 
 @dataclass(frozen=True)
 class TrainedAlone(Trained):
-    """One network of each kind, whose predictions are not spread."""
+    """One network of each kind, whose utterances are predicted each by itself."""
 
     def settings(self, recipe: Recipe) -> tuple[str, ...]:
-        return (*super().settings(recipe), "predict.spreading_neighbours=0")
+        alone = "predict.self_training=false", "predict.spreading_neighbours=0"
+        return (*super().settings(recipe), *alone)
 
 
 def main() -> None:

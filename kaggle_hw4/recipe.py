@@ -171,7 +171,13 @@ class PredictionConfig(Section):
         default=False,  # of the recipes that were written before this key, whose hashes stay
         description="The network's logits are fused (Brümmer et al. 2007) with those of linear "
         "discriminant analyses of the bands' second-order statistics (Bimbot et al. 1995), which "
-        "are fitted on the fold's training utterances when a run is predicted.",
+        "are fitted on labelled utterances when a run is predicted.",
+    )
+    self_training: Literal["auto"] | bool = Field(
+        default=False,
+        description="A discriminant analysis of the predicted set's own embeddings, by the classes "
+        "that its logits give them (a step of expectation maximisation, Dempster et al. 1977), is "
+        "fused with them. auto: where the folds are by session.",
     )
     spreading_neighbours: Literal["auto"] | Count = Field(
         description="Neighbours of label spreading (Zhou et al. 2004) over the set that is "
@@ -180,8 +186,11 @@ class PredictionConfig(Section):
     )
 
     def settled(self, by: str) -> "PredictionConfig":
-        """The config whose number of neighbours is settled, for folds `by` session or utterance."""
-        return self.model_copy(update={"spreading_neighbours": self.spread_over(by)})
+        """The config without anything "auto", for folds `by` session or utterance."""
+        asked = self.self_training
+        trained = by == "session" if asked == "auto" else asked
+        settled = {"spreading_neighbours": self.spread_over(by), "self_training": trained}
+        return self.model_copy(update=settled)
 
     def spread_over(self, by: str) -> int:
         """The number of neighbours, for folds `by` session or utterance."""

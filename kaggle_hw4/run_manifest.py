@@ -4,7 +4,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_serializer,
+    model_validator,
+)
 
 from kaggle_hw4.artifact import read_model, sha256_json, write_text
 from kaggle_hw4.errors import DataError
@@ -55,15 +63,39 @@ class Prediction(Record):
 
 
 class FusionWeights(Record):
-    """What a network's logits and those of both second-order statistics were multiplied by."""
+    """What a network's logits, those of both second-order statistics and those of self-training
+    were multiplied by; None: there were no such. `guess` is what self-training began with.
+    """
 
     network: float
-    correlations: float
-    covariances: float
+    correlations: float | None = None
+    covariances: float | None = None
+    self_training: float | None = None
+    guess: "FusionWeights | None" = None
+
+    @classmethod
+    def of(cls, values: tuple[float, ...], guess: "FusionWeights | None" = None) -> "FusionWeights":
+        """In the order of the fields, without those that there are none of."""
+        network, *others = values
+        last = others.pop() if guess else None
+        correlations, covariances = others or (None, None)
+        return cls(
+            network=network,
+            correlations=correlations,
+            covariances=covariances,
+            self_training=last,
+            guess=guess,
+        )
 
     @property
-    def values(self) -> tuple[float, float, float]:
-        return self.network, self.correlations, self.covariances
+    def values(self) -> tuple[float, ...]:
+        every = (self.network, self.correlations, self.covariances, self.self_training)
+        return tuple(value for value in every if value is not None)
+
+    @model_serializer(mode="wrap")
+    def written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what there is none of: seals of older manifests stay."""
+        return {name: value for name, value in handler(self).items() if value is not None}
 
 
 class PretrainedEncoders(Record):

@@ -34,6 +34,7 @@ os.environ["HW4_PRECISION"] = "float32"
 VARIANTS = ("simple", "medium", "strong", "boss", "champion")
 NARROW = (
     "networks.count=1",
+    "predict.self_training=false",
     "predict.spreading_neighbours=0",
     "networks.d_model=16",
     "networks.n_layers=1",

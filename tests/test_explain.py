@@ -15,11 +15,11 @@ from tests.test_cli import run
 
 HERE = Workspace(Path("nowhere"))
 HASHES = {
-    "simple": "32d753e1",
-    "medium": "7e9be12a",
-    "strong": "bd5dff56",
-    "boss": "168be2c4",
-    "champion": "cd83e5b5",
+    "simple": "4cc442d8",
+    "medium": "1149eb2e",
+    "strong": "98584e1b",
+    "boss": "f5390839",
+    "champion": "7d902bfb",
 }
 
 

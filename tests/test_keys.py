@@ -145,6 +145,7 @@ CHANGES = [
     ("conformer", "predict.average", "probabilities"),
     ("conformer", "predict.weights", "best"),
     ("conformer", "predict.statistics", True),
+    ("conformer", "predict.self_training", True),
 ]
 
 

@@ -19,7 +19,8 @@ from tests.conftest import agreement, column, trained
 UNPACK = Path(__file__).parents[2] / "shared" / "corpora" / "unpack.py"
 SMALL = (
     "networks.count=1",
-    "predict.spreading_neighbours=0",  # each utterance alone
+    "predict.self_training=false",  # each utterance alone
+    "predict.spreading_neighbours=0",
     "networks.d_model=64",
     "networks.d_embedding=64",
     "networks.d_ffn=128",

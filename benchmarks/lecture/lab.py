@@ -109,6 +109,7 @@ class Lab:
         sections["loss"]["margin_warmup_steps"] = steps // 4
         sections["large_margin_fine_tuning"]["steps"] = 0
         sections["predict"] |= {"segments": 0, "spreading_neighbours": 0, "weights": "ema"}
+        sections["predict"]["self_training"] = False
         for key, value in network.items():
             if "__" in key:
                 section, name_of_key = key.split("__")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from kaggle_hw4.artifact import discard_pending, verify
@@ -12,9 +13,8 @@ from kaggle_hw4.data.corpus import Corpus
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.errors import DataError
-from kaggle_hw4.inference.embed import statistics_of
-from kaggle_hw4.inference.fusion import Analyses, Fusion
-from kaggle_hw4.inference.predict import Predictor, fuse, predict_alone, spread
+from kaggle_hw4.inference.predict import Predictor, predict_alone
+from kaggle_hw4.inference.refine import Statistics, refine
 from kaggle_hw4.inference.weights import read_weights
 from kaggle_hw4.logits import AnyLogits, Logits
 from kaggle_hw4.metrics import Evaluation, evaluate
@@ -50,6 +50,17 @@ class Task:
             "test": corpus.test,
         }
         return {name: rows for name, rows in sets.items() if len(rows)}
+
+    def labelled(self, corpus: Corpus, name: str) -> IntArray:
+        """The rows whose labels may be known where the set called `name` is predicted: all but its
+        own, and none of the sessions that a validation holds out.
+        """
+        if name == "test":
+            return corpus.train
+        training = self.folds.training(self.run.fold)
+        if name == "oof":
+            return np.concatenate([training, self.folds.seen_session(self.run.fold)])
+        return training
 
     def predictor(self, model: SpeakerClassifier, name: str) -> Predictor:
         """How `model` predicts the set called `name`."""
@@ -145,7 +156,8 @@ def write_predictions(
     others return None.
     """
     if not ranks.is_first:  # its logits alone are fused and spread
-        config = config.model_copy(update={"statistics": False, "spreading_neighbours": 0})
+        without = {"statistics": False, "self_training": False, "spreading_neighbours": 0}
+        config = config.model_copy(update=without)
     task = Task(run, folds, config)
     [predicted] = predict_sets([task], [model], store, bar, ranks)
     return write_logits(task, predicted, store, model.precision) if ranks.is_first else None
@@ -160,48 +172,25 @@ def predict_sets(
 ) -> list[Predicted]:
     """What each task's sets are predicted to be, by the model beside it."""
     sets = [task.sets(store.corpus) for task in tasks]
-    analyses, fusions = analyse(tasks, store, bar), dict[int, Fusion]()
     # A pass for all tasks that cut the same rows into the same segments.
     passes = defaultdict(list)
     for i, task in enumerate(tasks):
         for name, rows in sets[i].items():
             passes[name, rows.tobytes(), task.plan].append(i)
     logits: list[dict[str, AnyLogits]] = [{} for _ in tasks]
-    # First those of the validation sets, by which a fusion is weighted.
+    weights: list[FusionWeights | None] = [None] * len(tasks)
+    statistics = Statistics(store, bar)
+    # First the validation sets, whose weights all others are fused with.
     for (name, *_), sharing in sorted(passes.items(), key=lambda each: each[0][0] != "oof"):
         rows = sets[sharing[0]][name]
         predictors = [tasks[i].predictor(models[i], name) for i in sharing]
         predicted = predict_alone(predictors, store, rows, bar, ranks)
-        alone = dict(zip(sharing, predicted, strict=True))
-        if fused := [i for i in sharing if i in analyses]:
-            statistics, labels = statistics_of(store, rows, bar), store.corpus.labels[rows]
-            for i in fused:
-                if name == "oof":
-                    fusions[i] = Fusion.fit(analyses[i], alone[i].logits, statistics, labels)
-                alone[i] = fuse(alone[i], fusions[i], statistics)
-        for i, predictor in zip(sharing, predictors, strict=True):
-            logits[i][name] = spread(predictor, alone[i], store, rows, bar)
-    weights = {i: fusion.weights for i, fusion in fusions.items()}
-    return [Predicted(each, weights.get(i)) for i, each in enumerate(logits)]
-
-
-def analyse(tasks: Sequence[Task], store: FrameStore, bar: Bar = no_bar) -> dict[int, Analyses]:
-    """The discriminant analyses of the statistics, for each task that asks for them, by its place:
-    of the utterances that its fold trains on.
-    """
-    analyses: dict[int, Analyses] = {}
-    fitted: dict[bytes, Analyses] = {}  # by the rows
-    corpus = store.corpus
-    for i, task in enumerate(tasks):
-        if task.config.statistics:
-            rows = task.folds.training(task.run.fold)
-            key = rows.tobytes()
-            if key not in fitted:
-                labels = torch.from_numpy(corpus.labels[rows])
-                statistics = statistics_of(store, rows, bar)
-                fitted[key] = Analyses.fit(statistics, labels, len(corpus.speakers))
-            analyses[i] = fitted[key]
-    return analyses
+        for i, predictor, alone in zip(sharing, predictors, predicted, strict=True):
+            labelled = tasks[i].labelled(store.corpus, name)
+            logits[i][name], weights[i] = refine(
+                predictor, alone, statistics, rows, labelled, weights[i]
+            )
+    return [Predicted(*each) for each in zip(logits, weights, strict=True)]
 
 
 def write_logits(task: Task, predicted: Predicted, store: FrameStore, precision: str) -> Written:

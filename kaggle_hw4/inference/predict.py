@@ -13,7 +13,6 @@ from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.inference.embed import embed_segments, mean_by_row
-from kaggle_hw4.inference.fusion import Fusion
 from kaggle_hw4.inference.spreading import spread_factors, spread_within
 from kaggle_hw4.logits import MANY, AnyLogits, Floats, LowRankLogits
 from kaggle_hw4.models.classifier import SpeakerClassifier
@@ -54,8 +53,8 @@ def predict_logits(
     ranks: Ranks = ALONE,
 ) -> AnyLogits:
     """Plain logits (len(rows), C), in the order of `rows`, averaged over each one's segments; of
-    low rank where there are many classes. Nothing is fused here: what `config.statistics` asks for
-    needs the utterances that a fold trains on (`logits.predict_sets`).
+    low rank where there are many classes. Nothing is fused here: what `config.statistics` and
+    `config.self_training` ask for needs labels (`logits.predict_sets`).
 
     With `config.spreading_neighbours` they are log-probabilities after label spreading over `rows`,
     or within each of their `subsets`: its indices into `rows`, and those of them that count there.
@@ -115,16 +114,6 @@ def average_segments(
     average = average_factors if low_rank else average_logits
     logits = average(model, config, embeddings, where, n, store.device)
     return Alone(logits, mean_by_row(embeddings, where, n))
-
-
-@torch.inference_mode()
-def fuse(alone: Alone, fusion: Fusion, statistics: Sequence[Tensor]) -> Alone:
-    """The same fused with what both statistics (n, D) say. Neighbours are looked for by the
-    embedding and the correlations: with the log-covariance as well, thin data lose (docs/LOG.md).
-    """
-    coordinates = fusion.analyses.correlations.coordinates(statistics[0])
-    embeddings = torch.cat([alone.embeddings, coordinates], 1)
-    return Alone(fusion.fuse(alone.logits, statistics), embeddings)
 
 
 @torch.inference_mode()

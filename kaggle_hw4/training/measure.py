@@ -11,12 +11,14 @@ from kaggle_hw4.data.batches import Batches
 from kaggle_hw4.data.folds import Folds
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.device import peak_memory
+from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.inference.embed import WHOLE, plan_segments, statistics_of
 from kaggle_hw4.inference.fusion import Analyses
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import spread_labels
 from kaggle_hw4.logits import logits_bytes
 from kaggle_hw4.models.build import build_model
+from kaggle_hw4.models.second_order import SecondOrder
 from kaggle_hw4.precision import choose_precision
 from kaggle_hw4.recipe import PredictionConfig, Recipe
 from kaggle_hw4.training.checkpoint import State
@@ -29,6 +31,7 @@ WARM_UP = {"cpu": 1, "cuda": 3}  # steps before: a CUDA graph is recorded in the
 SAMPLE = 32  # validation utterances predicted
 SPREAD_ROWS = 512  # of random embeddings, between which labels are spread
 WIDTH = 256  # of these embeddings
+SELF_ROWS = 8192  # of random embeddings that self-training is timed with
 STATES = 6  # copies of a network's weights on the disk: best, EMA, and a checkpoint's four
 
 
@@ -71,12 +74,18 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
 
     validating = predicted(WHOLE, validation)
     predicting = predicted(alone, np.concatenate(sets))
+    sizes = [len(rows) for rows, _ in folds.subsets(fold)] + [len(rows) for rows in sets[1:]]
+    settled, speakers = recipe.predict.settled(folds.by), len(corpus.speakers)
     if neighbours := recipe.predict.spread_over(folds.by):
-        sizes = [len(rows) for rows, _ in folds.subsets(fold)] + [len(rows) for rows in sets[1:]]
-        predicting += _spreading_seconds(sizes, len(corpus.speakers), neighbours)
+        # Self-training begins with labels that are spread, and its own are spread again.
+        spreading = _spreading_seconds(sizes, speakers, neighbours)
+        predicting += spreading * (2 if settled.self_training else 1)
     if recipe.predict.statistics:
-        rows = np.concatenate([*sets, folds.training(fold)])
-        predicting += _statistics_seconds(store, validation[:SAMPLE], rows)
+        predicting += _statistics_seconds(store, validation[:SAMPLE], len(sets))
+    if settled.self_training:
+        coordinates = min(speakers, SecondOrder(corpus.n_mels).d_embedding)
+        width = rank_of(recipe) + recipe.predict.statistics * coordinates
+        predicting += _self_training_seconds(sizes, speakers, width)
     return Cost(seconds_of_step, validating, predicting, peak_memory(device))
 
 
@@ -116,17 +125,27 @@ def _spreading_seconds(sizes: list[int], speakers: int, neighbours: int) -> floa
     return seconds * sum((size / rows) ** 2 for size in sizes)
 
 
-def _statistics_seconds(store: FrameStore, sample: IntArray, rows: IntArray) -> float:
-    """Seconds of the statistics of all rows, which grow with the frames, and of analyses of as
-    many random points.
+def _statistics_seconds(store: FrameStore, sample: IntArray, sets: int) -> float:
+    """Seconds of the statistics of all utterances, which grow with the frames, and of analyses of
+    random points for each of some sets.
     """
+    corpus = store.corpus
     statistics = statistics_of(store, sample)  # prepares
     seconds = _seconds(lambda: statistics_of(store, sample))
-    points = [torch.randn(len(rows), each.shape[1]) for each in statistics]
-    speakers = len(store.corpus.speakers)
-    labels = torch.arange(len(rows)) % speakers
+    points = [torch.randn(len(corpus.train), each.shape[1]) for each in statistics]
+    speakers, every = len(corpus.speakers), np.arange(len(corpus.ids))
+    labels = torch.arange(len(corpus.train)) % speakers
     fitting = _seconds(lambda: Analyses.fit(points, labels, speakers))
-    return fitting + seconds * _frames(store, rows, WHOLE) / _frames(store, sample, WHOLE)
+    of_all = seconds * _frames(store, every, WHOLE) / _frames(store, sample, WHOLE)
+    return sets * fitting + of_all
+
+
+def _self_training_seconds(sizes: list[int], speakers: int, width: int) -> float:
+    """Seconds of self-training within sets of these sizes, which grow with them."""
+    rows = min(SELF_ROWS, max(sizes))
+    points, logits = torch.randn(rows, width), torch.randn(rows, speakers).numpy()
+    seconds = _seconds(lambda: Discriminant.fit_guessed(points, logits))
+    return seconds * max(len(sizes), sum(sizes) / rows)
 
 
 def _frames(store: FrameStore, rows: IntArray, config: PredictionConfig) -> int:

@@ -14,7 +14,8 @@ from tests.torture.forks import Ended, run
 from tests.torture.operations import Operations
 
 TINY = (
-    "networks.count=1", "predict.spreading_neighbours=0", "networks.d_model=8",
+    "networks.count=1", "predict.spreading_neighbours=0", "predict.self_training=false",
+    "networks.d_model=8",
     "networks.n_layers=1", "networks.d_embedding=8", "networks.n_heads=2", "networks.d_ffn=8",
     "segments.frames=24", "segments.batch_size=4", "schedule.steps=6", "schedule.warmup_steps=1",
     "schedule.validate_every=2", "loss.margin_warmup_steps=0",
