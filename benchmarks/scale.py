@@ -52,6 +52,11 @@ CURVES = (
           "of the test set", "speakers", MANY, SPEAKERS, ("seconds", "memory", "disk")),
     Curve("ensemble_of_matrices", "The same with matrices, as before", "speakers",
           (600, 3000, 12_000), SPEAKERS, ("seconds", "memory", "disk")),
+    Curve("teacher", "A teacher of 4 members: the mean of 4,000 rows of logits, and the targets of "
+          "16 batches of a student", "speakers", MANY, SPEAKERS,
+          ("seconds", "memory", "disk", "matrix")),
+    Curve("self_training", "Self-training: the analysis of 4,000 utterances of a set, fused",
+          "speakers", MANY, SPEAKERS),
     Curve("spreading", "Label spreading's neighbours, exact", "utterances", SOME, UTTERANCES // 10),
     Curve("approximate", "Label spreading's neighbours, approximate", "utterances",
           (3000, 10_000, 30_000, 100_000), UTTERANCES // 10,

@@ -21,7 +21,8 @@ import torch
 from benchmarks.bench.current import Training, classifier, corpus_of
 from benchmarks.bench.files import write_official
 from benchmarks.bench.frames import random_utterances
-from benchmarks.many_speakers import write_run
+from benchmarks.many_speakers import member_logits, write_run
+from kaggle_hw4.data.batches import SoftTargets
 from kaggle_hw4.data.channel import ChannelStatistics
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.data.density import estimate_share
@@ -33,17 +34,21 @@ from kaggle_hw4.ensemble.blend import blend
 from kaggle_hw4.ensemble.members import find_members
 from kaggle_hw4.inference import neighbours
 from kaggle_hw4.inference.embed import WHOLE
+from kaggle_hw4.inference.fusion import fuse, learn_within
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import spread_labels
-from kaggle_hw4.logits import Logits, encode
+from kaggle_hw4.logits import MANY, AnyLogits, Logits, LowRankLogits, dense, encode, tensors_of
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.runs import find_runs
+from kaggle_hw4.stages.teach import mean_of
+from kaggle_hw4.training.sources import LowRankTargets
 
 Figures = dict[str, float]
 
 STEPS, UTTERANCES = 2, 2000  # of a training
 PREDICTED = 4000  # utterances
 SMALL = ("networks.n_layers=1", "networks.d_model=32", "networks.d_ffn=32", "networks.n_heads=2")
+TAUGHT, TEMPERATURE = 4000, 2.0  # utterances of a teacher
 MEMBERS, FOLDS, OOF = 4, 2, 2000  # of an ensemble; a quarter as many test utterances
 PER_SPEAKER, PER_SESSION, BANDS = 100, 10, 40  # utterances, mel bands
 WIDTH, NEIGHBOURS = 256, 6  # of embeddings; of label spreading
@@ -96,6 +101,43 @@ def ensemble(speakers: int, as_matrix: bool = False) -> Figures:
         truth = {f"u{i:07}": int(label) for i, label in enumerate(y)}
         took = seconds(lambda: blend(find_members(find_runs([Path(name)])), truth))
     return {"seconds": took, "disk": disk / 1e9, "before": before}
+
+
+def teacher(speakers: int) -> Figures:
+    """A teacher of 4 members written and read, and the targets of a student's 16 batches."""
+    y = np.random.default_rng(0).integers(0, speakers, TAUGHT)
+    kind: Callable[[LowRankLogits], AnyLogits] = dense if speakers < MANY else lambda logits: logits
+    members = [kind(member_logits(y, speakers, member)) for member in range(MEMBERS)]
+    batches = np.random.default_rng(1).integers(0, TAUGHT, (16, 64))
+    disk = []
+
+    def teach() -> None:
+        logits = mean_of(members, (TAUGHT, speakers))
+        disk.append(sum(tensor.nbytes for tensor in tensors_of(logits).values()))
+        targets: SoftTargets
+        if isinstance(logits, LowRankLogits):
+            targets = LowRankTargets.of(logits, torch.arange(TAUGHT), TEMPERATURE, None)
+        else:
+            targets = (torch.from_numpy(logits) / TEMPERATURE).softmax(1)
+        for rows in batches:
+            targets[torch.from_numpy(rows)]
+
+    took = seconds(teach)
+    return {"seconds": took, "disk": disk[0] / 1e9, "matrix": 4e-9 * TAUGHT * speakers}
+
+
+def self_training(speakers: int) -> Figures:
+    """A set's own analysis, of 4,000 embeddings, and its logits added to those of a network."""
+    y = np.random.default_rng(0).integers(0, speakers, PREDICTED)
+    low = member_logits(y, speakers, 0)
+    logits = low.dense() if speakers < MANY else low
+    whole, embeddings = np.arange(PREDICTED), torch.from_numpy(low.parts[0].factors)
+
+    def train() -> None:
+        part = learn_within([(whole, whole)], embeddings, logits)
+        fuse(logits, [part], (0.5, 0.2))
+
+    return {"seconds": seconds(train), "before": memory()}
 
 
 def with_channels(utterances: int) -> tuple[Corpus, np.ndarray]:
@@ -203,7 +245,7 @@ def packing(utterances: int) -> Figures:
 CASES: dict[str, Callable[[int], Figures]] = {
     case.__name__: case
     for case in (
-        step, prediction, ensemble, spreading, approximate,
+        step, prediction, ensemble, teacher, self_training, spreading, approximate,
         sessions, shift, density, duplicates, packing,
     )
 }  # fmt: skip
