@@ -86,10 +86,12 @@ def refine(
         own = replace(alone, logits=fuse(alone.logits, parts, values))
         return spread(predictor, own, store, rows, bar), values
 
+    # The network and the statistics; self-training has a guess to begin with.
     logits, values = fused(weights and (weights.guess or weights))
     guess = FusionWeights.of(values)
     if not config.self_training:
         return logits, guess
+    # Its own logits are one part more.
     whole = np.arange(len(rows))
     subsets = predictor.subsets or [(whole, whole)]
     parts.append(learn_within(subsets, alone.embeddings, logits))
