@@ -104,7 +104,7 @@ def ensemble(speakers: int, as_matrix: bool = False) -> Figures:
 
 
 def teacher(speakers: int) -> Figures:
-    """A teacher of 4 members written and read, and the targets of a student's 16 batches."""
+    """The mean of 4 members' logits, and the targets of a student's 16 batches."""
     y = np.random.default_rng(0).integers(0, speakers, TAUGHT)
     kind: Callable[[LowRankLogits], AnyLogits] = dense if speakers < MANY else lambda logits: logits
     members = [kind(member_logits(y, speakers, member)) for member in range(MEMBERS)]

@@ -34,6 +34,10 @@ class Predictor:
     config: PredictionConfig
     subsets: Sequence[tuple[IntArray, IntArray]] | None = None
 
+    def within(self, n: int) -> Sequence[tuple[IntArray, IntArray]]:
+        """The subsets of n rows: all of them as one, where there are no others."""
+        return self.subsets or [(np.arange(n), np.arange(n))]
+
 
 @dataclass(frozen=True)
 class Alone:
@@ -126,7 +130,7 @@ def spread(
     assert neighbours != "auto", "it is settled by whoever knows the folds"
     if not neighbours or n < 2:
         return values
-    within = predictor.subsets or [(np.arange(n), np.arange(n))]
+    within = predictor.within(n)
     channels = store.corpus.channels.descriptor[rows]
     others = alone.embeddings, channels, neighbours, bar("label spreading")
     if isinstance(values, LowRankLogits):

@@ -92,8 +92,6 @@ def refine(
     if not config.self_training:
         return logits, guess
     # Its own logits are one part more.
-    whole = np.arange(len(rows))
-    subsets = predictor.subsets or [(whole, whole)]
-    parts.append(learn_within(subsets, alone.embeddings, logits))
+    parts.append(learn_within(predictor.within(len(rows)), alone.embeddings, logits))
     logits, values = fused(weights)
     return logits, FusionWeights.of(values, guess)
