@@ -120,7 +120,7 @@ BENCH := OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.bench $(QUICK) $(if 
 bench: setup ## Time hw4 against eb80930, the sample notebook and the machine's limits: docs/performance.md
 	$(BENCH)
 
-bench-gpu: setup ## Time training steps on a CUDA device, in every precision that it has
+bench-gpu: setup ## Time training and prediction on a CUDA device, in every precision that it has
 	$(BENCH) --device cuda
 
 bench-large: setup ## Time the largest ensemble and the report, with their memory

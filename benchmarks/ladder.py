@@ -41,6 +41,7 @@ SEEDS = (0, 1, 2)
 BATCH = 32
 JOBS = 2  # at a time, unless a place or a number is given
 MEASURED = 1000  # steps of the recipe whose cost is measured
+MEASUREMENTS = 3  # of a cost
 RECIPES = (*LADDER, *PEERS)
 
 
@@ -128,15 +129,16 @@ def steps_in(seconds: float, cost: Cost, count: int = 1) -> int:
 
 
 def cost_of(case: LadderCorpus, name: str) -> Cost:
-    """What a run of one network of each kind costs: measured once and kept, so that the steps of
-    finished runs stay theirs.
+    """What a run of one network of each kind costs, the median of some measurements: kept, so that
+    the steps of finished runs stay theirs.
     """
     path = case.place.root / "costs.json"
     costs = json.loads(path.read_text()) if path.is_file() else {}
     if name not in costs:
         recipe = recipe_of(case, Trained(name, 1, MEASURED))
         store = FrameStore(case.corpus, torch.device("cpu"))
-        costs[name] = vars(measure(recipe, case.folds, 0, store, "float32"))
+        tries = [measure(recipe, case.folds, 0, store, "float32") for _ in range(MEASUREMENTS)]
+        costs[name] = vars(sorted(tries, key=lambda cost: cost.step)[MEASUREMENTS // 2])
         path.write_text(json.dumps(costs, indent=1))
     return Cost(**costs[name])
 

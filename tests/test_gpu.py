@@ -21,6 +21,7 @@ from kaggle_hw4.training.step import seed_step
 from tests.conftest import VARIANTS, ZOO, Silent, job, tiny
 from tests.test_graphs import training
 from tests.test_pretraining import recipe_of, run_of
+from tests.test_ranks import MASKED, TOLERANCE, Started, losses, settings_of
 from tests.test_training import SignalAt, bits
 
 pytestmark = [
@@ -106,3 +107,19 @@ def test_a_run_resumed_on_a_card_has_the_same_bits(
         train_run(*stopped, card, SignalAt(3, signal.SIGTERM), precision)
     train_run(*stopped, card, Silent())
     assert bits(stopped.run) == bits(whole.run)
+
+
+def test_torchrun_trains_on_all_cards_as_a_single_one_does(
+    corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HW4_PRECISION", "float32")
+    settings = ("schedule.steps=20", "schedule.validate_every=2", "networks.dropout=0")
+    every = settings_of("boss", *MASKED, *settings)
+    cards = torch.cuda.device_count()  # one will do: NCCL sums over it
+    started = Started(cards, corpus, folds, tmp_path / "many", "boss", *every)
+    alone = job(tiny("boss", *every), corpus, folds, tmp_path / "alone")
+    train_run(*alone, torch.device("cuda"), Silent(), "float32")
+    code, _, err = started.wait()
+    assert code == 0, err
+    assert len(losses(alone.run)) == 10
+    assert losses(started.run) == pytest.approx(losses(alone.run), abs=TOLERANCE)

@@ -27,6 +27,7 @@ from benchmarks.bench.plan import Plan, quick
 from benchmarks.bench.results import Part
 
 DEFAULT_PARTS = ["steps", "sample", "averaging", "blocks", "corpus", "curves"]
+CARD_PARTS = ["steps", "sample", "averaging"]  # the others measure the CPU
 ROOM = 15e9  # bytes: the files of a corpus, packed, and the file that measures the disk
 
 
@@ -104,7 +105,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     whole = not (options.parts or options.quick or options.utterances or options.rounds)
     options.out = options.out or (ROOT / "docs" if whole else options.build)
-    options.parts = options.parts or (["steps"] if options.device == "cuda" else DEFAULT_PARTS)
+    options.parts = options.parts or (CARD_PARTS if options.device == "cuda" else DEFAULT_PARTS)
     return options
 
 
@@ -118,6 +119,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     return replace(
         plan,
         device=options.device,
+        min_seconds=plan.min_seconds / (2 if options.device == "cuda" else 1),  # of short steps
         precisions=tuple(given),
         utterances=options.utterances or plan.utterances,
         rounds=options.rounds or plan.rounds,

@@ -97,17 +97,19 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def classifier(variant: str, settings: Sequence[str], speakers: int) -> SpeakerClassifier:
-    """The model of `variant`, with random weights."""
+def classifier(
+    variant: str, settings: Sequence[str], speakers: int, device: str = "cpu"
+) -> SpeakerClassifier:
+    """The model of `variant`, with random weights, in float32."""
     torch.manual_seed(0)
-    return build_model(recipe_of(variant, settings), speakers).eval()
+    return build_model(recipe_of(variant, settings), speakers).eval().to(device)
 
 
 def predict(
     model: SpeakerClassifier, utterances: Utterances, segments: int = 0, frames: int = 1
 ) -> np.ndarray:
     """Logits (N, C) of the test utterances: whole, or the mean over segments of each."""
-    store = FrameStore(corpus_of(utterances), torch.device("cpu"))
+    store = FrameStore(corpus_of(utterances), next(model.parameters()).device)
     plan = WHOLE.model_copy(update={"segments": segments, "frames": [frames]})
     return predict_logits(model, store, store.corpus.test, plan)
 

@@ -152,11 +152,14 @@ def products_of(work: Callable[[], object]) -> Counter[Product]:
     return recorder.products
 
 
-def seconds_alone(products: Counter[Product], dtype: torch.dtype = torch.float32) -> float:
-    """Of all products on a CPU, each prepared before its turn: there may be many shapes."""
+def seconds_alone(products: Counter[Product], device: str) -> float:
+    """Of all products in float32, each prepared before its turn: there may be many shapes."""
     total = 0.0
     for product, count in products.items():
-        total += sum(Replay.of(Counter({product: count}), dtype, "cpu").seconds().values())
+        replay = Replay.of(Counter({product: count}), torch.float32, device)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        total += sum(replay.seconds().values())
     return total
 
 

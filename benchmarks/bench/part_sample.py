@@ -25,16 +25,16 @@ def measure_loop(plan: Plan, dataset: OfficialFolder) -> Part:
     utterances = random_utterances(plan.utterances, plan.speakers)
     with warnings.catch_warnings():  # of more workers than cores
         warnings.simplefilter("ignore")
-        theirs = sample.SampleTraining(dataset.path, plan.speakers, plan.workers)
+        theirs = sample.SampleTraining(dataset.path, plan.speakers, plan.workers, plan.device)
     count = plan.sample_steps
     calls: dict[str, Callable[[], float]] = {
         "the sample's loop": lambda: seconds(lambda: theirs.steps(count)) / count
     }
     for precision in plan.precisions:
-        training = current.Training("simple", (), precision, utterances)
+        training = current.Training("simple", (), precision, utterances, plan.device)
         calls[f"ours: {precision}"] = partial(time_steps, training, count)
     made = products_of(partial(theirs.steps, 1))  # the model is the same
-    calls[PRODUCTS] = partial(seconds_alone, made)
+    calls[PRODUCTS] = partial(seconds_alone, made, plan.device)
     measured = interleave(calls, plan.rounds)
     part.add(measured)
     loop = measured["the sample's loop"]
@@ -52,8 +52,8 @@ def measure_inference(plan: Plan, dataset: OfficialFolder, whole: bool) -> Part:
     """Logits of whole utterances, or means over segments: ours and in batches of one."""
     kind = "of whole utterances" if whole else "averaged over segments"
     part = Part(f"`simple`: prediction of {dataset.tests:,} utterances, {kind}", INFERENCE_TEXT)
-    model = current.classifier("simple", (), plan.speakers)
-    theirs = sample.Classifier(plan.speakers).eval()
+    model = current.classifier("simple", (), plan.speakers, plan.device)
+    theirs = sample.Classifier(plan.speakers).eval().to(plan.device)
     theirs.load_state_dict(current.sample_weights(model))
     utterances, segments = test_utterances(dataset, plan.speakers), (0, 1)
     infer = partial(sample.infer, theirs)
@@ -77,7 +77,7 @@ def measure_inference(plan: Plan, dataset: OfficialFolder, whole: bool) -> Part:
 
     made = products_of(ours)
     calls = {"batches of one": batches_of_one, "ours": ours}
-    calls[PRODUCTS] = partial(seconds_alone, made)
+    calls[PRODUCTS] = partial(seconds_alone, made, plan.device)
     measured = interleave(calls, plan.rounds, warm=False)
     part.add(measured)
     part.text += " " + same_answers(answers["theirs"], answers["ours"])
@@ -118,5 +118,6 @@ LOOP_TEXT = (
 )
 INFERENCE_TEXT = (
     "Seconds of all of them. Theirs loads a file an utterance with eight workers, and each "
-    "utterance or segment is a batch of its own; ours has the frames in memory."
+    "utterance or segment is a batch of its own; ours has the frames in memory, and moves them to "
+    "the device within its time. Both compute in float32."
 )

@@ -95,7 +95,7 @@ def rate(step: int, warmup: int = 1000, steps: int = 70_000) -> float:
 class SampleTraining:
     """Its training loop, to be timed some steps at a time."""
 
-    def __init__(self, folder: Path, speakers: int, workers: int) -> None:
+    def __init__(self, folder: Path, speakers: int, workers: int, device: str) -> None:
         self.loader = DataLoader(
             TrainingFiles(folder, crop=128),
             batch_size=32,
@@ -103,16 +103,18 @@ class SampleTraining:
             drop_last=True,
             num_workers=workers,
             collate_fn=collate,
+            pin_memory=device == "cuda",
         )
         self.batches = iter(self.loader)
-        self.model = Classifier(speakers)
+        self.device = device
+        self.model = Classifier(speakers).to(device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
         self.losses: list[float] = []
 
     def steps(self, count: int) -> None:
         for _ in range(count):
-            mels, labels = self._next()
+            mels, labels = (each.to(self.device) for each in self._next())
             logits = self.model(mels)
             loss = nn.functional.cross_entropy(logits, labels)
             accuracy = (logits.argmax(1) == labels).float().mean()
@@ -136,7 +138,8 @@ Batches = Iterable[tuple[tuple[str, ...], Tensor]]
 @torch.no_grad()
 def infer(model: Classifier, batches: Batches) -> Tensor:
     """Logits (N, C) of the test utterances, each whole and in a batch of its own."""
-    return torch.cat([model(mels) for _, mels in batches])
+    device = next(model.parameters()).device
+    return torch.cat([model(mels.to(device)).cpu() for _, mels in batches])
 
 
 @torch.no_grad()
@@ -146,10 +149,11 @@ def infer_segments(
     """The means (N, C) over the (start, length) of segments, each in a batch of its own;
     `segments` are those of an utterance of so many frames.
     """
-    means = []
-    for _, mels in batches:
+    means, device = [], next(model.parameters()).device
+    for _, read in batches:
+        mels = read.to(device)
         parts = [model(mels[:, start : start + n]) for start, n in segments[mels.shape[1]]]
-        means.append(torch.stack(parts).mean(0))
+        means.append(torch.stack(parts).mean(0).cpu())
     return torch.cat(means)
 
 
