@@ -1,5 +1,6 @@
 """On a CUDA device: the same weights give the same answers, and graphs change no bit."""
 
+import gc
 import signal
 from pathlib import Path
 
@@ -76,6 +77,25 @@ def test_recorded_graphs_change_no_bit(
         weights.append([value.cpu() for value in state.ema.state_dict().values()])
     for once, again in zip(*weights, strict=True):
         assert torch.equal(once, again)
+
+
+def test_the_garbage_of_an_earlier_training_does_not_spoil_a_graph(
+    corpus: Corpus, folds: Folds
+) -> None:
+    """A recording during which a graph in a cycle of references was destroyed has failed."""
+    before = gc.get_threshold()
+    try:
+        for _ in range(2):
+            state, batches, step = training(tiny("boss"), corpus, folds, "float32", "cuda")
+            step.cycle = step  # only the collector ends it, with its graphs
+            gc.set_threshold(1)  # at every chance
+            for _ in range(4):
+                seed_step(state, 0)
+                step(batches.at(state.step))
+            gc.set_threshold(*before)
+            del state, batches, step
+    finally:
+        gc.set_threshold(*before)
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")

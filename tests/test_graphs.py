@@ -2,6 +2,10 @@
 tests/test_gpu.py records them.
 """
 
+import gc
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -13,7 +17,7 @@ from kaggle_hw4.inference.weights import weights_bytes
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.recipe import Recipe
 from kaggle_hw4.training.checkpoint import State
-from kaggle_hw4.training.graphs import MOST, Graphs, Inputs, Outputs, Record, Work
+from kaggle_hw4.training.graphs import MOST, Graphs, Inputs, Outputs, Record, Work, cuda_recorder
 from kaggle_hw4.training.optimizer import make_optimizer
 from kaggle_hw4.training.step import Step, seed_step
 from tests.conftest import VARIANTS, ZOO, tiny
@@ -104,3 +108,14 @@ def test_no_more_graphs_are_kept_than_there_is_memory_for() -> None:
         [total] = graphs([torch.ones(length), None])
         assert total == 2 * length
     assert recorder.records == MOST
+
+
+def test_nothing_is_collected_while_a_graph_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among the garbage may be graphs of earlier trainings, whose end spoils the recording."""
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=None))
+    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: nullcontext())
+    collecting = []
+    cuda_recorder()(lambda: collecting.append(gc.isenabled()))
+    assert collecting == [False]
+    assert gc.isenabled()

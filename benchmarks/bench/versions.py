@@ -20,7 +20,8 @@ class Version:
 
     def __init__(self, name: str, folder: Path, device: str, utterances: int) -> None:
         # The folder of the version is imported from first: -m puts the current one there.
-        paths = os.pathsep.join([str(folder), str(ROOT)])
+        given = os.environ.get("PYTHONPATH")
+        paths = os.pathsep.join([str(folder), str(ROOT), *([given] if given else [])])
         command = [sys.executable, "-m", "benchmarks.bench.worker", name, device, str(utterances)]
         self.process = subprocess.Popen(
             command,

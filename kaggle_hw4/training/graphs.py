@@ -1,6 +1,8 @@
 """A function of tensors as CUDA graphs: one launch instead of thousands."""
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -22,11 +24,25 @@ def cuda_recorder() -> Record:
 
     def record(work: Work) -> Work:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        with without_collection(), torch.cuda.graph(graph, pool=pool):
             work()
         return graph.replay
 
     return record
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Garbage stays where it is: among it may be the graphs of a training before this one, and no
+    graph can be destroyed while another is recorded.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Graphs:
