@@ -22,7 +22,6 @@ from benchmarks.bench.current import Training, classifier, corpus_of
 from benchmarks.bench.files import write_official
 from benchmarks.bench.frames import random_utterances
 from benchmarks.many_speakers import member_logits, write_run
-from kaggle_hw4.data.batches import SoftTargets
 from kaggle_hw4.data.channel import ChannelStatistics
 from kaggle_hw4.data.corpus import Corpus, open_corpus, pack
 from kaggle_hw4.data.density import estimate_share
@@ -41,7 +40,7 @@ from kaggle_hw4.logits import MANY, AnyLogits, Logits, LowRankLogits, dense, enc
 from kaggle_hw4.metrics import evaluate
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.stages.teach import mean_of
-from kaggle_hw4.training.sources import LowRankTargets
+from kaggle_hw4.training.sources import soft_targets
 
 Figures = dict[str, float]
 
@@ -114,11 +113,7 @@ def teacher(speakers: int) -> Figures:
     def teach() -> None:
         logits = mean_of(members, (TAUGHT, speakers))
         disk.append(sum(tensor.nbytes for tensor in tensors_of(logits).values()))
-        targets: SoftTargets
-        if isinstance(logits, LowRankLogits):
-            targets = LowRankTargets.of(logits, torch.arange(TAUGHT), TEMPERATURE, None)
-        else:
-            targets = (torch.from_numpy(logits) / TEMPERATURE).softmax(1)
+        targets = soft_targets(np.arange(TAUGHT), logits, TEMPERATURE, TAUGHT)
         for rows in batches:
             targets[torch.from_numpy(rows)]
 

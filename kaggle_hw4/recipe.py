@@ -187,16 +187,10 @@ class PredictionConfig(Section):
 
     def settled(self, by: str) -> "PredictionConfig":
         """The config without anything "auto", for folds `by` session or utterance."""
-        asked = self.self_training
-        trained = by == "session" if asked == "auto" else asked
-        settled = {"spreading_neighbours": self.spread_over(by), "self_training": trained}
-        return self.model_copy(update=settled)
-
-    def spread_over(self, by: str) -> int:
-        """The number of neighbours, for folds `by` session or utterance."""
-        if self.spreading_neighbours != "auto":
-            return self.spreading_neighbours
-        return NEIGHBOURS if by == "session" else 0
+        shifted = by == "session"
+        defaults = {"spreading_neighbours": NEIGHBOURS * shifted, "self_training": shifted}
+        asked = {key: value for key, value in defaults.items() if getattr(self, key) == "auto"}
+        return self.model_copy(update=asked)
 
 
 class Recipe(Section):

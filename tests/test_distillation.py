@@ -120,7 +120,10 @@ def test_a_batch_has_the_soft_targets_of_its_segments(
             assert torch.equal(batch.labels[alone], plain.at(step).labels[alone])
             assert torch.equal(batch.labelled[alone], plain.at(step).labelled[alone])
     assert unlabelled
-    table = soft_targets(sources.teacher, recipe, len(corpus.ids))
+    teacher = sources.teacher
+    table = soft_targets(
+        teacher.rows, teacher.logits, recipe.distillation.temperature, len(corpus.ids)
+    )
     assert not table[folds.validation(0)].any()
 
 

@@ -15,7 +15,7 @@ import pytest
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.executor import LOG, run_all
 from kaggle_hw4.execution.local import InProcess
-from kaggle_hw4.execution.slurm import make_executor, read_minutes, read_options
+from kaggle_hw4.execution.slurm import make_executor, read_minutes, read_options, threads_of_job
 from kaggle_hw4.execution.spec import RunSpec
 from kaggle_hw4.runs import find_runs
 from tests.conftest import TINY, Silent
@@ -146,6 +146,27 @@ def test_what_sbatch_refuses_is_an_error_in_one_line(slurm: dict[str, str], spec
     assert re.search("^hw4: --slurm: Slurm takes no such job: .*partition", err, re.MULTILINE), err
     assert "Traceback" not in err
     assert err.count("partition") <= 2, err
+
+
+@pytest.mark.parametrize(
+    ("variables", "threads"),
+    [
+        ({}, 8),
+        ({"SLURM_CPUS_PER_TASK": "2", "SLURM_CPUS_ON_NODE": "4"}, 2),
+        ({"SLURM_CPUS_ON_NODE": "4"}, 4),
+        ({"SLURM_CPUS_PER_TASK": "64"}, 8),
+        ({"SLURM_CPUS_PER_TASK": "many"}, 8),
+    ],
+)
+def test_a_job_has_as_many_threads_as_processors_even_where_slurm_does_not_bind_it(
+    variables: dict[str, str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert threads_of_job() == threads
 
 
 def test_options_are_those_of_sbatch() -> None:

@@ -6,6 +6,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,9 @@ def train_on_node(
     import ray
 
     workspace = unpack_inputs(packed)
-    with tempfile.TemporaryDirectory(prefix="hw4-run-", dir=CACHE) as scratch:
+    # Ray gives a task's processor to another task while the main thread waits for it.
+    other = ThreadPoolExecutor(1)
+    with other, tempfile.TemporaryDirectory(prefix="hw4-run-", dir=CACHE) as scratch:
         spec = RunSpec.from_json(spec_json)
         path = Path(scratch) / f"{spec.variant}.toml"
         path.write_text(recipe)
@@ -95,7 +98,7 @@ def train_on_node(
         process, sent, last = Process(spec, run, threads=1), dict[str, int](), 0
         yield Snapshot({})
         while not process.poll():
-            number = ray.get(switches.signal_of.remote(name))
+            number = other.submit(ray.get, switches.signal_of.remote(name)).result()
             if number != last:  # once: a second one would kill a process that is ending
                 process.stop(number)
                 last = number

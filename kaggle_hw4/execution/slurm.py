@@ -165,7 +165,7 @@ class BatchJob:
         run = Preparer().run(spec)
         if run.done:  # by another command, while this job was queued
             return Ended(0, "")
-        self.process = process = Process(spec, run, self.threads or share_of_threads(1))
+        self.process = process = Process(spec, run, self.threads or threads_of_job())
         signal.signal(signal.SIGTERM, lambda *_: process.stop())
         while not has_ended(process.process.pid):
             time.sleep(0.2)
@@ -182,6 +182,13 @@ class BatchJob:
             while not has_ended(pid) and time.monotonic() < until:
                 time.sleep(0.1)
         return DelayedSubmission(BatchJob(self.spec, self.threads))
+
+
+def threads_of_job() -> int:
+    """As many as this job has processors, whether Slurm binds it to them or only counts them."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
+    here = share_of_threads(1)
+    return max(1, min(int(given), here)) if given.isdecimal() else here
 
 
 @contextmanager

@@ -76,9 +76,9 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
     predicting = predicted(alone, np.concatenate(sets))
     sizes = [len(rows) for rows, _ in folds.subsets(fold)] + [len(rows) for rows in sets[1:]]
     settled, speakers = recipe.predict.settled(folds.by), len(corpus.speakers)
-    if neighbours := recipe.predict.spread_over(folds.by):
+    if settled.spreading_neighbours:
         # Self-training begins with labels that are spread, and its own are spread again.
-        spreading = _spreading_seconds(sizes, speakers, neighbours)
+        spreading = _spreading_seconds(sizes, speakers, int(settled.spreading_neighbours))
         predicting += spreading * (2 if settled.self_training else 1)
     if recipe.predict.statistics:
         predicting += _statistics_seconds(store, validation[:SAMPLE], len(sets))

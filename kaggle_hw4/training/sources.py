@@ -75,7 +75,10 @@ def make_batches(
         labels[sources.pseudo_labels.rows] = sources.pseudo_labels.labels
         rows = np.concatenate([rows, sources.pseudo_labels.rows])
     if sources.teacher:
-        soft = soft_targets(sources.teacher, recipe, len(labels), store.device)
+        teacher, distillation = sources.teacher, recipe.distillation
+        assert distillation is not None
+        about = teacher.rows, teacher.logits, distillation.temperature
+        soft = soft_targets(*about, len(labels), store.device)
         rows = np.union1d(rows, sources.teacher.rows)
     if len(rows) > len(folds.training(run.fold)):
         # Nobody knows their sessions: those of a speaker count as one, which is no training row's.
@@ -84,20 +87,22 @@ def make_batches(
 
 
 def soft_targets(
-    teacher: Teacher, recipe: Recipe, count: int, device: torch.device | None = None
+    rows: IntArray,
+    logits: AnyLogits,
+    temperature: float,
+    count: int,
+    device: torch.device | None = None,
 ) -> SoftTargets:
-    """Its probabilities (count, C) at the recipe's temperature, for every row of the corpus; 0
-    where it has none. Those of logits with low rank are computed for the rows of a batch.
+    """A teacher's probabilities (count, C), by its logits (n, C) of the rows (n,) of a corpus of
+    `count`; 0 in other rows. Those of logits with low rank are computed for the rows of a batch.
     """
-    assert recipe.distillation is not None
-    temperature, rows = recipe.distillation.temperature, torch.from_numpy(teacher.rows)
-    if isinstance(teacher.logits, LowRankLogits):
+    known = torch.from_numpy(rows)
+    if isinstance(logits, LowRankLogits):
         place = torch.full((count,), -1)
-        place[rows] = torch.arange(len(rows))
-        return LowRankTargets.of(teacher.logits, place, temperature, device)
-    logits = torch.from_numpy(teacher.logits) / temperature
+        place[known] = torch.arange(len(known))
+        return LowRankTargets.of(logits, place, temperature, device)
     table = torch.zeros(count, logits.shape[1])
-    table[rows] = logits.softmax(1)
+    table[known] = (torch.from_numpy(logits) / temperature).softmax(1)
     return table.to(device)
 
 
