@@ -188,7 +188,8 @@ class PredictionConfig(Section):
     def settled(self, by: str) -> "PredictionConfig":
         """The config without anything "auto", for folds `by` session or utterance."""
         shifted = by == "session"
-        defaults = {"spreading_neighbours": NEIGHBOURS * shifted, "self_training": shifted}
+        neighbours = NEIGHBOURS if shifted else 0
+        defaults = {"spreading_neighbours": neighbours, "self_training": shifted}
         asked = {key: value for key, value in defaults.items() if getattr(self, key) == "auto"}
         return self.model_copy(update=asked)
 
