@@ -169,7 +169,7 @@ def test_no_margin_in_validation_or_test(corpus: Corpus, folds: Folds, tmp_path:
 
 def test_best_is_a_copy_and_not_what_was_last(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
     # The rate grows until it wrecks the weights: the best ones lie in the middle.
-    settings = ("schedule.steps=60", "schedule.warmup_steps=60", "optimizer.learning_rate=3.0")
+    settings = ("schedule.steps=60", "schedule.warmup_steps=60", "optimizer.learning_rate=0.3")
     settings += ("schedule.validate_every=5", "optimizer.clip_norm=0.0", "augment.noise=0.0")
     recipe = tiny("strong", *settings)
     parts = job(recipe, corpus, folds, tmp_path)
