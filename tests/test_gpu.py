@@ -2,7 +2,6 @@
 
 import gc
 import signal
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from kaggle_hw4.ranks import joined
 from kaggle_hw4.training.loop import train_run
 from kaggle_hw4.training.step import seed_step
 from tests.conftest import VARIANTS, ZOO, Silent, job, tiny
+from tests.slurm_cluster import free_ports
 from tests.test_graphs import training
 from tests.test_pretraining import recipe_of, run_of
 from tests.test_ranks import MASKED, TOLERANCE, losses, settings_of
@@ -94,6 +94,7 @@ def test_the_garbage_of_an_earlier_training_does_not_spoil_a_graph(
             for _ in range(4):
                 seed_step(state, 0)
                 step(batches.at(state.step))
+            assert state.step == 4
             gc.set_threshold(*before)
             del state, batches, step
     finally:
@@ -135,8 +136,9 @@ def test_sums_by_nccl_change_no_loss(
     corpus: Corpus, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On one card: the only rank of torchrun's, which a command would not ask to sum anything."""
-    variables = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "MASTER_ADDR": "localhost"}
-    for name, value in (variables | {"MASTER_PORT": free_port()}).items():
+    [port] = free_ports(1)
+    variables = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1"}
+    for name, value in (variables | {"MASTER_PORT": port}).items():
         monkeypatch.setenv(name, str(value))
     recipe = tiny("boss", *settings_of("boss", *MASKED), "schedule.validate_every=2")
     alone, one = (job(recipe, corpus, folds, tmp_path / name) for name in ("alone", "one"))
@@ -146,9 +148,3 @@ def test_sums_by_nccl_change_no_loss(
         train_run(*one, card, Silent(), "float32", ranks=ranks)
     assert losses(alone.run)
     assert losses(one.run) == pytest.approx(losses(alone.run), abs=TOLERANCE)
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("localhost", 0))
-        return int(listening.getsockname()[1])
