@@ -70,10 +70,11 @@ def test_a_precision_that_is_none_is_refused() -> None:
         choose_precision("fp8", CPU)
 
 
-@pytest.mark.parametrize(("gain", "name"), [(8.0, "bf16"), (0.6, "float32")])
+@pytest.mark.parametrize(("gain", "name"), [(8.0, "bf16"), (1.8, "bf16"), (0.6, "float32")])
 def test_a_cpu_computes_in_bf16_where_it_multiplies_that_faster(
     monkeypatch: pytest.MonkeyPatch, gain: float, name: str
 ) -> None:
+    """A CPU with AMX, one with AVX-512's bf16 alone, one without either."""
     monkeypatch.delenv("HW4_PRECISION", raising=False)
     monkeypatch.setattr(precision, "cpu_gain", lambda _: gain)
     assert choose_precision("auto", CPU) == name

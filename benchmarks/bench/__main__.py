@@ -16,14 +16,14 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.bench.files import OfficialFolder, write_official
-from benchmarks.bench.machine import ROOT, describe, precisions
+from benchmarks.bench.machine import ROOT, describe
 from benchmarks.bench.page import Report
 from benchmarks.bench.part_blocks import measure_blocks
 from benchmarks.bench.part_corpus import measure_corpus
 from benchmarks.bench.part_curves import measure_curves
 from benchmarks.bench.part_sample import measure_inference, measure_loop
 from benchmarks.bench.part_steps import measure_steps
-from benchmarks.bench.plan import Plan, quick
+from benchmarks.bench.plan import Plan, precisions, quick
 from benchmarks.bench.results import Part
 
 DEFAULT_PARTS = ["steps", "sample", "averaging", "blocks", "corpus", "curves"]

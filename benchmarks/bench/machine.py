@@ -103,13 +103,3 @@ def product_rates() -> str:
     """In words, for a product of (6400, 256) and (256, 768) on the processor."""
     rates = {name: product_rate(getattr(torch, name)) for name in ("float32", "bfloat16")}
     return ", ".join(f"{rate:,.0f} GFLOP/s in {name}" for name, rate in rates.items())
-
-
-def precisions(device: str) -> list[str]:
-    """Those that pay on the device: float32, and those that multiply at least 1.5 times as fast."""
-    if device != "cuda":
-        faster = product_rate(torch.bfloat16) > 1.5 * product_rate(torch.float32)
-        return ["float32", "bf16"] if faster else ["float32"]
-    major, _ = torch.cuda.get_device_capability()
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return ["float32", *(["bf16"] if native else []), *(["fp16"] if major >= 7 else [])]

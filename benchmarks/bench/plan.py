@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from kaggle_hw4.precision import fastest_precision
+
 LADDER = (  # `shrunk` in benchmarks/ladder.py makes boss as small
     "segments.batch_size=32",
     "schedule.steps=700",
@@ -132,3 +136,12 @@ def quick(build: Path, device: str = "cpu") -> Plan:
         ensemble_rows=40,
         ensemble_classes=5,
     )
+
+
+def precisions(device: str) -> list[str]:
+    """Those that pay on the device: float32, and on a CPU what `--precision auto` chooses there."""
+    if device != "cuda":
+        return list(dict.fromkeys(["float32", fastest_precision(torch.device(device))]))
+    major, _ = torch.cuda.get_device_capability()
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return ["float32", *(["bf16"] if native else []), *(["fp16"] if major >= 7 else [])]
