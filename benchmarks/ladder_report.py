@@ -32,7 +32,8 @@ and are given as mean ± standard deviation over the seeds.
   the peers have it, too. The other columns: each utterance alone.
 - *everything*: with second-order statistics, self-training and label spreading
   (docs/sessions.md). That is how champion is predicted; it was lent to all others. Statistics are
-  part of champion in the other columns, too.
+  part of champion in the other columns, too. For the test set they know all labelled utterances,
+  for a validation those of the other folds.
 - Standard errors are those of a bootstrap: seeds and speakers resampled together, 2,000 times.
 - Networks: one, and as many as `--time-limit` would choose.
 - `peers/sample` is the same recipe as `simple`. Seconds are those of one core, reckoned from
