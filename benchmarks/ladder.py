@@ -124,8 +124,8 @@ def in_time(case: LadderCorpus, name: str, seconds: float) -> list[Trained]:
 
 def steps_in(seconds: float, cost: Cost, count: int = 1) -> int:
     """How many steps of so many networks of each kind fit into the seconds; 20 at least."""
-    left = seconds - cost.prediction - cost.validation
-    return max(20, int(left / (count * cost.step) / 10) * 10)
+    left = seconds / count - cost.prediction - cost.validation
+    return max(20, int(left / cost.step / 10) * 10)
 
 
 def cost_of(case: LadderCorpus, name: str) -> Cost:
@@ -178,7 +178,7 @@ def result_of(case: LadderCorpus, row: Trained) -> Result:
         name=row.name,
         networks=sum(config.count for config in recipe.networks),
         parameters=runs[0].manifest().parameters,
-        seconds=row.networks * (row.steps * cost.step + cost.prediction) + cost.validation,
+        seconds=row.networks * cost.run(row.steps, row.steps),
         steps=row.steps,
         alone=Sets.of(alone),
         spread=Sets.of(spread),

@@ -18,6 +18,7 @@ from kaggle_hw4.execution.placement import Placement
 from kaggle_hw4.models.build import count_parameters
 from kaggle_hw4.models.conformer import ConformerLayer
 from kaggle_hw4.recipe import read_recipe
+from kaggle_hw4.training.measure import Cost
 from kaggle_hw4.workspace import shipped
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -141,6 +142,16 @@ def test_the_ladders_size_is_the_ladders(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     ladder = importlib.import_module("ladder")
     assert set(LADDER) == set(ladder.shrunk(read_recipe(BOSS), 700))
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_the_networks_of_a_row_are_trained_and_predicted_within_its_seconds(
+    networks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    cost = Cost(step=0.1, validation=2.0, prediction=10.0, memory=0)
+    steps = importlib.import_module("ladder").steps_in(600.0, cost, networks)
+    assert 595 < networks * cost.run(steps, steps) <= 600
 
 
 def test_a_linear_layer_is_three_products() -> None:
