@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from kaggle_hw4.precision import fastest_precision
+from kaggle_hw4.precision import TENSOR_CORES, cuda_has_bf16, fastest_precision
 
 LADDER = (  # `shrunk` in benchmarks/ladder.py makes boss as small
     "segments.batch_size=32",
@@ -142,6 +142,6 @@ def precisions(device: str) -> list[str]:
     """Those that pay on the device: float32, and on a CPU what `--precision auto` chooses there."""
     if device != "cuda":
         return list(dict.fromkeys(["float32", fastest_precision(torch.device(device))]))
-    major, _ = torch.cuda.get_device_capability()
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return ["float32", *(["bf16"] if native else []), *(["fp16"] if major >= 7 else [])]
+    bf16 = ["bf16"] if cuda_has_bf16() else []
+    fp16 = ["fp16"] if torch.cuda.get_device_capability() >= TENSOR_CORES else []
+    return ["float32", *bf16, *fp16]
