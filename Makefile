@@ -82,8 +82,8 @@ CORPORA := en150 ko100 synthetic
 ZOO_SECONDS ?= 120
 RECIPES ?=
 
-ladder: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train peers and ours, three seeds each, in equal steps and times: docs/ladder.md (half a day)
-	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGETS) \
+ladder: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train peers and ours, three seeds each, in equal steps and times: docs/ladder.md (half a day; DEVICE=cuda JOBS=8: an hour)
+	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGETS) $(if $(DEVICE),--device $(DEVICE)) $(if $(JOBS),--jobs $(JOBS)) \
 	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv 1000 \
 	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv 1000 \
 	  --corpus "Synthetic speakers" $(LADDER)/synthetic $(LADDER)/synthetic/corpus/truth.csv 400

@@ -10,7 +10,8 @@ again. Writes docs/ladder.md, a section for each corpus.
 `--on slurm` or `ray` trains elsewhere, as `hw4 train` does: docs/scale.md.
 
 With `--device cuda` the same steps are trained on a card: how many fit into a time is still
-measured on one CPU core, before (`costs.json` of the workspace keeps it).
+measured on one CPU core, before (`costs.json` of the workspace keeps it). `--jobs 8` share the
+card well behind NVIDIA's MPS (`nvidia-cuda-mps-control -d`): docs/LOG.md.
 """
 
 import argparse

@@ -137,7 +137,8 @@ def summary(results: Sequence[Result]) -> str:
             f"({gain / error:.1f} standard errors)"
         )
     lines += ["", "With everything, the best peer with label spreading and with everything:", ""]
-    peer = max((first[p] for p in PEERS if p in first), key=lambda r: r.spread.mean("session"))
+    peers = [r for r in results if r.name in PEERS]
+    peer = max(peers, key=lambda r: r.spread.mean("session"))
     rungs = [r for r in results if r.name in LADDER]
     best = max(rungs, key=lambda r: r.everything.mean("session"))
     published, lent = peer.spread.mean("unseen"), peer.everything.mean("unseen")
@@ -146,7 +147,7 @@ def summary(results: Sequence[Result]) -> str:
         errors = 1 - result.everything.mean("unseen")
         ratio, fair = (errors / (1 - accuracy) for accuracy in (published, lent))
         lines.append(
-            f"- Errors of {label}, divided by those of the best peer ({peer.name}): {ratio:.2f}; "
+            f"- Errors of {label}, divided by those of the best peer ({peer.label}): {ratio:.2f}; "
             f"by those it makes with everything: {fair:.2f}"
         )
     for result in results:

@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -152,6 +153,23 @@ def test_the_networks_of_a_row_are_trained_and_predicted_within_its_seconds(
     cost = Cost(step=0.1, validation=2.0, prediction=10.0, memory=0)
     steps = importlib.import_module("ladder").steps_in(600.0, cost, networks)
     assert 595 < networks * cost.run(steps, steps) <= 600
+
+
+def test_the_best_peer_may_have_several_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half, a quarter and an eighth of the answers wrong: a rung makes half of the last peer's
+    errors.
+    """
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    report = importlib.import_module("ladder_report")
+
+    def result(name: str, networks: int, wrong: int) -> Any:
+        run = report.Hits(np.arange(16) >= wrong, np.arange(16) % 2)
+        sets = report.Sets.of([(run, run, run)] * 2)
+        return report.Result(name, networks, 1, 1.0, 1, sets, sets, sets)
+
+    peer = "peers/viesuki"
+    text = report.summary([result("boss", 1, 2), result(peer, 1, 8), result(peer, 3, 4)])
+    assert f"Errors of boss, divided by those of the best peer ({peer}, 3 networks): 0.50" in text
 
 
 def test_a_linear_layer_is_three_products() -> None:

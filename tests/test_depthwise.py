@@ -22,6 +22,23 @@ def test_output_and_gradients_are_those_of_conv1d(frames: int, kernel_size: int)
         torch.testing.assert_close(a.reshape(b.shape), b)
 
 
+def test_in_bf16_the_result_is_bf16_and_the_gradients_near() -> None:
+    own = DepthwiseConvolution(6, 5)
+    x = torch.randn(4, 20, 6).bfloat16().float().requires_grad_()
+    low = x.detach().bfloat16().requires_grad_()
+    exact = own(x)
+    upstream = torch.randn_like(exact).bfloat16()
+    wanted = torch.autograd.grad(exact, (x, *own.parameters()), upstream.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        y = own(low)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), exact, rtol=1e-2, atol=1e-2)
+    got = torch.autograd.grad(y, (low, *own.parameters()), upstream)
+    assert [each.dtype for each in got] == [torch.bfloat16, torch.float32, torch.float32]
+    for a, b in zip(got, wanted, strict=True):
+        assert (a.float() - b).abs().max() < 0.02 * b.abs().max()
+
+
 def test_sums_at_a_distance_of_frames_are_those_by_hand() -> None:
     x, y = torch.randn(2, 6, 3), torch.randn(2, 6, 3)
     sums = correlate(y, x, 5)

@@ -27,6 +27,7 @@ from kaggle_hw4.networks import ConformerConfig
 from kaggle_hw4.recipe import Recipe, read_recipe
 from kaggle_hw4.runs import find_runs
 from kaggle_hw4.training.checkpoint import State
+from kaggle_hw4.training.memory import keep_freed_memory
 from kaggle_hw4.training.optimizer import make_optimizer
 from kaggle_hw4.training.step import Step, seed_step
 from kaggle_hw4.workspace import shipped
@@ -66,6 +67,7 @@ class Training:
         utterances: Utterances,
         device: str = "cpu",
     ) -> None:
+        keep_freed_memory()  # as every training does
         self.recipe = recipe_of(variant, settings)
         corpus = corpus_of(utterances)
         self.store = FrameStore(corpus, torch.device(device))

@@ -7,17 +7,18 @@ NARROW = 32  # channels
 
 
 class Convolution(nn.Conv2d):
-    """nn.Conv2d, which stays float32 on a CPU where it has few channels.
+    """nn.Conv2d, whose products stay float32 on a CPU where it has few channels.
 
-    Few products gain nothing from bf16, and oneDNN's narrow convolutions in bf16 never return on
-    some processors with AMX.
+    They gain nothing from bf16, and oneDNN's narrow convolutions in bf16 never return on some
+    processors with AMX.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or min(self.weight.shape[:2]) >= NARROW:
             return super().forward(x)
+        given = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float())
+            return super().forward(x.float()).to(given)
 
 
 def as_image(x: Tensor) -> Tensor:

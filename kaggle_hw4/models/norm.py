@@ -31,8 +31,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm (Ioffe & Szegedy 2015) of x (B, T, …, C) over the real frames of mask (B, T).
 
     x must be zero in the padding, and the result is zero there: padding changes neither the
-    moments nor a convolution behind it. float32 under any autocast. The moments are those of the
-    frames of all ranks.
+    moments nor a convolution behind it. Summed in float32 under any autocast, and returned in the
+    precision of x. The moments are those of the frames of all ranks.
     """
 
     ranks = ALONE
@@ -40,11 +40,12 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor, mask: Mask) -> Tensor:  # type: ignore[override]
         if mask is None and not (self.training and self.ranks.count > 1):
             return self._fused(x)
+        given = x.dtype
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             mean, variance = self._moments(x, mask) if self.training else self._running()
             gain = self.weight * (variance + self.eps).rsqrt()
-            return zero_padding(torch.addcmul(self.bias - mean * gain, x, gain), mask)
+            return zero_padding(torch.addcmul(self.bias - mean * gain, x, gain), mask).to(given)
 
     def _fused(self, x: Tensor) -> Tensor:
         """PyTorch's own, which reads a channels-last image as x lies in memory."""
@@ -53,7 +54,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         running, momentum = self._running(), self.momentum or 0.1
         with torch.autocast(x.device.type, enabled=False):
             normed = F.batch_norm(
-                image.float(), *running, self.weight, self.bias, self.training, momentum, self.eps
+                image, *running, self.weight, self.bias, self.training, momentum, self.eps
             )
         return normed.permute(0, 2, 3, 1).reshape(x.shape)
 

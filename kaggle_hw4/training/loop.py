@@ -27,6 +27,7 @@ from kaggle_hw4.run_manifest import FoldTable, Manifest
 from kaggle_hw4.runs import Run, RunFolder
 from kaggle_hw4.signals import StopRequest, graceful_shutdown
 from kaggle_hw4.training.checkpoint import State, save_checkpoint
+from kaggle_hw4.training.memory import keep_freed_memory
 from kaggle_hw4.training.optimizer import learning_rate
 from kaggle_hw4.training.pacing import Limit, Pacer
 from kaggle_hw4.training.sources import NOTHING, Sources, make_batches
@@ -132,6 +133,7 @@ def take_steps(
     monitor: Monitor,
 ) -> None:
     """The training itself, from the state of `take_step` on; `validate` returns figures."""
+    keep_freed_memory()
     state, ranks = take_step.state, take_step.ranks
     clock = saved = time.monotonic()
     first, patience = state.step + 1, pacer.between_checkpoints(CHECKPOINT_EVERY)

@@ -22,6 +22,7 @@ from kaggle_hw4.models.second_order import SecondOrder
 from kaggle_hw4.precision import choose_precision
 from kaggle_hw4.recipe import PredictionConfig, Recipe
 from kaggle_hw4.training.checkpoint import State
+from kaggle_hw4.training.memory import keep_freed_memory
 from kaggle_hw4.training.optimizer import make_optimizer
 from kaggle_hw4.training.step import Step, seed_step
 
@@ -55,6 +56,7 @@ class Cost:
 def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precision: str) -> Cost:
     """Train some steps of `recipe` on a fold, predict some utterances, and scale to all of them."""
     torch.manual_seed(0)
+    keep_freed_memory()
     corpus, device = store.corpus, store.device
     model = build_model(recipe, len(corpus.speakers), corpus.n_mels).to(device)
     state = State.start(model, make_optimizer(model, recipe.optimizer), device)
