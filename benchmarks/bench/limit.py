@@ -152,11 +152,11 @@ def products_of(work: Callable[[], object]) -> Counter[Product]:
     return recorder.products
 
 
-def seconds_alone(products: Counter[Product], device: str) -> float:
-    """Of all products in float32, each prepared before its turn: there may be many shapes."""
+def seconds_alone(products: Counter[Product], dtype: torch.dtype, device: str) -> float:
+    """Of all products, each prepared before its turn: there may be many shapes."""
     total = 0.0
     for product, count in products.items():
-        replay = Replay.of(Counter({product: count}), torch.float32, device)
+        replay = Replay.of(Counter({product: count}), dtype, device)
         if device == "cuda":
             torch.cuda.synchronize()
         total += sum(replay.seconds().values())
