@@ -49,8 +49,11 @@ class SelfAttention(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
         if q.device.type != "cpu":
             return F.scaled_dot_product_attention(q, k, v, mask, self.dropout.rate)
-        if not self.dropout.rate and q.dtype == torch.float32:  # in bf16, fused is slower
-            return F.scaled_dot_product_attention(q, k, v, mask)
+        # Fused, it makes no T × T matrix of a long utterance; in float32, since its backward is
+        # slower in bf16 than the products of a segment are.
+        if not self.dropout.rate and (q.dtype == torch.float32 or not self.training):
+            with torch.autocast("cpu", enabled=False):
+                return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask)
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
