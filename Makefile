@@ -82,7 +82,7 @@ CORPORA := en150 ko100 synthetic
 ZOO_SECONDS ?= 120
 RECIPES ?=
 
-ladder: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train peers and ours, three seeds each, in equal steps and times: docs/ladder.md (half a day; DEVICE=cuda JOBS=8: an hour)
+ladder: $(CORPORA:%=$(LADDER)/%/folds/session6.csv) ## Train peers and ours, three seeds each, in equal steps and times: docs/ladder.md (half a day; on a card: DEVICE=cuda JOBS=8)
 	$(VENV)/bin/python benchmarks/ladder.py --seconds $(BUDGETS) $(if $(DEVICE),--device $(DEVICE)) $(if $(JOBS),--jobs $(JOBS)) \
 	  --corpus "EN150, real speech: thin" $(LADDER)/en150 $(LADDER)/en150/corpus/truth.csv 1000 \
 	  --corpus "KO100, real speech: dense" $(LADDER)/ko100 $(LADDER)/ko100/corpus/truth.csv 1000 \

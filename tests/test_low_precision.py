@@ -7,13 +7,12 @@ from torch import Tensor, nn
 from kaggle_hw4.models.attention import SelfAttention
 from kaggle_hw4.models.norm import MaskedBatchNorm
 from kaggle_hw4.padding import zero_padding
-
-LENGTHS = torch.tensor([[50], [31], [7]])
+from tests.test_models import LENGTHS
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_normalisation_of_bf16_is_summed_in_float32(masked: bool) -> None:
-    """The moments of 4,000 values summed in bf16 would be off by half."""
+    """bf16 has three digits: a sum of 4,000 values in it would be far off."""
     mask = torch.arange(100) < torch.tensor([[90]] * 40) if masked else None
     x = zero_padding(torch.randn(40, 100, 8) + 3, mask).bfloat16()
     exact, low = MaskedBatchNorm(8), MaskedBatchNorm(8)

@@ -56,7 +56,8 @@ class ConformerLayer(nn.Module):
     """Half a feed-forward, attention, convolution, half a feed-forward: (B, T, D) → (B, T, D).
 
     As in the paper, dropout stands on every residual and not on the attention's weights, where it
-    would keep PyTorch from its fused attention: a third of a step's time on a CPU (docs/LOG.md).
+    would keep PyTorch from its fused attention: a third of a float32 step's time on a CPU
+    (docs/LOG.md).
     """
 
     def __init__(self, config: ConformerConfig, _index: int) -> None:
