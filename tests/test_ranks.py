@@ -26,6 +26,7 @@ from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import in_time, time_given
 from kaggle_hw4.training.loop import train_run
 from tests.conftest import SHAPES, TINY, Silent, job, tiny, trained
+from tests.held import COMMAND, Hold
 from tests.test_training import bits
 
 CPU = torch.device("cpu")
@@ -61,7 +62,9 @@ class Started:
         variant: str,
         *settings: str,
         restarts: int = 0,
+        held: bool = False,
     ) -> None:
+        self.hold = Hold(folder) if held else None
         shutil.copytree(corpus.folder, folder / "packed")
         write_folds(folder / "folds", folds, corpus)
         recipe, stem = tiny(variant, *settings), Path(variant).stem
@@ -69,10 +72,11 @@ class Started:
         self.run = self.job.run
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += ["--nproc-per-node", str(count), "--max-restarts", str(restarts)]
-        command += ["-m", "kaggle_hw4", "train", variant, "--json"]
+        command += [*(COMMAND if held else ("-m", "kaggle_hw4")), "train", variant, "--json"]
         for setting in settings:
             command += ["-s", setting]
         environment = os.environ | {"HW4_WORKSPACE": str(folder), "OMP_NUM_THREADS": "1"}
+        environment |= self.hold.environment if self.hold else {}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, env=environment, **pipes)  # type: ignore[call-overload]
 
@@ -84,12 +88,15 @@ class Started:
             self.process.kill()
         return self.process.returncode, out, err
 
-    def wait_for_step(self, step: int) -> None:
-        """Until a checkpoint is written after this step, or a later one."""
+    def signal(self, rank: int, number: int) -> None:
+        """Send a signal to a process of a training that is held at its first checkpoint."""
+        assert self.hold
         until = time.monotonic() + 60
-        while not self.run.checkpoint.is_file() or max(losses(self.run)) < step:
+        while not self.run.checkpoint.is_file():
             assert time.monotonic() < until and self.process.poll() is None, self.wait()
             time.sleep(0.05)
+        os.kill(self.process_of(rank), number)
+        self.hold.release()
 
     def process_of(self, rank: int) -> int:
         """The id of the process that is this rank."""
@@ -134,9 +141,8 @@ def test_losses_and_predictions_are_those_of_a_single_process(
 
 def test_a_run_stopped_on_two_resumes_on_one(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
     every = settings_of("boss", *MASKED, "schedule.steps=30", "schedule.validate_every=8")
-    started = Started(2, corpus, folds, tmp_path / "many", "boss", *every)
-    started.wait_for_step(8)
-    os.kill(started.process_of(1), signal.SIGTERM)
+    started = Started(2, corpus, folds, tmp_path / "many", "boss", *every, held=True)
+    started.signal(1, signal.SIGTERM)
     _, out, err = started.wait()
     assert not out and not started.run.done
     [stopped] = [line for line in err.splitlines() if line.startswith("hw4:")]
@@ -153,9 +159,8 @@ def test_a_killed_rank_ends_the_others_and_the_run_resumes(
     corpus: Corpus, folds: Folds, tmp_path: Path, rank: int
 ) -> None:
     every = settings_of("boss", *MASKED, "schedule.steps=20", "schedule.validate_every=4")
-    started = Started(2, corpus, folds, tmp_path / "many", "boss", *every)
-    started.wait_for_step(4)
-    os.kill(started.process_of(rank), signal.SIGKILL)
+    started = Started(2, corpus, folds, tmp_path / "many", "boss", *every, held=True)
+    started.signal(rank, signal.SIGKILL)
     code, _, err = started.wait()
     [lost] = [line for line in err.splitlines() if line.startswith("hw4:")]
     assert f"process {1 - rank} cannot train on: another one has ended" in lost
@@ -173,9 +178,9 @@ def test_torchrun_restarts_lost_processes_and_the_bits_are_those_of_an_unbroken_
     every = settings_of("boss", *MASKED, "schedule.steps=20", "schedule.validate_every=4")
     unbroken = Started(2, corpus, folds, tmp_path / "unbroken", "boss", *every)
     assert unbroken.wait()[0] == 0
-    started = Started(2, corpus, folds, tmp_path / "lost", "boss", *every, restarts=2)
-    started.wait_for_step(4)
-    os.kill(started.process_of(0), signal.SIGKILL)
+    lost = tmp_path / "lost"
+    started = Started(2, corpus, folds, lost, "boss", *every, restarts=2, held=True)
+    started.signal(0, signal.SIGKILL)
     code, out, err = started.wait()
     assert code == 0, err
     assert json.loads(out)[0]["steps"] == 20

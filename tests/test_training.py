@@ -31,6 +31,7 @@ from kaggle_hw4.training.checkpoint import State, load_checkpoint, save_checkpoi
 from kaggle_hw4.training.loop import start, train_run
 from kaggle_hw4.training.optimizer import make_optimizer
 from tests.conftest import SHAPES, TINY, Silent, job, tiny, tiny_of, trained
+from tests.held import COMMAND, Hold
 
 CPU = torch.device("cpu")
 ARTIFACTS = ("best", "ema", "oof", "test")
@@ -104,16 +105,18 @@ def test_a_killed_run_resumes_to_the_same_bits(
     corpus: Corpus, folds: Folds, tmp_path: Path, variant: str
 ) -> None:
     settings = (*SHAPES.get(variant, TINY), "schedule.steps=120", "schedule.validate_every=20")
-    recipe, stem = tiny(variant, *settings), Path(variant).stem
-    command = [sys.executable, "-m", "kaggle_hw4", "train", "--variant", variant]
+    recipe, stem, hold = tiny(variant, *settings), Path(variant).stem, Hold(tmp_path)
+    command = [sys.executable, *COMMAND, "train", "--variant", variant]
     for setting in settings:
         command += ["-s", setting]
     run = job(recipe, corpus, folds, corpus.folder.parent / "runs", variant=stem).run
     environment = {**os.environ, "HW4_WORKSPACE": str(corpus.folder.parent), "OMP_NUM_THREADS": "1"}
+    environment |= hold.environment
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     wait_for(run.checkpoint)
     process.kill()
     process.wait()
+    hold.release()
     assert not run.done
     again = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
