@@ -180,6 +180,18 @@ def test_a_linear_layer_is_three_products() -> None:
     assert (sum(recorder.products.values()), flop) == (3, 3 * 2 * 5 * 7 * 3)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_prediction_has_the_products_of_its_linear_layers_too(mode: Any) -> None:
+    x, layer, wide = torch.randn(1, 5, 8), torch.nn.Linear(8, 8), torch.randn(1, 2, 5, 4)
+    with mode(), Recorder() as recorder:
+        layer(x)
+        torch.nn.functional.scaled_dot_product_attention(wide, wide, wide)
+    flop = {product.kind: 0.0 for product in recorder.products}
+    for product, count in recorder.products.items():
+        flop[product.kind] += count * product.flop
+    assert flop == {"linear": 2 * 5 * 8 * 8, "attention": 2 * 2 * 5 * 5 * 8}
+
+
 def test_torchaudios_block_has_the_parameters_of_ours() -> None:
     [config] = read_recipe(BOSS).networks
     ours = ConformerLayer(config, 0)
