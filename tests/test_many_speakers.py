@@ -28,7 +28,7 @@ from kaggle_hw4.ensemble.pseudo_labels import choose_pseudo_labels
 from kaggle_hw4.errors import DataError
 from kaggle_hw4.inference.embed import WHOLE, embed_segments
 from kaggle_hw4.inference.predict import average_logits, predict_logits
-from kaggle_hw4.inference.spreading import spread_factors, spread_within
+from kaggle_hw4.inference.spreading import NeighboursWithin
 from kaggle_hw4.logits import (
     Logits,
     LowRankLogits,
@@ -163,10 +163,10 @@ def test_labels_are_spread_over_factors_as_over_logits(store: FrameStore) -> Non
     points = random.normal(size=(20, 16))[np.arange(60) // 3] + 0.1 * random.normal(size=(60, 16))
     points = points.astype(np.float32)
     subsets = [(np.arange(40), np.arange(30)), (np.arange(20, 60), np.arange(30, 60))]
-    others = torch.from_numpy(points), points, 2
-    spread = spread_factors(subsets, logits, *others)
-    expected = spread_within(subsets, torch.from_numpy(logits.dense()), *others)
-    np.testing.assert_allclose(spread.dense(), expected.numpy(), atol=1e-4)
+    within = NeighboursWithin.find(subsets, torch.from_numpy(points), points, 2)
+    spread, expected = within.spread(logits), within.spread(logits.dense())
+    assert isinstance(spread, LowRankLogits)
+    np.testing.assert_allclose(spread.dense(), expected, atol=1e-4)
     assert np.abs(spread.dense() - log_softmax(logits.dense())).max() > 0.1
 
 

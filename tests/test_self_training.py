@@ -14,6 +14,7 @@ from kaggle_hw4.inference.discriminant import Discriminant
 from kaggle_hw4.inference.fusion import fuse, learn_within
 from kaggle_hw4.inference.logits import Task, predict_sets
 from kaggle_hw4.logits import LowRankLogits
+from kaggle_hw4.progress import Progress, no_bar
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.run_manifest import FusionWeights
 from kaggle_hw4.training.measure import measure
@@ -97,8 +98,16 @@ def test_a_run_that_is_predicted_again_keeps_its_logits(
     recipe = tiny("boss", *settings, "predict.spreading_neighbours=3")
     run, store = trained(recipe, corpus, folds, tmp_path), FrameStore(corpus, CPU)
     task = Task(run, folds, recipe.predict)
-    [again] = predict_sets([task], [task.load_model(corpus, "float32")], store)
-    for name in task.sets(corpus):
+    stages: list[str] = []
+
+    def bar(what: str) -> Progress:
+        stages.append(what)
+        return no_bar(what)
+
+    [again] = predict_sets([task], [task.load_model(corpus, "float32")], store, bar)
+    sets = task.sets(corpus)
+    assert stages.count("label spreading") == len(sets), "neighbours are found once for both"
+    for name in sets:
         np.testing.assert_array_equal(run.read_logits(name).values, again.logits[name])
     fusion = run.manifest().fusion
     assert fusion is not None and fusion.guess is not None and fusion == again.fusion

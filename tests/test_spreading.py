@@ -13,11 +13,12 @@ from kaggle_hw4.data.segments import FrameStore
 from kaggle_hw4.inference.embed import WHOLE
 from kaggle_hw4.inference.predict import predict_logits
 from kaggle_hw4.inference.spreading import (
+    NeighboursWithin,
     find_nearest,
     reliability_of,
     spread_labels,
-    spread_within,
 )
+from kaggle_hw4.logits import dense
 from kaggle_hw4.models.build import build_model
 from kaggle_hw4.recipe import read_recipe
 from kaggle_hw4.workspace import shipped
@@ -111,7 +112,8 @@ def store_one(store: FrameStore, row: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_labels_are_spread_within_subsets_only() -> None:
     logits = torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
     halves = [(np.arange(0, 8), np.arange(0, 6)), (np.arange(4, 12), np.arange(6, 12))]
-    actual = spread_within(halves, logits, voices(), voices().numpy(), 3)
+    within = NeighboursWithin.find(halves, voices(), voices().numpy(), 3)
+    actual = torch.from_numpy(dense(within.spread(logits.numpy())))
     for rows, counted in halves:
         alone = spread_labels(logits[rows], voices()[rows], voices().numpy()[rows], 3)
         torch.testing.assert_close(actual[counted], alone[counted - rows[0]])

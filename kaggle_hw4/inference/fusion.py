@@ -61,7 +61,7 @@ def learn_within(
 ) -> Part:
     """Self-training: the logits (n, C) of an analysis of the embeddings (n, D) themselves, by
     what classes the logits `guess` (n, C) give them; within each of the `subsets`, as in
-    `spreading.spread_within`.
+    `spreading.NeighboursWithin`.
 
     A network is sure of some utterances of a session. By them, the others in it are classified
     as well, whose embeddings are moved by the session as theirs are.

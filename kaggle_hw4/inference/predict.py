@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.inference.embed import embed_segments, mean_by_row
-from kaggle_hw4.inference.spreading import spread_factors, spread_within
+from kaggle_hw4.inference.spreading import NeighboursWithin
 from kaggle_hw4.logits import MANY, AnyLogits, Floats, LowRankLogits
 from kaggle_hw4.models.classifier import SpeakerClassifier
 from kaggle_hw4.progress import Bar, no_bar
@@ -80,7 +80,7 @@ def predict_together(
     """
     alone = predict_alone(predictors, store, rows, bar, ranks)
     return [
-        spread(predictor, each, store, rows, bar)
+        spread(each.logits, find_neighbours(predictor, each, store, rows, bar))
         for predictor, each in zip(predictors, alone, strict=True)
     ]
 
@@ -121,22 +121,23 @@ def average_segments(
 
 
 @torch.inference_mode()
-def spread(
+def find_neighbours(
     predictor: Predictor, alone: Alone, store: FrameStore, rows: IntArray, bar: Bar = no_bar
-) -> AnyLogits:
-    """The logits (n, C) of `rows`, spread as asked."""
-    values, n = alone.logits, len(rows)
-    neighbours = predictor.config.spreading_neighbours
+) -> NeighboursWithin | None:
+    """Those that the labels of `rows` are spread over; None where they are not."""
+    neighbours, n = predictor.config.spreading_neighbours, len(rows)
     assert neighbours != "auto", "it is settled by whoever knows the folds"
     if not neighbours or n < 2:
-        return values
-    within = predictor.within(n)
+        return None
     channels = store.corpus.channels.descriptor[rows]
-    others = alone.embeddings, channels, neighbours, bar("label spreading")
-    if isinstance(values, LowRankLogits):
-        return spread_factors(within, values, *others)
-    logp: Floats = spread_within(within, torch.from_numpy(values), *others).numpy()
-    return logp
+    points = alone.embeddings, channels, neighbours
+    return NeighboursWithin.find(predictor.within(n), *points, bar("label spreading"))
+
+
+@torch.inference_mode()
+def spread(logits: AnyLogits, neighbours: NeighboursWithin | None) -> AnyLogits:
+    """The logits (n, C), spread over the neighbours if there are any."""
+    return logits if neighbours is None else neighbours.spread(logits)
 
 
 def pays_as_factors(

@@ -14,7 +14,7 @@ from torch import Tensor
 from kaggle_hw4.data.segments import FrameStore, IntArray
 from kaggle_hw4.inference.embed import statistics_of
 from kaggle_hw4.inference.fusion import Analyses, fit_weights, fuse, learn_within
-from kaggle_hw4.inference.predict import Alone, Predictor, spread
+from kaggle_hw4.inference.predict import Alone, Predictor, find_neighbours, spread
 from kaggle_hw4.logits import AnyLogits, Part
 from kaggle_hw4.progress import Bar, no_bar
 from kaggle_hw4.run_manifest import FusionWeights
@@ -77,14 +77,14 @@ def refine(
     parts: list[Part] = []
     if config.statistics:
         alone, parts = statistics.add_to(alone, rows, labelled)
+    neighbours = find_neighbours(predictor, alone, store, rows, bar)
     if not parts and not config.self_training:
-        return spread(predictor, alone, store, rows, bar), None
+        return spread(alone.logits, neighbours), None
 
     def fused(known: FusionWeights | None) -> tuple[AnyLogits, tuple[float, ...]]:
         labels = store.corpus.labels[rows]
         values = known.values if known else fit_weights(alone.logits, parts, labels)
-        own = replace(alone, logits=fuse(alone.logits, parts, values))
-        return spread(predictor, own, store, rows, bar), values
+        return spread(fuse(alone.logits, parts, values), neighbours), values
 
     # The network and the statistics; self-training has a guess to begin with.
     logits, values = fused(weights and (weights.guess or weights))

@@ -22,7 +22,7 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from kaggle_hw4.inference.neighbours import find_nearest
-from kaggle_hw4.logits import LowRankLogits, blocks, log_softmax_low_rank
+from kaggle_hw4.logits import AnyLogits, LowRankLogits, blocks, log_softmax_low_rank
 from kaggle_hw4.progress import Progress
 
 IntArray = npt.NDArray[np.int64]
@@ -31,94 +31,106 @@ SPREAD = 0.8  # weight of reliable neighbours in the result; the rest is the utt
 MIXED = 8192  # rows that are averaged with their neighbours' at a time
 
 
-def spread_within(
-    subsets: Sequence[tuple[IntArray, IntArray]],
-    logits: Tensor,
-    embeddings: Tensor,
-    channels: npt.NDArray[np.float32],
-    neighbours: int,
-    progress: Progress = lambda *_: None,
-) -> Tensor:
-    """Log-probabilities (n, C) as `spread_labels` returns them, each spread over its own subset:
-    its rows, and those of them that count there, both as indices. `progress(done, total)` counts
-    subsets, or the parts of the only one.
-    """
-    logp = logits.log_softmax(1)
-    return mix_within(subsets, logp, logp.argmax(1), embeddings, channels, neighbours, progress)
-
-
-def spread_factors(
-    subsets: Sequence[tuple[IntArray, IntArray]],
-    logits: LowRankLogits,
-    embeddings: Tensor,
-    channels: npt.NDArray[np.float32],
-    neighbours: int,
-    progress: Progress = lambda *_: None,
-) -> LowRankLogits:
-    """What `spread_within` returns, of logits of one part, whose factors are averaged instead."""
-    logp, guess = log_softmax_low_rank(logits), np.empty(len(logits), np.int64)
-    for rows, block in blocks(logp):
-        guess[rows] = block.argmax(1)
-    [part] = logp.parts
-    values = torch.from_numpy(np.column_stack([part.factors, logp.offsets]))
-    others = embeddings, channels, neighbours, progress
-    mixed = mix_within(subsets, values, torch.from_numpy(guess), *others).numpy()
-    return LowRankLogits.of(mixed[:, :-1].copy(), part.vectors, mixed[:, -1].copy())
-
-
-def mix_within(
-    subsets: Sequence[tuple[IntArray, IntArray]],
-    values: Tensor,
-    guess: Tensor,
-    embeddings: Tensor,
-    channels: npt.NDArray[np.float32],
-    neighbours: int,
-    progress: Progress = lambda *_: None,
-) -> Tensor:
-    """`values` (n, R), averaged with neighbours' as `spread_within` does: log-probabilities, or
-    what they are linear in. `guess` (n,) are the likeliest classes.
-    """
-    mixed = values.clone()
-    for done, (rows, counted) in enumerate(subsets):
-        part = progress if len(subsets) == 1 else None
-        progress(done, len(subsets))
-        chosen = torch.from_numpy(rows)
-        if len(rows) > 1:
-            own = guess[chosen], embeddings[chosen], channels[rows]
-            within = find_neighbours(*own, neighbours, part).mix(values[chosen])
-            place = torch.from_numpy(np.searchsorted(rows, counted))
-            mixed[torch.from_numpy(counted)] = within[place]
-    progress(1, 1)
-    return mixed
-
-
 @dataclass(frozen=True)
 class Neighbours:
-    """Who counts how much: an utterance's neighbours (n, k) weigh `spread` (n, 1) together, in
-    these shares (n, k).
+    """The nearest others of n utterances, all (n, k): how similar they are, who they are, and
+    whether the utterance is among their nearest as well. No label is in it.
     """
 
+    similarity: Tensor
     nearest: Tensor
-    spread: Tensor
-    share: Tensor
+    mutual: Tensor
 
-    def mix(self, values: Tensor) -> Tensor:
-        """Values (n, R) averaged with those of the neighbours."""
+    @classmethod
+    def find(
+        cls,
+        embeddings: Tensor,
+        channels: npt.NDArray[np.float32],
+        count: int,
+        progress: Progress | None = None,
+    ) -> "Neighbours":
+        """By `embeddings` (n, D) and `channels` (n, E), as `data.channel` describes them."""
+        points = embeddings, torch.from_numpy(channels)
+        similarity, nearest = find_nearest(*points, count, progress)
+        own = torch.arange(len(nearest))[:, None, None]
+        return cls(similarity, nearest, (nearest[nearest] == own).any(2))
+
+    def mix(self, values: Tensor, guess: Tensor) -> Tensor:
+        """Values (n, R) averaged with those of the neighbours, who count by how likely they are to
+        be of one speaker; `guess` (n,) are the likeliest classes.
+        """
+        agree = guess[self.nearest] == guess[:, None]
+        reliability = reliability_of(self.similarity, agree, self.mutual)
+        weight = SPREAD * (1 - (1 - reliability).prod(1, keepdim=True))
+        tiny = torch.finfo(reliability.dtype).tiny
+        share = reliability / reliability.sum(1, keepdim=True).clamp_min(tiny)
         mixed = torch.empty_like(values)
         for start in range(0, len(values), MIXED):
             rows = slice(start, start + MIXED)
-            spread, share = self.spread[rows], self.share[rows].unsqueeze(-1)
-            others = (share * values[self.nearest[rows]]).sum(1)
-            mixed[rows] = (1 - spread) * values[rows] + spread * others
+            others = (share[rows].unsqueeze(-1) * values[self.nearest[rows]]).sum(1)
+            mixed[rows] = (1 - weight[rows]) * values[rows] + weight[rows] * others
+        return mixed
+
+
+@dataclass(frozen=True)
+class NeighboursWithin:
+    """The neighbours within subsets of some utterances: of each its rows, and those of them that
+    count there, both as indices; found once, whatever is then spread over them.
+    """
+
+    subsets: Sequence[tuple[IntArray, IntArray]]
+    neighbours: Sequence[Neighbours | None]  # None of an utterance by itself
+
+    @classmethod
+    def find(
+        cls,
+        subsets: Sequence[tuple[IntArray, IntArray]],
+        embeddings: Tensor,
+        channels: npt.NDArray[np.float32],
+        count: int,
+        progress: Progress = lambda *_: None,
+    ) -> "NeighboursWithin":
+        """`progress(done, total)` counts subsets, or the parts of the only one."""
+        neighbours: list[Neighbours | None] = []
+        part = progress if len(subsets) == 1 else None
+        for done, (rows, _) in enumerate(subsets):
+            progress(done, len(subsets))
+            own = embeddings[torch.from_numpy(rows)], channels[rows]
+            neighbours.append(Neighbours.find(*own, count, part) if len(rows) > 1 else None)
+        progress(1, 1)
+        return cls(subsets, neighbours)
+
+    def spread(self, logits: AnyLogits) -> AnyLogits:
+        """Log-probabilities (n, C) as `spread_labels` returns them, each spread over its own
+        subset; of low rank where the logits are, whose factors are averaged instead.
+        """
+        if not isinstance(logits, LowRankLogits):
+            logp = torch.from_numpy(logits).log_softmax(1)
+            spread: npt.NDArray[np.float32] = self.mix(logp, logp.argmax(1)).numpy()
+            return spread
+        normed, guess = log_softmax_low_rank(logits), np.empty(len(logits), np.int64)
+        for rows, block in blocks(normed):
+            guess[rows] = block.argmax(1)
+        [part] = normed.parts
+        values = torch.from_numpy(np.column_stack([part.factors, normed.offsets]))
+        mixed = self.mix(values, torch.from_numpy(guess)).numpy()
+        return LowRankLogits.of(mixed[:, :-1].copy(), part.vectors, mixed[:, -1].copy())
+
+    def mix(self, values: Tensor, guess: Tensor) -> Tensor:
+        """`values` (n, R), averaged with neighbours': log-probabilities, or what they are linear
+        in. `guess` (n,) are the likeliest classes.
+        """
+        mixed = values.clone()
+        for (rows, counted), neighbours in zip(self.subsets, self.neighbours, strict=True):
+            if neighbours is not None:
+                chosen, place = torch.from_numpy(rows), np.searchsorted(rows, counted)
+                within = neighbours.mix(values[chosen], guess[chosen])
+                mixed[torch.from_numpy(counted)] = within[torch.from_numpy(place)]
         return mixed
 
 
 def spread_labels(
-    logits: Tensor,
-    embeddings: Tensor,
-    channels: npt.NDArray[np.float32],
-    neighbours: int,
-    progress: Progress | None = None,
+    logits: Tensor, embeddings: Tensor, channels: npt.NDArray[np.float32], neighbours: int
 ) -> Tensor:
     """Log-probabilities (n, C) of n utterances, averaged with their neighbours'.
 
@@ -126,25 +138,7 @@ def spread_labels(
     Only mutual ones count, of the `neighbours` nearest: an utterance without any keeps its own.
     """
     logp = logits.log_softmax(1)
-    return find_neighbours(logp.argmax(1), embeddings, channels, neighbours, progress).mix(logp)
-
-
-def find_neighbours(
-    guess: Tensor,
-    embeddings: Tensor,
-    channels: npt.NDArray[np.float32],
-    neighbours: int,
-    progress: Progress | None = None,
-) -> Neighbours:
-    """The neighbours of n utterances, by their likeliest classes `guess` (n,)."""
-    similarity, nearest = find_nearest(embeddings, torch.from_numpy(channels), neighbours, progress)
-    mutual = (nearest[nearest] == torch.arange(len(guess))[:, None, None]).any(2)
-    reliability = reliability_of(similarity, guess[nearest] == guess[:, None], mutual)
-    spread = SPREAD * (1 - (1 - reliability).prod(1, keepdim=True))
-    share = reliability / reliability.sum(1, keepdim=True).clamp_min(
-        torch.finfo(reliability.dtype).tiny
-    )
-    return Neighbours(nearest, spread, share)
+    return Neighbours.find(embeddings, channels, neighbours).mix(logp, logp.argmax(1))
 
 
 def reliability_of(similarity: Tensor, agree: Tensor, mutual: Tensor) -> Tensor:

@@ -79,9 +79,7 @@ def measure(recipe: Recipe, folds: Folds, fold: int, store: FrameStore, precisio
     sizes = [len(rows) for rows, _ in folds.subsets(fold)] + [len(rows) for rows in sets[1:]]
     settled, speakers = recipe.predict.settled(folds.by), len(corpus.speakers)
     if settled.spreading_neighbours:
-        # Self-training begins with labels that are spread, and its own are spread again.
-        spreading = _spreading_seconds(sizes, speakers, int(settled.spreading_neighbours))
-        predicting += spreading * (2 if settled.self_training else 1)
+        predicting += _spreading_seconds(sizes, speakers, int(settled.spreading_neighbours))
     if recipe.predict.statistics:
         predicting += _statistics_seconds(store, validation[:SAMPLE], len(sets))
     if settled.self_training:
