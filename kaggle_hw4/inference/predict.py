@@ -129,9 +129,9 @@ def find_neighbours(
     assert neighbours != "auto", "it is settled by whoever knows the folds"
     if not neighbours or n < 2:
         return None
-    channels = store.corpus.channels.descriptor[rows]
-    points = alone.embeddings, channels, neighbours
-    return NeighboursWithin.find(predictor.within(n), *points, bar("label spreading"))
+    channels, progress = store.corpus.channels.descriptor[rows], bar("label spreading")
+    within = predictor.within(n)
+    return NeighboursWithin.find(within, alone.embeddings, channels, neighbours, progress)
 
 
 @torch.inference_mode()

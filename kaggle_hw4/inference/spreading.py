@@ -50,8 +50,8 @@ class Neighbours:
         progress: Progress | None = None,
     ) -> "Neighbours":
         """By `embeddings` (n, D) and `channels` (n, E), as `data.channel` describes them."""
-        points = embeddings, torch.from_numpy(channels)
-        similarity, nearest = find_nearest(*points, count, progress)
+        rooms = torch.from_numpy(channels)
+        similarity, nearest = find_nearest(embeddings, rooms, count, progress)
         own = torch.arange(len(nearest))[:, None, None]
         return cls(similarity, nearest, (nearest[nearest] == own).any(2))
 
