@@ -1,40 +1,52 @@
-"""`hw4`, whose training waits at each checkpoint for as long as a file is there: a signal that a
-test sends meanwhile comes in the middle of the training, however fast or busy the machine is.
+"""`hw4`, whose training waits for as long as a file is there, where it has logged a line after its
+first checkpoint: a signal that a test sends meanwhile comes in the middle of the training, however
+fast or busy the machine is, and a kill leaves a line that a resume has to drop.
 """
 
 import os
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from kaggle_hw4.__main__ import main
-from kaggle_hw4.training import loop
-from kaggle_hw4.training.checkpoint import State, save_checkpoint
+from kaggle_hw4.runs import RunFolder
 
 FILE = "HW4_TEST_HELD_BY"  # a variable of the environment
 COMMAND = ("-m", "tests.held")
 
 
 class Hold:
-    """The file that holds a training; made before the command is started."""
+    """The file that holds a training, made before the command is started; `reached` is there from
+    when the training waits.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "held"
         self.file.touch()
+        self.reached = reached_by(self.file)
         self.environment = {FILE: str(self.file)}
 
     def release(self) -> None:
         self.file.unlink()
 
 
-def save_and_wait(path: Path, state: State) -> None:
-    save_checkpoint(path, state)
-    while Path(os.environ[FILE]).exists():
-        time.sleep(0.02)
+def reached_by(file: Path) -> Path:
+    return file.with_suffix(".reached")
+
+
+log = RunFolder.log
+
+
+def log_and_wait(run: RunFolder, line: Mapping[str, float]) -> None:
+    log(run, line)
+    file = Path(os.environ[FILE])
+    if run.checkpoint.exists() and file.exists():
+        reached_by(file).touch()
+        while file.exists():
+            time.sleep(0.02)
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "hw4"
-    loop.save_checkpoint = save_and_wait
+    RunFolder.log = log_and_wait  # type: ignore[method-assign]
     main()

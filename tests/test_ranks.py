@@ -89,10 +89,10 @@ class Started:
         return self.process.returncode, out, err
 
     def signal(self, rank: int, number: int) -> None:
-        """Send a signal to a process of a training that is held at its first checkpoint."""
+        """Send a signal to a process of a training that is held after its first checkpoint."""
         assert self.hold
         until = time.monotonic() + 60
-        while not self.run.checkpoint.is_file():
+        while not self.hold.reached.exists():
             assert time.monotonic() < until and self.process.poll() is None, self.wait()
             time.sleep(0.05)
         os.kill(self.process_of(rank), number)

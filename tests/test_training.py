@@ -113,11 +113,12 @@ def test_a_killed_run_resumes_to_the_same_bits(
     environment = {**os.environ, "HW4_WORKSPACE": str(corpus.folder.parent), "OMP_NUM_THREADS": "1"}
     environment |= hold.environment
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    wait_for(run.checkpoint)
+    wait_for(hold.reached)
     process.kill()
     process.wait()
     hold.release()
     assert not run.done
+    assert len(list(run.logged())) > 1, "one since the checkpoint, which the resumed one drops"
     again = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     whole = trained(recipe, corpus, folds, tmp_path, variant=stem)
