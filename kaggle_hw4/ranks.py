@@ -189,7 +189,10 @@ def joined(device: str) -> Iterator[Ranks]:
             BACKENDS[kind], store=store, rank=rank, world_size=count, timeout=TIMEOUT
         )
     yield JoinedRanks(rank, count)
-    dist.destroy_process_group()  # not after an error: it would wait for the others
+    # Not after an error: it would wait for the others.
+    with _connected():
+        leave(store, rank, count)
+        dist.destroy_process_group()
 
 
 def meet(store: Store, rank: int, count: int) -> Store:
@@ -217,6 +220,20 @@ def meet(store: Store, rank: int, count: int) -> Store:
         return part if part.check([f"welcome/{own}"]) else None
 
     return _poll(ask)
+
+
+def leave(store: Store, rank: int, count: int) -> None:
+    """Return when all ranks are here; on the first one when the others have returned.
+
+    A rank that ends closes its connections, and what it sent last may still be on its way: torchrun
+    would then take one that waits for it as lost. The first rank may be the host of the store.
+    """
+    store.set(f"here/{rank}", "")
+    _poll(lambda: store.check([f"here/{other}" for other in range(count)]) or None)
+    if rank:
+        store.set(f"gone/{rank}", "")
+    else:
+        _poll(lambda: store.check([f"gone/{other}" for other in range(1, count)]) or None)
 
 
 def _poll(look: Callable[[], T | None]) -> T:

@@ -4,6 +4,7 @@ fast or busy the machine is, and a kill leaves a line that a resume has to drop.
 """
 
 import os
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,22 +17,28 @@ COMMAND = ("-m", "tests.held")
 
 
 class Hold:
-    """The file that holds a training, made before the command is started; `reached` is there from
-    when the training waits.
-    """
+    """The file that holds a training, made before the command is started."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "held"
         self.file.touch()
-        self.reached = reached_by(self.file)
         self.environment = {FILE: str(self.file)}
+
+    def wait(self, process: subprocess.Popen[str], seconds: float) -> None:
+        """Until the training of `process` waits."""
+        until = time.monotonic() + seconds
+        while not reached_by(self.file).exists():
+            assert time.monotonic() < until, "the training never came so far"
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
 
     def release(self) -> None:
         self.file.unlink()
 
 
 def reached_by(file: Path) -> Path:
+    """It is there from when the training waits."""
     return file.with_suffix(".reached")
 
 

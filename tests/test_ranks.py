@@ -21,7 +21,7 @@ from kaggle_hw4.data.folds import Folds, write_folds
 from kaggle_hw4.errors import UsageError
 from kaggle_hw4.execution.spec import Asked, RunSpec
 from kaggle_hw4.models.dropout import Draws, Dropout
-from kaggle_hw4.ranks import JoinedRanks, Ranks, meet
+from kaggle_hw4.ranks import JoinedRanks, Ranks, leave, meet
 from kaggle_hw4.runs import Run
 from kaggle_hw4.stages.train import in_time, time_given
 from kaggle_hw4.training.loop import train_run
@@ -91,10 +91,7 @@ class Started:
     def signal(self, rank: int, number: int) -> None:
         """Send a signal to a process of a training that is held after its first checkpoint."""
         assert self.hold
-        until = time.monotonic() + 60
-        while not self.hold.reached.exists():
-            assert time.monotonic() < until and self.process.poll() is None, self.wait()
-            time.sleep(0.05)
+        self.hold.wait(self.process, 60)
         os.kill(self.process_of(rank), number)
         self.hold.release()
 
@@ -183,6 +180,7 @@ def test_torchrun_restarts_lost_processes_and_the_bits_are_those_of_an_unbroken_
     started.signal(0, signal.SIGKILL)
     code, out, err = started.wait()
     assert code == 0, err
+    assert out.count('"steps"') == 1, err  # a process that fails at its end is started once more
     assert json.loads(out)[0]["steps"] == 20
     assert [line for line in err.splitlines() if "resumes after step" in line], err
     assert bits(started.run) == bits(unbroken.run)
@@ -237,6 +235,20 @@ def test_restarted_ranks_see_nothing_that_the_lost_ones_have_stored() -> None:
             restarted = [part.result() for part in parts]
             restarted[0].set("address", start)
     assert [part.get("address") for part in restarted] == [b"restarted"] * 3
+
+
+def test_nobody_leaves_before_all_are_done_and_the_first_leaves_last() -> None:
+    store = dist.HashStore()
+    with ThreadPoolExecutor(3) as threads:
+        first, second = (threads.submit(leave, store, rank, 3) for rank in (0, 1))
+        time.sleep(0.3)
+        assert not first.done() and not second.done()
+        store.set("here/2", "")  # the third is done, and has not left yet
+        second.result(timeout=10)
+        time.sleep(0.3)
+        assert not first.done()
+        store.set("gone/2", "")
+        first.result(timeout=10)
 
 
 def test_what_stops_after_a_time_is_not_for_torchrun_to_restart(

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +111,8 @@ def test_a_killed_run_resumes_to_the_same_bits(
     run = job(recipe, corpus, folds, corpus.folder.parent / "runs", variant=stem).run
     environment = {**os.environ, "HW4_WORKSPACE": str(corpus.folder.parent), "OMP_NUM_THREADS": "1"}
     environment |= hold.environment
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    wait_for(hold.reached)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, text=True)
+    hold.wait(process, 180)
     process.kill()
     process.wait()
     hold.release()
@@ -124,13 +123,6 @@ def test_a_killed_run_resumes_to_the_same_bits(
     whole = trained(recipe, corpus, folds, tmp_path, variant=stem)
     assert bits(run) == bits(whole)
     assert log(run) == log(whole)
-
-
-def wait_for(path: Path) -> None:
-    until = time.monotonic() + 180
-    while not path.exists():
-        assert time.monotonic() < until, f"{path} never came"
-        time.sleep(0.01)
 
 
 def test_a_finished_run_is_left_alone(corpus: Corpus, folds: Folds, tmp_path: Path) -> None:
